@@ -1,0 +1,32 @@
+# make venv   .venv with everything that the commands and the tests need
+# make test   lint, types, import contract, tests (makes the venv first)
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: venv lint test clean
+
+venv: $(STAMP)
+
+$(STAMP): setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "wav2face needs Python 3.10 or newer: make PYTHON=python3.12 venv")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[faces,dlib,hf,personas,dev]'
+	# Only its weights are read; a dependency of its code needs a compiler, so it comes without any.
+	$(BIN)/python -m pip install --quiet --no-deps 'resemblyzer == 0.1.4'
+	@touch $(STAMP)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# One torch thread a worker: oversubscribed cores are slower than idle ones.
+test: lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+clean:
+	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache

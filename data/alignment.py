@@ -1,0 +1,119 @@
+"""Where a face lies in an aligned crop.
+
+All coordinates are *template units*: pixels of the 112 x 112 five-point ArcFace template (Deng et al. 2019,
+"ArcFace", as published with insightface). A network's input and our own crop are squares in that plane, so going
+from one to the other is a crop and a resize, the same for a photograph, a stored crop and a drawing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+# Left eye, right eye, nose tip, left and right mouth corner as seen in the picture: [5, 2] (x, y).
+ARCFACE_TEMPLATE: NDArray[np.float64] = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
+)
+
+
+@dataclass(frozen=True)
+class Region:
+    """A square in the template plane: its left upper corner and its side, in template units."""
+
+    left: float
+    top: float
+    side: float
+
+
+ARCFACE_REGION = Region(0.0, 0.0, 112.0)
+
+# The stored crop: ArcFace's square plus hair, chin and neck. A 64-px crop holds ArcFace's square at exactly
+# x 10..54, y 12..56 (20..108 and 24..112 at 128 px), so cutting it out needs no resampling grid of its own.
+_UNIT = 112.0 / 44.0
+CROP_REGION = Region(-10 * _UNIT, -12 * _UNIT, 64 * _UNIT)
+
+# What dlib's face chip (150 px, padding .25) covers, from its mean five-point shape and the template's eyes.
+DLIB_REGION = Region(6.3, 20.0, 100.6)
+
+FACE_SIZES = (64, 128, 256)
+
+
+def similarity_to_template(landmarks: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Least-squares similarity from picture to template coordinates (Umeyama 1991, without reflection).
+
+    Args:
+        landmarks: [5, 2] (x, y) in pixels, in the order of `ARCFACE_TEMPLATE`.
+
+    Returns:
+        [2, 3] matrix A with template = A @ (x, y, 1).
+
+    Raises:
+        ValueError: If the landmarks coincide or are not finite.
+    """
+    source = np.asarray(landmarks, dtype=np.float64)
+    if source.shape != (5, 2) or not np.isfinite(source).all():
+        raise ValueError(f"five finite (x, y) landmarks expected, got {source.tolist()}")
+    # As complex numbers a similarity without reflection is w = a z + b, a linear least-squares problem.
+    z = source @ (1, 1j)
+    w = ARCFACE_TEMPLATE @ (1, 1j)
+    centred = z - z.mean()
+    power = float(np.sum(np.abs(centred) ** 2))
+    if power < 1e-9:
+        raise ValueError("the landmarks coincide")
+    a = np.vdot(centred, w - w.mean()) / power
+    b = w.mean() - a * z.mean()
+    return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
+
+
+def extract_region(
+    image: NDArray[np.uint8], to_template: NDArray[np.float64], region: Region, size: int
+) -> NDArray[np.uint8]:
+    """Cut a region of the template plane out of a picture; outside the picture its edge is repeated.
+
+    Args:
+        image: [H, W, 3] uint8 RGB.
+        to_template: [2, 3] as from `similarity_to_template`.
+        region: What to cut.
+        size: Side of the result in pixels.
+
+    Returns:
+        [size, size, 3] uint8 RGB, antialiased when the picture is larger than the result.
+    """
+    scale = np.hypot(to_template[0, 0], to_template[1, 0])  # template units a picture pixel
+    pixels = region.side / scale  # side of the region in picture pixels
+    oversample = max(1, min(8, round(pixels / size)))
+    fine = size * oversample
+    step = region.side / fine
+    from_template = np.linalg.inv(np.vstack([to_template, (0, 0, 1)]))
+    output_to_template = np.array([[step, 0, region.left], [0, step, region.top], [0, 0, 1]])
+    matrix = from_template @ output_to_template
+    corners = matrix @ np.array([[0, fine, 0, fine], [0, 0, fine, fine], [1, 1, 1, 1]], dtype=np.float64)
+    height, width = image.shape[:2]
+    before_x, before_y = np.maximum(0, np.ceil(-corners[:2].min(axis=1)).astype(int) + 2)
+    after_x, after_y = np.maximum(0, np.ceil(corners[:2].max(axis=1) - (width, height)).astype(int) + 2)
+    if before_x or before_y or after_x or after_y:
+        image = np.pad(image, ((before_y, after_y), (before_x, after_x), (0, 0)), mode="edge")
+        matrix = np.array([[1, 0, before_x], [0, 1, before_y], [0, 0, 1]]) @ matrix
+    cut = Image.fromarray(image).transform(
+        (fine, fine), Image.Transform.AFFINE, tuple(matrix[:2].ravel()), Image.Resampling.BICUBIC
+    )
+    return np.asarray(cut.resize((size, size), Image.Resampling.BOX) if oversample > 1 else cut)
+
+
+def crop_region(crops: NDArray[np.uint8], region: Region, size: int) -> NDArray[np.uint8]:
+    """Cut a network's region out of stored crops.
+
+    Args:
+        crops: [N, S, S, 3] uint8 RGB, each covering `CROP_REGION`.
+        region: A square inside or overlapping `CROP_REGION`.
+        size: Side of the result in pixels.
+
+    Returns:
+        [N, size, size, 3] uint8 RGB.
+    """
+    scale = CROP_REGION.side / crops.shape[1]
+    to_template = np.array([[scale, 0, CROP_REGION.left], [0, scale, CROP_REGION.top]])
+    return np.stack([extract_region(crop, to_template, region, size) for crop in crops])

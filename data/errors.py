@@ -1,0 +1,33 @@
+"""The one family of errors that a user can cause; commands print them as one line and exit with 2."""
+
+
+class Wav2FaceError(Exception):
+    """Something the user can mend. The message says what is wrong, where, and what to do, in one line."""
+
+
+class ConfigError(Wav2FaceError):
+    """A setting that is unknown, of the wrong type, out of range, or at odds with another."""
+
+
+class DatasetError(Wav2FaceError):
+    """A data set that is missing, damaged, of another schema version, or that does not fit its use."""
+
+
+class MediaError(Wav2FaceError):
+    """One recording or picture that can't be used. It costs that file, never the preparation.
+
+    Attributes:
+        reason: A short slug for failure lists and their summary, such as `no-face` or `no-speech`.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class ModelError(Wav2FaceError):
+    """A model that is missing, damaged, or that does not fit the data set or another model."""
+
+
+class OutputError(Wav2FaceError):
+    """A place that can't be written to, or that already holds something else."""

@@ -1,0 +1,1 @@
+"""Retrieval, image quality and attributes, measured as docs/PROTOCOL.md says, into one report."""

@@ -1,0 +1,1 @@
+"""Face feature and noise to an image: generator, discriminator, losses, judges and their training."""
