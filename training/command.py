@@ -1,0 +1,54 @@
+"""What every command does alike: one line for the user's mistake, exit 2, no traceback."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import NoReturn
+
+from data.errors import ConfigError, Wav2FaceError
+
+
+class CommandParser(argparse.ArgumentParser):
+    """An argparse parser whose mistakes are `ConfigError`, so that commands report all errors alike."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage.
+
+        Raises:
+            ConfigError: Always.
+        """
+        raise ConfigError(f"{message} (see {self.prog} --help)")
+
+
+def run_command(main: Callable[[list[str]], None]) -> NoReturn:
+    """Run a script's main function on the command line's arguments and exit.
+
+    Exit codes: 0 done; 2 the user's mistake or the machine's (disk full, no permission), told in one line
+    on stderr; 130 interrupted. Anything else is a bug of ours and keeps its traceback.
+
+    Args:
+        main: Takes the arguments without the program's name.
+    """
+    try:
+        main(sys.argv[1:])
+    except (Wav2FaceError, OSError) as error:
+        _report("error: " + " ".join(str(error).split()))
+        sys.exit(2)
+    except KeyboardInterrupt:
+        _report("interrupted")
+        sys.exit(130)
+    sys.exit(0)
+
+
+def _report(line: str) -> None:
+    """Print a line once, however many processes meet the same error."""
+    rank = os.environ.get("RANK", "0")
+    if rank != "0":
+        # If the main process failed too, it prints the line and the launcher ends this one before it wakes.
+        time.sleep(5)
+        line = f"{line} (process {rank})"
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,146 @@
+"""Models as folders: model.safetensors, config.json and a card, on disk or on the Hugging Face hub."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import huggingface_hub
+from huggingface_hub import ModelCard, ModelHubMixin
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import nn
+
+from data.errors import ConfigError, ModelError, OutputError
+from training.config import build_config, config_to_dict
+from training.files import write_file
+
+_FORMAT_VERSION = 1
+_FILES = ("config.json", "model.safetensors", "README.md")
+
+Model = TypeVar("Model", bound="PretrainedModel")
+
+
+class PretrainedModel(nn.Module, ModelHubMixin):
+    """A module that is built from a config alone, and so saved and loaded without pickle.
+
+    Subclasses set `config_class` and `model_type` and take the config as the only argument of `__init__`.
+    `push_to_hub` comes from huggingface_hub.
+
+    Attributes:
+        config_class: A frozen dataclass.
+        model_type: Names the kind of model in config.json.
+        config: What this instance was built from.
+    """
+
+    config_class: ClassVar[type]
+    model_type: ClassVar[str]
+
+    def __init__(self, config: Any) -> None:
+        """Build the model with fresh weights."""
+        super().__init__()
+        self.config = config
+
+    def model_card(self) -> str:
+        """The README.md beside the weights, Markdown with the hub's YAML header."""
+        return (
+            "---\nlibrary_name: wav2face\ntags:\n- wav2face\n- model_hub_mixin\n---\n\n"
+            f"# {self.model_type}\n\n"
+            f"Made with wav2face; load it with `{type(self).__name__}.from_pretrained`.\n"
+        )
+
+    def generate_model_card(self, *_: Any, **__: Any) -> ModelCard:
+        """The model card, as huggingface_hub asks for it."""
+        return ModelCard(self.model_card())
+
+    def save_pretrained(self, save_directory: str | Path, **_: Any) -> None:
+        """Write the model; each file is whole or absent.
+
+        Args:
+            save_directory: Made if missing; a model in it is replaced.
+
+        Raises:
+            OutputError: If the folder can't be written.
+        """
+        folder = Path(save_directory)
+        weights = {
+            name: tensor.detach().to("cpu", copy=True).contiguous()
+            for name, tensor in self.state_dict().items()
+        }
+        about = {
+            "model_type": self.model_type,
+            "format_version": _FORMAT_VERSION,
+            "config": config_to_dict(self.config),
+        }
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_file(folder / "model.safetensors", save(weights, metadata={"format": "pt"}))
+            write_file(folder / "README.md", self.model_card())
+            write_file(folder / "config.json", json.dumps(about, indent=2) + "\n")
+        except OSError as error:
+            raise OutputError(f"can't write the model to {folder}: {error}") from None
+
+    @classmethod
+    def from_pretrained(cls: type[Model], folder_or_hub_id: str | Path, **hub_options: Any) -> Model:
+        """Load a model, in eval mode, on the CPU.
+
+        Args:
+            folder_or_hub_id: A folder, or `owner/name` on the Hugging Face hub.
+            hub_options: For `huggingface_hub.snapshot_download`, such as `revision` or `token`.
+
+        Raises:
+            ModelError: If the model is missing, damaged, of another kind or version, or can't be fetched.
+        """
+        folder = _find(folder_or_hub_id, **hub_options)
+        about = _read_config(folder)
+        if about["model_type"] != cls.model_type:
+            raise ModelError(f"{folder} holds a {about['model_type']}, but a {cls.model_type} is needed")
+        try:
+            config: Any = build_config(cls.config_class, about["config"], str(folder / "config.json"))
+            model = cls(config)
+            model.load_state_dict(load_file(folder / "model.safetensors"), strict=True)
+        except (OSError, SafetensorError, RuntimeError, ConfigError) as error:
+            raise ModelError(f"can't load {folder}: {' '.join(str(error).split())[:500]}") from None
+        return model.eval()
+
+
+def read_model_type(folder_or_hub_id: str | Path) -> str:
+    """What kind of model a folder (or hub id) holds.
+
+    Raises:
+        ModelError: As `PretrainedModel.from_pretrained`.
+    """
+    return str(_read_config(_find(folder_or_hub_id))["model_type"])
+
+
+def _find(folder_or_hub_id: str | Path, **hub_options: Any) -> Path:
+    """The local folder of a model; a hub id is fetched into huggingface_hub's cache."""
+    folder, name = Path(folder_or_hub_id), str(folder_or_hub_id)
+    if folder.is_dir():
+        return folder
+    if isinstance(folder_or_hub_id, Path) or not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name):
+        raise ModelError(f"no model folder {name}: check the path, or train one")
+    try:
+        return Path(huggingface_hub.snapshot_download(name, allow_patterns=list(_FILES), **hub_options))
+    except (OSError, ValueError, huggingface_hub.errors.HfHubHTTPError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ModelError(
+            f"{name} is neither a folder nor a model that the Hugging Face hub gives: {reason}"
+        ) from None
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder} holds no readable model: {path}: {error}") from None
+    if not isinstance(about, dict) or not {"model_type", "format_version", "config"} <= about.keys():
+        raise ModelError(f"{path} is not the config of a wav2face model")
+    if about["format_version"] != _FORMAT_VERSION:
+        raise ModelError(
+            f"{path} has format {about['format_version']}, not {_FORMAT_VERSION}: update wav2face"
+        )
+    return about

@@ -1,0 +1,219 @@
+"""One training run: processes, device, precision, folder, and randomness that is derived, not stored."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+import yaml
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
+from torch import nn
+from tqdm import tqdm
+
+from data import errors
+from data.errors import ConfigError, OutputError, Wav2FaceError
+from training.config import config_to_dict, write_config
+from training.trackers import TrackerConfig, Trackers
+
+# What a resumed run may change without becoming another run: where and how long, not what.
+_CHANGEABLE_KEYS = frozenset({"out", "resume", "dry_run", "tracker", "total_images"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """What every training has in common; the config of each training inherits it.
+
+    Attributes:
+        out: The run folder.
+        seed: All randomness follows from it.
+        precision: Of the forward and backward passes; None takes what `accelerate launch` was asked for.
+        resume: Go on from the newest checkpoint in the run folder, or start where there is none.
+        dry_run: Check and build everything, write nothing, train nothing.
+        tracker: Where the run is mirrored.
+    """
+
+    out: str
+    seed: int = 0
+    precision: Literal["fp32", "bf16"] | None = None
+    resume: bool = False
+    dry_run: bool = False
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+
+
+class Run:
+    """What a training loop needs of its surroundings. One to a process.
+
+    Attributes:
+        accelerator: The process's only Accelerator. Prepare modules with it, nothing else: optimizers need no
+            scaler, learning rates come from `schedule`, samplers slice the global batch themselves.
+        device: Where this process computes.
+        rank: Which of the processes this is.
+        num_processes: How many there are.
+        is_main: Whether this is the one that writes.
+        precision: What stages pass to `autocast`.
+        folder: The run folder.
+        trackers: The mirrors; empty outside the main process.
+    """
+
+    def __init__(self, config: RunConfig) -> None:
+        """Join the other processes and claim the run folder.
+
+        Args:
+            config: The training's whole configuration, an instance of a subclass; lands in config.yaml.
+
+        Raises:
+            ConfigError: For fp16, a device without bf16, or a resume with another configuration.
+            OutputError: If the folder can't be written, or holds a run and `resume` is not set.
+        """
+        self.config = config
+        self.precision = _resolve_precision(config)
+        # Precision belongs to the stages: an Accelerator's own autocast can't be left for the penalty.
+        # Buffers are constants here; broadcasting them would change them between a forward and its backward.
+        self.accelerator = Accelerator(
+            mixed_precision="no", kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)]
+        )
+        self.device = self.accelerator.device
+        self.rank = self.accelerator.process_index
+        self.num_processes = self.accelerator.num_processes
+        self.is_main = self.accelerator.is_main_process
+        if self.device.type == "cuda":
+            torch.backends.cudnn.benchmark = True
+            if self.precision == "bf16" and not torch.cuda.is_bf16_supported():
+                raise ConfigError("this GPU can't compute in bf16: set --precision fp32")
+        self.folder = Path(config.out)
+        self.trackers = Trackers(TrackerConfig(), self.folder, {})
+        if not config.dry_run:
+            self.on_main(self._claim_folder)
+
+    def _claim_folder(self) -> None:
+        resolved = {**config_to_dict(self.config), "precision": self.precision}
+        path = self.folder / "config.yaml"
+        if path.exists():
+            if not self.config.resume:
+                raise OutputError(
+                    f"{self.folder} already holds a run: add --resume to go on, or choose another --out"
+                )
+            _check_same(yaml.safe_load(path.read_text(encoding="utf-8")), resolved, path)
+        elif self.config.resume:
+            self.log(f"{self.folder} holds no run yet: starting from the beginning")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_config(resolved, path)
+        except OSError as error:
+            raise OutputError(f"can't write the run folder {self.folder}: {error}") from None
+        self.trackers = Trackers(self.config.tracker, self.folder, resolved)
+
+    def on_main(self, action: Callable[[], None]) -> None:
+        """Do something in the main process while the others wait; its error is everybody's error.
+
+        Raises:
+            Wav2FaceError: What the action raised, in every process.
+        """
+        failure: list[tuple[str, str] | None] = [None]
+        if self.is_main:
+            try:
+                action()
+            except Wav2FaceError as error:
+                failure = [(type(error).__name__, str(error))]
+        if self.num_processes > 1:
+            broadcast_object_list(failure)
+        if failure[0] is not None:
+            name, message = failure[0]
+            raise getattr(errors, name, Wav2FaceError)(message)
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The context for forward passes in the run's precision. Keep penalties outside: they need fp32."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+    def seed_step(self, images_seen: int, stream: int = 0) -> None:
+        """Seed torch, numpy and random from the moment and the process: a resume needs no stored state.
+
+        Args:
+            images_seen: When.
+            stream: Tells several uses at one moment apart.
+        """
+        seed = self._derive(images_seen, stream, self.rank + 1)
+        torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)
+        random.seed(seed)
+
+    def generator(self, images_seen: int, stream: int = 0) -> torch.Generator:
+        """A CPU generator, the same in every process: draw for the global batch, then take your share.
+
+        Args:
+            images_seen: When.
+            stream: Tells several uses at one moment apart.
+        """
+        return torch.Generator().manual_seed(self._derive(images_seen, stream, 0))
+
+    def _derive(self, *key: int) -> int:
+        sequence = np.random.SeedSequence([self.config.seed, *key])
+        return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+    def micro_batches(self, batch_size: int, micro_batch_size: int, *modules: nn.Module) -> Iterator[slice]:
+        """Slices of this process's batch; gradients are exchanged in the last one alone.
+
+        Weigh each slice's mean loss by its share of the batch. (Accelerate's `accumulate` shares one counter
+        between networks, which starves the second network of a GAN.)
+
+        Args:
+            batch_size: Rows in this process's batch.
+            micro_batch_size: Rows at a time; the last slice may be shorter.
+            modules: The prepared modules that the loop's body runs backward through.
+        """
+        for start in range(0, batch_size, micro_batch_size):
+            stop = min(start + micro_batch_size, batch_size)
+            with ExitStack() as stack:
+                if stop < batch_size:
+                    for module in modules:
+                        stack.enter_context(self.accelerator.no_sync(module))
+                yield slice(start, stop)
+
+    def progress(self, total_images: int, images_seen: int) -> tqdm[Any]:
+        """A bar over images seen: in the main process, and quiet when not a terminal."""
+        disable = None if self.is_main else True
+        return tqdm(total=total_images, initial=images_seen, unit="img", disable=disable, dynamic_ncols=True)
+
+    def log(self, message: str) -> None:
+        """Tell the user something, once, above a progress bar."""
+        if self.is_main:
+            tqdm.write(message)
+
+    def finish(self) -> None:
+        """Close the mirrors and leave the process group. Call it in every process, after the last save."""
+        if self.num_processes > 1:
+            self.accelerator.wait_for_everyone()
+        sync_command = self.trackers.finish()
+        if sync_command:
+            self.log(f"to upload this run to Weights & Biases: {sync_command}")
+        self.accelerator.end_training()
+
+
+def _resolve_precision(config: RunConfig) -> Literal["fp32", "bf16"]:
+    asked = config.precision or os.environ.get("ACCELERATE_MIXED_PRECISION", "no").lower()
+    precision = {"no": "fp32"}.get(asked, asked)
+    if precision not in ("fp32", "bf16"):
+        raise ConfigError(
+            f"precision {precision} is not offered, because a gradient penalty and a shared loss scale "
+            "don't agree: use fp32 or bf16 (accelerate launch --mixed_precision no or bf16, or --precision)"
+        )
+    return cast(Literal["fp32", "bf16"], precision)
+
+
+def _check_same(before: Any, now: dict[str, Any], path: Path) -> None:
+    if not isinstance(before, dict):
+        raise ConfigError(f"{path} is damaged: restore it, or start another run with another --out")
+    keys = sorted((before.keys() | now.keys()) - _CHANGEABLE_KEYS)
+    missing = object()
+    differing = [key for key in keys if before.get(key, missing) != now.get(key, missing)]
+    if differing:
+        changes = "; ".join(f"{key}: {before.get(key)!r} became {now.get(key)!r}" for key in differing)
+        raise ConfigError(f"can't resume {path.parent} with another configuration ({changes})")

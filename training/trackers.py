@@ -1,0 +1,122 @@
+"""Mirrors of a run in Weights & Biases and TensorBoard. The run folder's stats.jsonl is the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackerConfig:
+    """Where a run is mirrored.
+
+    Attributes:
+        wandb: Weights & Biases: not at all, into the run folder for a later `wandb sync`, or live.
+        project: Its W&B project.
+        tensorboard: Whether TensorBoard event files are written into the run folder.
+    """
+
+    wandb: Literal["disabled", "offline", "online"] = "disabled"
+    project: str = "wav2face"
+    tensorboard: bool = False
+
+
+class Trackers:
+    """The enabled mirrors; every x axis is images seen. Lives in the main process alone."""
+
+    def __init__(self, config: TrackerConfig, folder: Path, run_config: Mapping[str, Any]) -> None:
+        """Start the enabled mirrors.
+
+        Args:
+            config: Which.
+            folder: The run folder. A resumed run is a new W&B run in the group named after it, because an
+                offline W&B run can't be continued without losing data.
+            run_config: The resolved configuration, shown beside the curves.
+
+        Raises:
+            ConfigError: If W&B can't be reached or logged into.
+        """
+        self._tensorboard: Any = None
+        self._wandb: Any = None
+        if config.tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._tensorboard = SummaryWriter(str(folder / "tensorboard"))
+        if config.wandb != "disabled":
+            self._wandb = _start_wandb(config, folder, run_config)
+
+    def log_scalars(self, values: Mapping[str, float], images_seen: int) -> None:
+        """Add a point to each named curve."""
+        if self._tensorboard:
+            for name, value in values.items():
+                self._tensorboard.add_scalar(name, value, images_seen)
+        if self._wandb:
+            self._wandb.log({**values, "images_seen": images_seen})
+
+    def log_image(self, name: str, image: NDArray[np.uint8], images_seen: int) -> None:
+        """Show a picture, [H, W, 3] uint8 RGB."""
+        if self._tensorboard:
+            self._tensorboard.add_image(name, image, images_seen, dataformats="HWC")
+        if self._wandb:
+            import wandb
+
+            self._wandb.log({name: wandb.Image(image), "images_seen": images_seen})
+
+    def log_table(
+        self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], images_seen: int
+    ) -> None:
+        """Show a table, such as a report's."""
+        if self._tensorboard:
+            lines = [columns, ["---"] * len(columns), *rows]
+            text = "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+            self._tensorboard.add_text(name, text, images_seen)
+        if self._wandb:
+            import wandb
+
+            table = wandb.Table(columns=list(columns), data=[list(row) for row in rows])
+            self._wandb.log({name: table, "images_seen": images_seen})
+
+    def finish(self) -> str | None:
+        """Close the mirrors.
+
+        Returns:
+            The command that uploads an offline W&B run, where there is one.
+        """
+        if self._tensorboard:
+            self._tensorboard.close()
+        if self._wandb is None:
+            return None
+        command = f"wandb sync {Path(self._wandb.dir).parent}" if self._wandb.settings._offline else None
+        self._wandb.finish()
+        return command
+
+
+def _start_wandb(config: TrackerConfig, folder: Path, run_config: Mapping[str, Any]) -> Any:
+    import wandb
+
+    number = 1 + len(list((folder / "wandb").glob("*run-*")))
+    try:
+        run = wandb.init(
+            project=config.project,
+            group=folder.name,
+            name=f"{folder.name}-{number}",
+            dir=str(folder),
+            mode=config.wandb,
+            config=dict(run_config),
+            settings=wandb.Settings(silent=True),
+        )
+    except wandb.Error as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(
+            f"can't start Weights & Biases ({reason}): run `wandb login`, or set --tracker.wandb offline"
+        ) from None
+    run.define_metric("images_seen")
+    run.define_metric("*", step_metric="images_seen")
+    return run
