@@ -1,8 +1,9 @@
 """Where a face lies in an aligned crop.
 
-All coordinates are *template units*: pixels of the 112 x 112 five-point ArcFace template (Deng et al. 2019,
-"ArcFace", as published with insightface). A network's input and our own crop are squares in that plane, so going
-from one to the other is a crop and a resize, the same for a photograph, a stored crop and a drawing.
+All coordinates are *template units*: pixels of the 112 x 112 five-point ArcFace template (Deng et al.
+2019, "ArcFace", as published with insightface). A network's input and our own crop are squares in that
+plane, so going from one to the other is a crop and a resize, the same for a photograph, a stored crop and a
+drawing.
 """
 
 from __future__ import annotations

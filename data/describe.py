@@ -1,0 +1,119 @@
+"""One person's files into rows of a shard: the work that preparation spreads over processes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from data.audio import MAX_SECONDS, VoiceActivity, Waveform, encode_flac, load_speech
+from data.clip import SAMPLE_RATE
+from data.errors import MediaError
+from data.faces import AnalyzedFace, FaceAnalyzer, load_analyzer
+from data.folder import Failure, Person
+from data.images import encode_face, read_image
+from data.shards import Row
+
+Media = TypeVar("Media")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How files become rows.
+
+    Attributes:
+        face_analyzer: As `load_analyzer` takes it.
+        insightface_root: Holds `models/<pack>/`; None for `~/.insightface`.
+        face_size: Side of the crops in pixels.
+        voice_activity: Whether silence is cut.
+        max_seconds: Longer recordings are refused.
+    """
+
+    face_analyzer: str
+    insightface_root: str | None = None
+    face_size: int = 128
+    voice_activity: VoiceActivity = "silero"
+    max_seconds: float = MAX_SECONDS
+
+
+@dataclass(frozen=True)
+class Task:
+    """One person to describe."""
+
+    person: Person
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class Described:
+    """What became of a person: rows of a shard, and a failure for each file that could not be used."""
+
+    rows: list[Row]
+    failures: list[Failure]
+
+
+@functools.cache
+def cached_analyzer(name: str, root: str | None) -> FaceAnalyzer:
+    """`load_analyzer`, once a process."""
+    return load_analyzer(name, root)
+
+
+def describe_person(task: Task) -> Described:
+    """Decode, clean, align and describe all files of one person; a file that fails becomes a failure."""
+    person, recipe = task.person, task.recipe
+    analyzer = cached_analyzer(recipe.face_analyzer, recipe.insightface_root)
+    failures: list[Failure] = []
+
+    def attempt(read: Callable[[Path], Media], paths: tuple[Path, ...]) -> list[Media]:
+        usable = []
+        for path in paths:
+            try:
+                usable.append(read(path))
+            except MediaError as error:
+                failures.append(Failure(str(path), person.identity, error.reason, _one_line(str(error))))
+            except Exception as error:  # a library that trips over one strange file must not end the run
+                message = _one_line(f"{path}: {type(error).__name__}: {error}")
+                failures.append(Failure(str(path), person.identity, "unexpected", message))
+        return usable
+
+    def read_face(path: Path) -> AnalyzedFace:
+        image = read_image(path)
+        try:
+            return analyzer.describe(image, recipe.face_size)
+        except MediaError as error:
+            raise MediaError(error.reason, f"{path}: {error}") from error
+
+    def read_voice(path: Path) -> Waveform:
+        return load_speech(path, recipe.voice_activity, recipe.max_seconds)
+
+    voices = attempt(read_voice, person.voices)
+    faces = attempt(read_face, person.faces)
+    return Described(_rows(person, voices, faces), failures)
+
+
+def _rows(person: Person, voices: list[Waveform], faces: list[AnalyzedFace]) -> list[Row]:
+    """One row a recording (one in all where there is none); face j goes into row j modulo their number."""
+    if not voices and not faces:
+        return []
+    rows = []
+    num_rows = max(1, len(voices))
+    for i in range(num_rows):
+        clip_id = f"{person.identity}/{i}"
+        own_faces = faces[i::num_rows]
+        row: Row = {"clip_id": clip_id, "identity": person.identity, **asdict(person.attributes)}
+        if voices:
+            row["audio"] = {"bytes": encode_flac(voices[i]), "path": f"{clip_id}.flac"}
+            row["duration"] = voices[i].size / SAMPLE_RATE
+        row["images"] = [
+            {"bytes": encode_face(face.crop), "path": f"{clip_id}-{j}.jpg"}
+            for j, face in enumerate(own_faces)
+        ]
+        row["face_features"] = [face.feature for face in own_faces]
+        rows.append(row)
+    return rows
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())

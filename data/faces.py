@@ -1,0 +1,270 @@
+"""Finding faces, aligning them and turning them into identity features, behind one small protocol.
+
+The training network T makes a data set's features and serves as identity loss, another network E judges; both
+are `FaceRecognizer`s. Nothing is ever downloaded here: a missing file is a `ModelError` that says where it
+belongs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.alignment import (
+    ARCFACE_REGION,
+    ARCFACE_TEMPLATE,
+    CROP_REGION,
+    Region,
+    crop_region,
+    extract_region,
+    similarity_to_template,
+)
+from data.errors import ConfigError, MediaError, ModelError
+
+DOMINANT_AREA_RATIO = 2.0
+"""Of several faces in a photograph the largest counts if its area is at least this many times the next's."""
+
+MIN_FACE_PIXELS = 20
+"""Faces whose box is smaller than this on its longer side are refused."""
+
+
+@dataclass(frozen=True)
+class DetectedFace:
+    """One face found in a picture.
+
+    Attributes:
+        box: x0, y0, x1, y1 in pixels; may leave the picture.
+        landmarks: [5, 2] (x, y) in pixels, in the order of `ARCFACE_TEMPLATE`.
+        score: Confidence of the detector, on its own scale.
+    """
+
+    box: tuple[float, float, float, float]
+    landmarks: NDArray[np.float64]
+    score: float
+
+    @property
+    def area(self) -> float:
+        """Area of the box in square pixels."""
+        return max(0.0, self.box[2] - self.box[0]) * max(0.0, self.box[3] - self.box[1])
+
+
+@dataclass(frozen=True)
+class FaceEncoderInfo:
+    """Which network made features.
+
+    Attributes:
+        name: What `load_recognizer` takes, such as `insightface:small/mobilefacenet` or `dlib`.
+        sha256: Of the file of weights; it alone decides whether two networks are the same.
+        feature_size: Length of a feature.
+        path: Where the file was read from: a hint, may be absent on another machine.
+    """
+
+    name: str
+    sha256: str
+    feature_size: int
+    path: str
+
+
+class FaceDetector(Protocol):
+    """Finds faces in a picture."""
+
+    def detect(self, image: NDArray[np.uint8]) -> list[DetectedFace]:
+        """All faces in a picture [H, W, 3] uint8 RGB, in no particular order."""
+        ...
+
+
+class FaceRecognizer(Protocol):
+    """Turns aligned faces into identity features.
+
+    Attributes:
+        info: Which network it is.
+        region: What its input covers, in template units.
+        input_size: Side of its input in pixels.
+    """
+
+    info: FaceEncoderInfo
+    region: Region
+    input_size: int
+
+    def embed(self, inputs: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """[N, D] unit vectors from [N, input_size, input_size, 3] uint8 RGB already cut to `region`."""
+        ...
+
+
+@dataclass(frozen=True)
+class AnalyzedFace:
+    """A face as it is stored: [S, S, 3] uint8 RGB covering `CROP_REGION`, and T's unit feature [D]."""
+
+    crop: NDArray[np.uint8]
+    feature: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class FaceAnalyzer:
+    """A detector and a recognizer; without a detector a picture *is* a crop covering `CROP_REGION`."""
+
+    detector: FaceDetector | None
+    recognizer: FaceRecognizer
+
+    def analyze(self, image: NDArray[np.uint8]) -> list[tuple[DetectedFace, NDArray[np.float64]]]:
+        """Every face of a picture with its [2, 3] similarity to the template, the largest first."""
+        if self.detector is None:
+            return [_whole_picture(image)]
+        faces = sorted(self.detector.detect(image), key=lambda face: -face.area)
+        return [(face, similarity_to_template(face.landmarks)) for face in faces]
+
+    def find_face(self, image: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """The [2, 3] similarity to the template of the one person that a photograph shows.
+
+        Raises:
+            MediaError: `no-face`, `many-faces` (see `DOMINANT_AREA_RATIO`), `small-face`, `bad-landmarks` or,
+                for aligned pictures, `not-square`.
+        """
+        try:
+            found = self.analyze(image)
+        except ValueError as error:
+            raise MediaError("bad-landmarks", str(error)) from error
+        if not found:
+            raise MediaError("no-face", "no face was found")
+        face, to_template = found[0]
+        if len(found) > 1 and face.area < DOMINANT_AREA_RATIO * found[1][0].area:
+            raise MediaError("many-faces", f"{len(found)} faces were found and none of them dominates")
+        side = max(face.box[2] - face.box[0], face.box[3] - face.box[1])
+        if side < MIN_FACE_PIXELS:
+            raise MediaError("small-face", f"the face is {side:.0f} px, at least {MIN_FACE_PIXELS} needed")
+        # Absurd landmarks would ask for a crop far beyond the picture.
+        scale = float(np.hypot(to_template[0, 0], to_template[1, 0]))
+        if not 0.5 * side < ARCFACE_REGION.side / scale < 4 * side:
+            raise MediaError("bad-landmarks", "the landmarks don't fit the face's box")
+        return to_template
+
+    def describe(self, image: NDArray[np.uint8], face_size: int) -> AnalyzedFace:
+        """Crop and feature of the one person that a photograph [H, W, 3] uint8 RGB shows.
+
+        T's input is cut out of the photograph at its own resolution, not out of the crop.
+
+        Raises:
+            MediaError: As `find_face`.
+        """
+        to_template = self.find_face(image)
+        recognizer = self.recognizer
+        face_input = extract_region(image, to_template, recognizer.region, recognizer.input_size)
+        return AnalyzedFace(
+            crop=extract_region(image, to_template, CROP_REGION, face_size),
+            feature=recognizer.embed(face_input[None])[0],
+        )
+
+
+def _whole_picture(image: NDArray[np.uint8]) -> tuple[DetectedFace, NDArray[np.float64]]:
+    """The face of a picture that is an aligned crop already."""
+    height, width = image.shape[:2]
+    if height != width:
+        raise MediaError("not-square", f"an aligned crop must be square, this one is {width} x {height}")
+    scale = CROP_REGION.side / width
+    landmarks = (ARCFACE_TEMPLATE - (CROP_REGION.left, CROP_REGION.top)) / scale
+    face = DetectedFace((0.0, 0.0, float(width), float(height)), landmarks, 1.0)
+    return face, np.array([[scale, 0, CROP_REGION.left], [0, scale, CROP_REGION.top]])
+
+
+def embed_crops(
+    recognizer: FaceRecognizer, crops: NDArray[np.uint8], batch_size: int = 64
+) -> NDArray[np.float32]:
+    """Features of stored crops or drawings.
+
+    Args:
+        recognizer: T or E.
+        crops: [N, S, S, 3] uint8 RGB, each covering `CROP_REGION`.
+        batch_size: How many are held as network inputs at once.
+
+    Returns:
+        [N, D] float32 unit vectors.
+    """
+    features = [np.zeros((0, recognizer.info.feature_size), np.float32)]
+    for start in range(0, len(crops), batch_size):
+        inputs = crop_region(crops[start : start + batch_size], recognizer.region, recognizer.input_size)
+        features.append(recognizer.embed(inputs))
+    return np.concatenate(features)
+
+
+def load_recognizer(
+    name: str, root: str | Path | None = None, providers: Sequence[str] = ("CPUExecutionProvider",)
+) -> FaceRecognizer:
+    """Load a face network by name.
+
+    Args:
+        name: `insightface:<pack>`, `insightface:<pack>/<file without .onnx>` or `dlib`.
+        root: The insightface root, which holds `models/<pack>/`; None for `~/.insightface`.
+        providers: Execution providers of onnxruntime, the wanted one first; not getting it is an error.
+
+    Raises:
+        ConfigError: If the name is unknown.
+        ModelError: If a file or a package is missing, or a provider was not granted.
+    """
+    kind, _, rest = name.partition(":")
+    if kind == "insightface" and rest:
+        from data.faces_insightface import load_arcface
+
+        return load_arcface(rest, root, providers)
+    if name == "dlib":
+        from data.faces_dlib import DlibRecognizer
+
+        return DlibRecognizer()
+    raise ConfigError(f"unknown face network '{name}': use insightface:<pack> or dlib")
+
+
+def load_analyzer(
+    name: str, root: str | Path | None = None, providers: Sequence[str] = ("CPUExecutionProvider",)
+) -> FaceAnalyzer:
+    """Load a detector and a recognizer by name.
+
+    Args:
+        name: `insightface:<pack>`, `dlib` (HOG detector), `dlib:cnn`, or `aligned:<recognizer>`.
+        root: As `load_recognizer`.
+        providers: As `load_recognizer`.
+
+    Raises:
+        ConfigError: If the name is unknown.
+        ModelError: If a file or a package is missing, or a provider was not granted.
+    """
+    kind, _, rest = name.partition(":")
+    if kind == "aligned" and rest:
+        return FaceAnalyzer(None, load_recognizer(rest, root, providers))
+    if kind == "insightface" and rest:
+        from data.faces_insightface import load_scrfd
+
+        return FaceAnalyzer(load_scrfd(rest, root, providers), load_recognizer(name, root, providers))
+    if name in ("dlib", "dlib:hog", "dlib:cnn"):
+        from data.faces_dlib import DlibDetector
+
+        return FaceAnalyzer(DlibDetector("cnn" if rest == "cnn" else "hog"), load_recognizer("dlib"))
+    raise ConfigError(
+        f"unknown face analyzer '{name}': use insightface:<pack>, dlib, dlib:cnn, or aligned:<face network>"
+    )
+
+
+def sha256_of_file(path: str | Path) -> str:
+    """SHA-256 of a file's bytes.
+
+    Raises:
+        ModelError: If it can't be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with Path(path).open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise ModelError(f"{path}: {error.strerror or error}") from error
+    return digest.hexdigest()
+
+
+def unit_rows(features: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Each row of [N, D] divided by its length."""
+    norms = np.linalg.norm(features, axis=1, keepdims=True)
+    return (features / np.maximum(norms, 1e-12)).astype(np.float32)

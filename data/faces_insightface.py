@@ -1,0 +1,185 @@
+"""insightface packs: SCRFD detection and ArcFace features.
+
+The code is MIT; the published weights are for non-commercial research only. The pack's folder is checked
+before insightface sees it, because insightface downloads what it does not find.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.alignment import ARCFACE_REGION
+from data.errors import ModelError
+from data.faces import DetectedFace, FaceEncoderInfo, sha256_of_file, unit_rows
+
+_BORDER = 40  # px; a face that fills its picture is found more reliably with room around it
+_MIN_SCORE = 0.5
+_DETECTOR_SIZES = ((400, 320), (None, 640))  # pictures up to 400 px are detected at 320 px, others at 640
+
+
+def pack_files(pack: str, root: str | Path | None) -> list[Path]:
+    """The ONNX files of a pack.
+
+    Raises:
+        ModelError: If the folder is missing or holds none; says where it belongs and how to get one.
+    """
+    folder = (Path(root) if root is not None else Path.home() / ".insightface").expanduser() / "models" / pack
+    files = sorted(folder.glob("*.onnx"))
+    if not files:
+        state = "holds no .onnx file" if folder.is_dir() else "does not exist"
+        raise ModelError(
+            f"insightface pack '{pack}': {folder} {state}; unpack the .onnx files of a pack there "
+            "(such as buffalo_l.zip from github.com/deepinsight/insightface/releases, for non-commercial "
+            "research only), or name another insightface root"
+        )
+    return files
+
+
+class ArcFaceRecognizer:
+    """ArcFace features of an ONNX network through insightface's own reading of it."""
+
+    region = ARCFACE_REGION
+
+    def __init__(self, pack: str, path: Path, session: Any) -> None:
+        from insightface.model_zoo.arcface_onnx import ArcFaceONNX
+
+        self._network = ArcFaceONNX(model_file=str(path), session=session)
+        self.input_size: int = self._network.input_size[0]
+        # Many exported recognizers hold a batch of one in their graph, whatever their input declares.
+        self._batch_size = 16 if isinstance(self._network.input_shape[0], str | None) else 1
+        self.info = FaceEncoderInfo(
+            name=f"insightface:{pack}/{path.stem}",
+            sha256=sha256_of_file(path),
+            feature_size=int(session.get_outputs()[0].shape[-1]),
+            path=str(path.resolve()),
+        )
+
+    def embed(self, inputs: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """[N, D] unit vectors from [N, input_size, input_size, 3] uint8 RGB."""
+        assert inputs.shape[1:] == (self.input_size, self.input_size, 3), inputs.shape
+        features = [np.zeros((0, self.info.feature_size), np.float32)]
+        for start in range(0, len(inputs), self._batch_size):
+            batch = inputs[start : start + self._batch_size]
+            # get_feat wants OpenCV's BGR and swaps it back.
+            output = self._network.get_feat([np.ascontiguousarray(image[..., ::-1]) for image in batch])
+            if output.shape != (len(batch), self.info.feature_size):
+                self._batch_size = 1
+                return self.embed(inputs) if len(batch) > 1 else self._fail(output.shape)
+            features.append(unit_rows(output))
+        return np.concatenate(features)
+
+    def _fail(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        raise ModelError(
+            f"{self.info.path}: gives {shape} for one face, [1, {self.info.feature_size}] expected"
+        )
+
+
+class ScrfdDetector:
+    """SCRFD with key points."""
+
+    def __init__(self, path: Path, session: Any) -> None:
+        from insightface.model_zoo.scrfd import SCRFD
+
+        self._network = SCRFD(model_file=str(path), session=session)
+        self._network.prepare(0, det_thresh=_MIN_SCORE)
+
+    def detect(self, image: NDArray[np.uint8]) -> list[DetectedFace]:
+        """All faces in [H, W, 3] uint8 RGB; looks again with a border where there seems to be none."""
+        return self._detect(image, 0) or self._detect(image, _BORDER)
+
+    def _detect(self, image: NDArray[np.uint8], border: int) -> list[DetectedFace]:
+        picture = np.pad(image[..., ::-1], ((border, border), (border, border), (0, 0)))
+        longest = max(image.shape[:2])
+        size = next(size for limit, size in _DETECTOR_SIZES if limit is None or longest <= limit)
+        boxes, landmarks = self._network.detect(np.ascontiguousarray(picture), input_size=(size, size))
+        return [
+            DetectedFace(
+                box=(box[0] - border, box[1] - border, box[2] - border, box[3] - border),
+                landmarks=points.astype(np.float64) - border,
+                score=float(box[4]),
+            )
+            for box, points in zip(boxes.astype(float), landmarks, strict=True)
+        ]
+
+
+def load_arcface(name: str, root: str | Path | None, providers: Sequence[str]) -> ArcFaceRecognizer:
+    """The recognizer of a pack; `name` is `<pack>` or `<pack>/<file without .onnx>`.
+
+    Raises:
+        ModelError: If the pack, the file, a recognizer in it, or the package is missing.
+    """
+    pack, _, stem = name.partition("/")
+    for path in pack_files(pack, root):
+        if not stem or path.stem == stem:
+            session = _open(path, providers)
+            if _is_recognizer(session):
+                return ArcFaceRecognizer(pack, path, session)
+    raise ModelError(
+        f"insightface pack '{pack}': no recognition network{f' {stem}.onnx' if stem else ''} in it"
+    )
+
+
+def load_scrfd(name: str, root: str | Path | None, providers: Sequence[str]) -> ScrfdDetector:
+    """The detector with key points of a pack.
+
+    Raises:
+        ModelError: If the pack, a detector in it, or the package is missing.
+    """
+    pack = name.partition("/")[0]
+    for path in pack_files(pack, root):
+        session = _open(path, providers)
+        # Boxes, scores and key points at three strides.
+        if len(session.get_outputs()) >= 9:
+            return ScrfdDetector(path, session)
+    raise ModelError(
+        f"insightface pack '{pack}': no detector with key points in it; "
+        f"use aligned:insightface:{pack} for aligned crops"
+    )
+
+
+def _is_recognizer(session: Any) -> bool:
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    if len(inputs) != 1 or len(outputs) != 1:
+        return False
+    shape = inputs[0].shape
+    # Landmark networks see 192 px, attribute networks 96; recognizers 112 or more by insightface's own rule.
+    return (
+        len(shape) == 4
+        and shape[2] == shape[3]
+        and isinstance(shape[2], int)
+        and shape[2] >= 112
+        and shape[2] != 192
+    )
+
+
+def _open(path: Path, providers: Sequence[str]) -> Any:
+    """An onnxruntime session that runs where it was asked to, or an error."""
+    try:
+        import insightface  # noqa: F401
+        import onnxruntime
+    except ImportError as error:
+        raise ModelError(f"insightface packs need {error.name}: pip install 'wav2face[faces]'") from error
+
+    missing = [name for name in providers if name not in onnxruntime.get_available_providers()]
+    if missing:
+        raise ModelError(
+            f"onnxruntime has no {', '.join(missing)} here, "
+            f"only {', '.join(onnxruntime.get_available_providers())}"
+        )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # work is spread over processes; more threads a process only fight
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=list(providers))
+    except Exception as error:  # onnxruntime's exceptions share no public base
+        message = str(error).splitlines()[0]
+        raise ModelError(f"{path}: onnxruntime can't load it: {message}") from error
+    granted = session.get_providers()
+    if granted[0] != providers[0]:
+        raise ModelError(f"{path}: asked for {providers[0]}, onnxruntime fell back to {granted[0]}")
+    return session

@@ -1,0 +1,185 @@
+"""The folder source: ROOT/<identity>/{voices,faces}/*, and what is known of the people in a CSV beside it."""
+
+from __future__ import annotations
+
+import csv
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from data.clip import Attributes
+from data.errors import DatasetError, MediaError
+
+_SEXES = {"f": "female", "female": "female", "m": "male", "male": "male"}
+_MAX_NAME_BYTES = 200
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One file, row or person that could not be used.
+
+    Attributes:
+        path: The file as the user named its root, or the CSV file.
+        identity: Whose it is.
+        reason: A short slug, see `MediaError.reason`.
+        message: What was wrong, in one line.
+    """
+
+    path: str
+    identity: str
+    reason: str
+    message: str
+
+    def as_dict(self) -> dict[str, str]:
+        """The row as it stands in failures.jsonl."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Person:
+    """The files of one identity, sorted by name."""
+
+    identity: str
+    voices: tuple[Path, ...]
+    faces: tuple[Path, ...]
+    attributes: Attributes
+
+
+def check_identity(name: str) -> None:
+    """Refuse names that could leave a folder, confuse a terminal or not be written to a file.
+
+    Raises:
+        MediaError: `unsafe-identity`.
+    """
+    problem = ""
+    if not name.strip() or name != name.strip():
+        problem = "is empty or begins or ends with a space"
+    elif name.startswith(".") or "/" in name or "\\" in name:
+        problem = "begins with a dot or holds a path separator"
+    elif any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in name):
+        problem = "holds control characters or is not valid text"
+    elif len(name.encode()) > _MAX_NAME_BYTES:
+        problem = f"is longer than {_MAX_NAME_BYTES} bytes"
+    if problem:
+        raise MediaError("unsafe-identity", f"the identity {name!a} {problem}; rename it")
+
+
+def scan_folder(
+    root: Path, extra_faces: Iterable[Path] = (), attributes: dict[str, Attributes] | None = None
+) -> tuple[list[Person], list[Failure]]:
+    """List who is in a folder.
+
+    Args:
+        root: Holds one folder a person with `voices/` and `faces/`, either of which may be missing.
+        extra_faces: More such roots; there pictures may also lie in the person's folder itself.
+        attributes: What is known of people, by identity.
+
+    Returns:
+        People sorted by identity, and a failure for each folder that is no person.
+
+    Raises:
+        DatasetError: If a root is no folder or holds nobody.
+    """
+    voices: dict[str, list[Path]] = {}
+    faces: dict[str, list[Path]] = {}
+    failures: list[Failure] = []
+    for folder, is_extra in [(root, False), *((extra, True) for extra in extra_faces)]:
+        for person in _people_folders(folder):
+            identity = person.name
+            try:
+                check_identity(identity)
+            except MediaError as error:
+                failures.append(
+                    Failure(
+                        str(person).encode("utf-8", "replace").decode(),
+                        ascii(identity),
+                        error.reason,
+                        str(error),
+                    )
+                )
+                continue
+            own_voices, own_faces = _files(person / "voices"), _files(person / "faces")
+            if is_extra:
+                own_faces += _files(person)
+            if not own_voices and not own_faces:
+                message = "the folder holds no file under voices/ or faces/"
+                failures.append(Failure(str(person), identity, "empty-identity", message))
+                continue
+            voices.setdefault(identity, []).extend(own_voices)
+            faces.setdefault(identity, []).extend(own_faces)
+    if not voices and not failures:
+        raise DatasetError(
+            f"{root}: no folder of a person in it; expected ROOT/<identity>/{{voices,faces}}/*"
+        )
+    known = attributes or {}
+    people = [
+        Person(identity, tuple(voices[identity]), tuple(faces[identity]), known.get(identity, Attributes()))
+        for identity in sorted(voices)
+    ]
+    return people, failures
+
+
+def _people_folders(root: Path) -> list[Path]:
+    try:
+        entries = sorted(root.iterdir())
+        # Tools leave hidden folders behind; two dots are a person's name gone wrong and get reported.
+        return [e for e in entries if e.is_dir() and (not e.name.startswith(".") or e.name.startswith(".."))]
+    except OSError as error:
+        raise DatasetError(
+            f"{root}: {error.strerror or error}; expected a folder ROOT/<identity>/..."
+        ) from error
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files of a folder that are not hidden, sorted by name; none if there is no such folder."""
+    if not folder.is_dir():
+        return []
+    return sorted(
+        entry for entry in folder.iterdir() if not entry.name.startswith(".") and not entry.is_dir()
+    )
+
+
+def read_attributes(path: Path) -> tuple[dict[str, Attributes], list[Failure]]:
+    """Read what is known of people: a CSV with a header, `identity` and any of sex (or gender), age,
+    nationality.
+
+    Returns:
+        Attributes by identity, and a failure for each row that can't be used.
+
+    Raises:
+        DatasetError: If the file can't be read or has no column `identity`.
+    """
+    known: dict[str, Attributes] = {}
+    failures: list[Failure] = []
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if "identity" not in (reader.fieldnames or ()):
+                raise DatasetError(f"{path}: no column 'identity' in its header")
+            for row in reader:
+                identity = row["identity"] or ""
+                try:
+                    check_identity(identity)
+                    known[identity] = _parse_attributes(row)
+                except MediaError as error:
+                    message = f"line {reader.line_num}: {error}"
+                    failures.append(Failure(str(path), ascii(identity)[1:-1], error.reason, message))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path}: can't be read as a CSV file: {error}") from error
+    return known, failures
+
+
+def _parse_attributes(row: dict[str, str | None]) -> Attributes:
+    sex = (row.get("sex") or row.get("gender") or "").strip().lower()
+    if sex and sex not in _SEXES:
+        raise MediaError("bad-attribute", f"sex '{sex}': use female, male, f, m, or leave it empty")
+    age_text = (row.get("age") or "").strip()
+    try:
+        age = float(age_text) if age_text else None
+    except ValueError:
+        age = float("nan")
+    if age is not None and not 0 <= age <= 130:
+        raise MediaError("bad-attribute", f"age '{age_text}': a number of years expected")
+    nationality = (row.get("nationality") or "").strip() or None
+    return Attributes(sex=_SEXES[sex] if sex else None, age=age, nationality=nationality)  # type: ignore[arg-type]

@@ -1,0 +1,302 @@
+"""From a folder of recordings and photographs to a data set: shards, dataset.json and failures.jsonl.
+
+Everything is built in a hidden folder beside the output and renamed at the end, so that the output is there
+whole or not at all. Each shard is published there by a rename of its own: a run that was killed goes on
+behind the last one.
+"""
+
+from __future__ import annotations
+
+import collections
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from data.alignment import FACE_SIZES
+from data.clip import SPLITS, Split
+from data.describe import Described, Recipe, Task, cached_analyzer, describe_person
+from data.errors import ConfigError, DatasetError, OutputError
+from data.faces import FaceEncoderInfo
+from data.folder import Failure, Person, read_attributes, scan_folder
+from data.inventory import count_shards
+from data.shards import (
+    INFO_NAME,
+    DatasetInfo,
+    SplitInfo,
+    read_info,
+    shard_names,
+    write_atomically,
+    write_info,
+    write_shard,
+)
+from data.split import DEFAULT_FRACTIONS, assign_split, hash_assignment
+from data.workers import map_in_processes
+
+FAILURES_NAME = "failures.jsonl"
+_REQUEST_NAME = "request.json"
+_IDENTITIES_PER_SHARD = 128
+
+
+@dataclass(frozen=True)
+class PrepareConfig:
+    """What to prepare, how, and where to.
+
+    Attributes:
+        root: ROOT/<identity>/{voices,faces}/*.
+        out: Folder of the data set.
+        recipe: How files become rows.
+        extra_faces: More roots with faces.
+        attributes: CSV of what is known of people.
+        seed: Of the split.
+        split_fractions: Shares of train, val and test.
+        num_workers: Processes; the result does not depend on it.
+        overwrite: Replace a data set that was made from something else.
+    """
+
+    root: Path
+    out: Path
+    recipe: Recipe
+    extra_faces: tuple[Path, ...] = ()
+    attributes: Path | None = None
+    seed: int = 0
+    split_fractions: tuple[float, float, float] = DEFAULT_FRACTIONS
+    num_workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A finished data set.
+
+    Attributes:
+        info: As in its dataset.json.
+        failures: As in its failures.jsonl.
+        was_there: The same request had been prepared before, nothing was done.
+    """
+
+    info: DatasetInfo
+    failures: list[Failure]
+    was_there: bool
+
+
+def prepare_folder(config: PrepareConfig) -> Prepared:
+    """Prepare a data set, or finish one whose preparation was interrupted.
+
+    Raises:
+        ConfigError: If a setting is out of range.
+        DatasetError: If there is nothing usable in the folder.
+        ModelError: If the face analyzer can't be loaded.
+        OutputError: If the output can't be written to, the disk is full, or something else is there.
+    """
+    recipe = config.recipe
+    if recipe.face_size not in FACE_SIZES:
+        raise ConfigError(f"face size {recipe.face_size}: use one of {', '.join(map(str, FACE_SIZES))}")
+    assign_split("", config.seed, config.split_fractions)  # wrong fractions fail before the work
+    attributes, failures = read_attributes(config.attributes) if config.attributes else ({}, [])
+    people, unusable = scan_folder(config.root, config.extra_faces, attributes)
+    failures += unusable
+    face_encoder = cached_analyzer(recipe.face_analyzer, recipe.insightface_root).recognizer.info
+    request = _describe_request(config, people, face_encoder)
+    if (done := _already_done(config, request)) is not None:
+        return done
+    try:
+        partial = _open_partial(config.out, request)
+        splits = {
+            person.identity: assign_split(person.identity, config.seed, config.split_fractions)
+            for person in people
+        }
+        shards = _plan_shards(people, splits)
+        _write_shards(partial, shards, config, face_encoder.feature_size)
+        for name in shards:
+            failures += _read_failures(partial / f"{name}.{FAILURES_NAME}")
+        info = _summarize(partial, list(shards), people, splits, config, face_encoder, request)
+        if not sum(info.num_clips.values()):
+            raise DatasetError(_nothing_usable(config.root, failures))
+        write_atomically(partial / FAILURES_NAME, _to_jsonl(failures))
+        for name in shards:
+            (partial / f"{name}.{FAILURES_NAME}").unlink()
+        (partial / _REQUEST_NAME).unlink()
+        write_info(partial, info)
+        _publish(partial, config.out)
+    except OSError as error:
+        raise OutputError(
+            f"{config.out}: can't be written to: {error.strerror or error}; "
+            "free some space or choose another --out, then run the same command again to go on"
+        ) from error
+    return Prepared(info, failures, was_there=False)
+
+
+def _describe_request(
+    config: PrepareConfig, people: list[Person], face_encoder: FaceEncoderInfo
+) -> dict[str, Any]:
+    """All that decides about the result: settings, T, names and sizes of files; no paths of this machine."""
+    listing = hashlib.sha256()
+    for person in people:
+        listing.update(f"{person.identity}\t{person.attributes}\n".encode())
+        for path in (*person.voices, *person.faces):
+            size = path.stat().st_size if path.exists() else -1
+            listing.update(f"{path.parent.name}/{path.name}\t{size}\n".encode("utf-8", "surrogateescape"))
+    settings = asdict(config.recipe)
+    del settings["insightface_root"]
+    return {
+        **settings,
+        "face_encoder_sha256": face_encoder.sha256,
+        "seed": config.seed,
+        "split_fractions": list(config.split_fractions),
+        "files_sha256": listing.hexdigest(),
+    }
+
+
+def _already_done(config: PrepareConfig, request: dict[str, Any]) -> Prepared | None:
+    """The finished data set if it is the one asked for; None if the output is free or may be replaced."""
+    out = config.out
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return None
+    if not (out / INFO_NAME).is_file():
+        raise OutputError(f"{out}: already exists and is no data set; choose another --out")
+    if config.overwrite:
+        return None
+    info = read_info(out)
+    if info.request == request:
+        return Prepared(info, _read_failures(out / FAILURES_NAME), was_there=True)
+    changed = [key for key in request if info.request.get(key) != request[key]]
+    raise OutputError(
+        f"{out}: holds a data set made otherwise ({', '.join(changed)}); "
+        "choose another --out or give --overwrite"
+    )
+
+
+def _open_partial(out: Path, request: dict[str, Any]) -> Path:
+    """The folder to build in: that of an interrupted run of the same request, or a new one."""
+    partial = out.absolute().with_name(f".{out.absolute().name}.partial")
+    saved = partial / _REQUEST_NAME
+    try:
+        is_same = json.loads(saved.read_text(encoding="utf-8")) == request
+    except (OSError, ValueError):
+        is_same = False
+    if not is_same:
+        if partial.exists():
+            shutil.rmtree(partial)
+        partial.mkdir(parents=True)
+        write_atomically(saved, json.dumps(request).encode())
+    return partial
+
+
+def _plan_shards(people: list[Person], splits: dict[str, Split]) -> dict[str, list[Person]]:
+    """Who goes into which file: people sorted by name, `_IDENTITIES_PER_SHARD` a file, split by split."""
+    members = {split: [person for person in people if splits[person.identity] == split] for split in SPLITS}
+    names = shard_names({split: -(-len(group) // _IDENTITIES_PER_SHARD) for split, group in members.items()})
+    return {
+        name: members[split][i * _IDENTITIES_PER_SHARD : (i + 1) * _IDENTITIES_PER_SHARD]
+        for split in SPLITS
+        for i, name in enumerate(names[split])
+    }
+
+
+def _write_shards(
+    partial: Path, shards: dict[str, list[Person]], config: PrepareConfig, feature_size: int
+) -> None:
+    """Describe everybody whose shard is not there yet, and publish shard after shard."""
+    missing = {name: people for name, people in shards.items() if not (partial / name).exists()}
+    tasks = [Task(person, config.recipe) for people in missing.values() for person in people]
+    done = sum(map(len, shards.values())) - len(tasks)
+    described = map_in_processes(describe_person, tasks, config.num_workers, _describe_crash, _use_one_thread)
+    with tqdm(
+        total=len(tasks) + done, initial=done, unit="person", desc="preparing", disable=None
+    ) as progress:
+        for name, people in missing.items():
+            failures: list[Failure] = []
+
+            def rows(num_people: int, failures: list[Failure]) -> Iterator[dict[str, Any]]:
+                for _ in range(num_people):
+                    result = next(described)
+                    failures += result.failures
+                    progress.update()
+                    yield from result.rows
+
+            own_rows = list(rows(len(people), failures))
+            write_atomically(partial / f"{name}.{FAILURES_NAME}", _to_jsonl(failures))
+            write_shard(partial / name, own_rows, feature_size)
+
+
+def _describe_crash(task: Task) -> Described:
+    """What becomes of a person one of whose files killed the process that decoded it."""
+    person = task.person
+    files = [*person.voices, *person.faces]
+    message = f"a decoder crashed on one of these {len(files)} files; take them out one by one to find it"
+    failure = Failure(str(files[0].parent.parent), person.identity, "crashed", message)
+    return Described([], [failure])
+
+
+def _use_one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _summarize(
+    partial: Path,
+    names: list[str],
+    people: list[Person],
+    splits: dict[str, Split],
+    config: PrepareConfig,
+    face_encoder: FaceEncoderInfo,
+    request: dict[str, Any],
+) -> DatasetInfo:
+    """dataset.json, counted from the shards themselves."""
+    counts = count_shards(partial, names)
+    present = {identity: splits[identity] for identity in counts.identities}
+    known = [person.attributes for person in people if person.identity in present]
+    return DatasetInfo(
+        num_clips=counts.num_clips,
+        num_identities={split: sum(s == split for s in present.values()) for split in SPLITS},
+        num_voices=counts.num_voices,
+        num_faces=counts.num_faces,
+        shards=counts.rows,
+        face_encoder=face_encoder,
+        face_size=config.recipe.face_size,
+        split=SplitInfo(config.seed, config.split_fractions, hash_assignment(present)),
+        attribute_coverage={
+            name: sum(getattr(attributes, name) is not None for attributes in known)
+            for name in ("sex", "age", "nationality")
+        },
+        request=request,
+    )
+
+
+def _publish(partial: Path, out: Path) -> None:
+    """Put the finished folder where it belongs; what it replaces is gone only afterwards."""
+    out = out.absolute()
+    old = out.with_name(f".{out.name}.old")
+    if old.exists():
+        shutil.rmtree(old)
+    if out.exists():
+        out.replace(old)
+    partial.replace(out)
+    if old.exists():
+        shutil.rmtree(old)
+
+
+def _to_jsonl(failures: list[Failure]) -> bytes:
+    return "".join(json.dumps(failure.as_dict(), ensure_ascii=False) + "\n" for failure in failures).encode()
+
+
+def _read_failures(path: Path) -> list[Failure]:
+    """The failures in a file; none if it is missing."""
+    if not path.is_file():
+        return []
+    return [Failure(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _nothing_usable(root: Path, failures: list[Failure]) -> str:
+    reasons = collections.Counter(failure.reason for failure in failures)
+    summary = ", ".join(f"{count} x {reason}" for reason, count in reasons.most_common(5)) or "no files"
+    first = f"; the first: {failures[0].message}" if failures else ""
+    return f"{root}: nothing usable in it ({summary}){first}"

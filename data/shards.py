@@ -1,0 +1,210 @@
+"""A data set on disk: Parquet shards that any tool reads, and dataset.json that says what they are.
+
+Audio and pictures are stored in the struct layout of Hugging Face's `Audio` and `Image`, whole people
+together, sorted by identity, in small row groups so that one clip can be read without its shard. Bytes that
+are compressed already are not compressed again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data.alignment import CROP_REGION, Region
+from data.clip import SAMPLE_RATE, SPLITS
+from data.errors import DatasetError
+from data.faces import FaceEncoderInfo
+
+SCHEMA_VERSION = 1
+ROWS_PER_GROUP = 16
+INFO_NAME = "dataset.json"
+
+Row = dict[str, Any]
+"""One clip as a row of a shard, by column name."""
+
+
+@dataclass(frozen=True)
+class SplitInfo:
+    """How people were split: the seed, the shares of train, val and test, and the hash of who went where."""
+
+    seed: int
+    fractions: tuple[float, float, float]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What dataset.json says.
+
+    Attributes:
+        schema_version: Of the shards' layout.
+        num_clips: By split.
+        num_identities: By split.
+        num_voices: Clips with a recording, by split.
+        num_faces: Crops, by split.
+        shards: Rows by file name.
+        face_encoder: T, the network that made `face_features`.
+        face_size: Side of the crops in pixels.
+        crop_region: What a crop covers, in template units.
+        sample_rate: Of the recordings.
+        split: How people were split.
+        attribute_coverage: People of whom sex, age, nationality are known, by attribute.
+        request: The settings that it was made with, without paths.
+        extra: What else a source wants to keep.
+    """
+
+    num_clips: dict[str, int]
+    num_identities: dict[str, int]
+    num_voices: dict[str, int]
+    num_faces: dict[str, int]
+    shards: dict[str, int]
+    face_encoder: FaceEncoderInfo
+    face_size: int
+    split: SplitInfo
+    attribute_coverage: dict[str, int]
+    request: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+    crop_region: Region = CROP_REGION
+    sample_rate: int = SAMPLE_RATE
+    schema_version: int = SCHEMA_VERSION
+
+
+def write_info(folder: Path, info: DatasetInfo) -> None:
+    """Write dataset.json by a temporary name, fsync and rename."""
+    write_atomically(
+        folder / INFO_NAME, (json.dumps(asdict(info), indent=2, ensure_ascii=False) + "\n").encode()
+    )
+
+
+def read_info(folder: Path) -> DatasetInfo:
+    """Read dataset.json.
+
+    Raises:
+        DatasetError: If it is missing, damaged, of another schema version, or its crops cover another region.
+    """
+    path = folder / INFO_NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        version = content.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise DatasetError(
+                f"{path}: schema version {version}, this wav2face reads {SCHEMA_VERSION}; "
+                "prepare the data set again"
+            )
+        content["face_encoder"] = FaceEncoderInfo(**content["face_encoder"])
+        content["crop_region"] = Region(**content["crop_region"])
+        split = content["split"]
+        content["split"] = SplitInfo(split["seed"], tuple(split["fractions"]), split["sha256"])
+        info = DatasetInfo(**content)
+    except FileNotFoundError as error:
+        raise DatasetError(
+            f"{folder}: no data set here ({INFO_NAME} is missing); prepare one first"
+        ) from error
+    except OSError as error:
+        raise DatasetError(f"{path}: {error.strerror or error}") from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DatasetError(f"{path}: damaged ({error}); prepare the data set again") from error
+    if info.crop_region != CROP_REGION or info.sample_rate != SAMPLE_RATE:
+        raise DatasetError(f"{path}: made with another crop or sample rate; prepare the data set again")
+    return info
+
+
+def clip_schema(feature_size: int) -> pa.Schema:
+    """The Arrow schema of a shard, with the metadata by which `datasets` sees Audio and Image columns."""
+    media = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    feature = pa.list_(pa.float32(), feature_size)
+    columns: list[tuple[str, pa.DataType, dict[str, Any]]] = [
+        ("clip_id", pa.string(), _value("string")),
+        ("identity", pa.string(), _value("string")),
+        ("audio", media, {"sampling_rate": SAMPLE_RATE, "_type": "Audio"}),
+        ("duration", pa.float32(), _value("float32")),
+        ("images", pa.list_(media), {"feature": {"_type": "Image"}, "_type": "List"}),
+        (
+            "face_features",
+            pa.list_(feature),
+            {
+                "feature": {"feature": _value("float32"), "length": feature_size, "_type": "List"},
+                "_type": "List",
+            },
+        ),
+        ("sex", pa.string(), _value("string")),
+        ("age", pa.float32(), _value("float32")),
+        ("nationality", pa.string(), _value("string")),
+        ("video_id", pa.string(), _value("string")),
+        ("start", pa.float32(), _value("float32")),
+        ("end", pa.float32(), _value("float32")),
+        ("x", pa.float32(), _value("float32")),
+        ("y", pa.float32(), _value("float32")),
+    ]
+    features = {name: feature for name, _, feature in columns}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    return pa.schema([(name, kind) for name, kind, _ in columns], metadata=metadata)
+
+
+def _value(dtype: str) -> dict[str, str]:
+    return {"dtype": dtype, "_type": "Value"}
+
+
+def write_shard(path: Path, rows: Iterable[Row], feature_size: int) -> int:
+    """Write rows as one Parquet file by a temporary name, fsync and rename.
+
+    Returns:
+        How many rows were written.
+
+    Raises:
+        OSError: If the disk is full or the folder can't be written to.
+    """
+    schema = clip_schema(feature_size)
+    temporary = path.with_name(f".{path.name}.tmp")
+    num_rows = 0
+    with temporary.open("wb") as file:
+        # Statistics and dictionaries of picture bytes would only take room.
+        with pq.ParquetWriter(
+            file, schema, compression="none", use_dictionary=False, write_statistics=["clip_id", "identity"]
+        ) as writer:
+            for group in _grouped(rows, ROWS_PER_GROUP):
+                writer.write_table(pa.Table.from_pylist(group, schema=schema), row_group_size=ROWS_PER_GROUP)
+                num_rows += len(group)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    return num_rows
+
+
+def _grouped(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    group: list[Row] = []
+    for row in rows:
+        group.append(row)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def shard_names(shards_by_split: Mapping[str, int]) -> dict[str, list[str]]:
+    """File names of shards by split: `train-00000-of-00004.parquet`."""
+    return {
+        split: [
+            f"{split}-{i:05d}-of-{shards_by_split.get(split, 0):05d}.parquet"
+            for i in range(shards_by_split.get(split, 0))
+        ]
+        for split in SPLITS
+    }
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole or not at all, whenever the process dies."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
