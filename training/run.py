@@ -21,6 +21,7 @@ from tqdm import tqdm
 from data import errors
 from data.errors import ConfigError, OutputError, Wav2FaceError
 from training.config import config_to_dict, write_config
+from training.launch import start_missing_processes
 from training.trackers import TrackerConfig, Trackers
 
 # What a resumed run may change without becoming another run: where and how long, not what.
@@ -75,12 +76,18 @@ class Run:
         """
         self.config = config
         self.precision = _resolve_precision(config)
+        start_missing_processes()
         # Precision belongs to the stages: an Accelerator's own autocast can't be left for the penalty.
         # Buffers are constants here; broadcasting them would change them between a forward and its backward.
         self.accelerator = Accelerator(
-            mixed_precision="no", kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)]
+            cpu=not torch.accelerator.is_available(),
+            mixed_precision="no",
+            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
         )
-        self.device = self.accelerator.device
+        device = self.accelerator.device
+        self.device = (
+            torch.device("cpu") if device.type == "cpu" else device
+        )  # not "cpu:0": tensors' is "cpu"
         self.rank = self.accelerator.process_index
         self.num_processes = self.accelerator.num_processes
         self.is_main = self.accelerator.is_main_process
