@@ -36,8 +36,10 @@ ARCFACE_REGION = Region(0.0, 0.0, 112.0)
 _UNIT = 112.0 / 44.0
 CROP_REGION = Region(-10 * _UNIT, -12 * _UNIT, 64 * _UNIT)
 
-# What dlib's face chip (150 px, padding .25) covers, from its mean five-point shape and the template's eyes.
-DLIB_REGION = Region(6.3, 20.0, 100.6)
+# What dlib's face chip (150 px, padding .25) covers: the median over 143 photographs of what
+# `dlib.get_face_chip` cut, seen from where the template lies by five points of a detector;
+# it varies by 3 units in place and 7 in size.
+DLIB_REGION = Region(6.5, 21.2, 98.8)
 
 FACE_SIZES = (64, 128, 256)
 

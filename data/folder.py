@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import csv
+import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from data.clip import Attributes
 from data.errors import DatasetError, MediaError
 
-_SEXES = {"f": "female", "female": "female", "m": "male", "male": "male"}
+_SEXES: dict[str, Literal["female", "male"]] = {
+    "f": "female",
+    "female": "female",
+    "m": "male",
+    "male": "male",
+}
 _MAX_NAME_BYTES = 200
 
 
@@ -145,7 +152,7 @@ def read_attributes(path: Path) -> tuple[dict[str, Attributes], list[Failure]]:
     nationality.
 
     Returns:
-        Attributes by identity, and a failure for each row that can't be used.
+        Attributes by identity, and a failure for each row or value that can't be used.
 
     Raises:
         DatasetError: If the file can't be read or has no column `identity`.
@@ -161,25 +168,44 @@ def read_attributes(path: Path) -> tuple[dict[str, Attributes], list[Failure]]:
                 identity = row["identity"] or ""
                 try:
                     check_identity(identity)
-                    known[identity] = _parse_attributes(row)
                 except MediaError as error:
                     message = f"line {reader.line_num}: {error}"
                     failures.append(Failure(str(path), ascii(identity)[1:-1], error.reason, message))
+                    continue
+                attributes, problems = _parse_attributes(row)
+                # Several rows of a person complete each other; what is known first stays.
+                first = known.get(identity, Attributes())
+                known[identity] = Attributes(
+                    sex=first.sex or attributes.sex,
+                    age=attributes.age if first.age is None else first.age,
+                    nationality=first.nationality or attributes.nationality,
+                )
+                for problem in problems:
+                    message = f"line {reader.line_num}: {problem}"
+                    failures.append(Failure(str(path), identity, "bad-attribute", message))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{path}: can't be read as a CSV file: {error}") from error
     return known, failures
 
 
-def _parse_attributes(row: dict[str, str | None]) -> Attributes:
+def _parse_attributes(row: dict[str, str | None]) -> tuple[Attributes, list[str]]:
+    """What a row says, and what in it can't be understood and counts as unknown."""
     sex = (row.get("sex") or row.get("gender") or "").strip().lower()
-    if sex and sex not in _SEXES:
-        raise MediaError("bad-attribute", f"sex '{sex}': use female, male, f, m, or leave it empty")
     age_text = (row.get("age") or "").strip()
-    try:
-        age = float(age_text) if age_text else None
-    except ValueError:
-        age = float("nan")
-    if age is not None and not 0 <= age <= 130:
-        raise MediaError("bad-attribute", f"age '{age_text}': a number of years expected")
-    nationality = (row.get("nationality") or "").strip() or None
-    return Attributes(sex=_SEXES[sex] if sex else None, age=age, nationality=nationality)  # type: ignore[arg-type]
+    age = _parse_age(age_text)
+    problems = []
+    if sex and sex not in _SEXES:
+        problems.append(f"sex '{sex}': use female, male, f, m, or leave it empty")
+    if age_text and age is None:
+        problems.append(f"age '{age_text}': years such as 34, or a band such as 20-39 or >=60, expected")
+    return Attributes(_SEXES.get(sex), age, (row.get("nationality") or "").strip() or None), problems
+
+
+def _parse_age(text: str) -> float | None:
+    """Years; a band "20-39" counts as its middle, an open one ">=60" as its bound; None if it is neither."""
+    match = re.fullmatch(r"(?:>=?\s*)?(\d+(?:\.\d+)?)(?:\s*-\s*(\d+(?:\.\d+)?))?\+?", text)
+    if match is None:
+        return None
+    low, high = match[1], match[2]
+    age = (float(low) + float(high) + 1) / 2 if high else float(low)
+    return age if age <= 130 else None
