@@ -1,0 +1,51 @@
+"""Voice backbones: what turns a waveform into a vector that the heads read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from data.errors import ConfigError
+from encoder.backbones.base import Backbone
+
+
+def build_backbone(name: str, options: dict[str, Any]) -> Backbone:
+    """Build a backbone with random weights; `load_pretrained` reads published ones.
+
+    Args:
+        name: "ge2e", "speech2face" or "hf:<id or folder>".
+        options: What its constructor takes besides: width and hidden_size for speech2face, the transformers
+            configuration for hf.
+
+    Raises:
+        ConfigError: If there is no such backbone, or it takes no such option.
+        ModelError: If a library it needs is missing.
+    """
+    try:
+        if name == "ge2e":
+            from encoder.backbones.ge2e import GE2E
+
+            return GE2E(**options)
+        if name == "speech2face":
+            from encoder.backbones.speech2face import Speech2Face
+
+            return Speech2Face(**options)
+        if name.startswith("hf:"):
+            from encoder.backbones.hf import HuggingFace
+
+            return HuggingFace(name.removeprefix("hf:"), options)
+    except TypeError as error:
+        raise ConfigError(f"backbone_options of {name}: {error}") from error
+    raise ConfigError(f'backbone "{name}" is unknown: ge2e, speech2face or hf:<id or folder>')
+
+
+def default_options(name: str) -> dict[str, Any]:
+    """The options that a new model needs: a transformers configuration for hf, none for the others.
+
+    Raises:
+        ModelError: If the transformers model can't be read.
+    """
+    if name.startswith("hf:"):
+        from encoder.backbones.hf import read_config
+
+        return read_config(name.removeprefix("hf:"))
+    return {}

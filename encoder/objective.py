@@ -1,0 +1,195 @@
+"""What an encoder is trained for: which losses, and how much of each, over the batch of all processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from data.errors import ConfigError
+from encoder.losses import (
+    am_softmax,
+    cosine_distance,
+    distillation,
+    feature_l1,
+    info_nce,
+    normalised_l2,
+    prototype_logits,
+)
+from encoder.voice_encoder import VoiceEncoder
+from training.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """Weights of the losses (0 switches one off) and their settings.
+
+    Speech2Face (Oh et al. 2019) is feature_l1 1, normalised_l2 0.025, distillation 200, the rest 0; its
+    weights balance gradients for features of length 4096 and thousands of classes.
+
+    Attributes:
+        info_nce: Contrastive, in the joint space.
+        am_softmax: Over training identities, in the joint space, for voices and faces alike.
+        cosine: 1 - cos of the regressed and the true feature.
+        feature_l1: Sum of absolute differences of the features.
+        normalised_l2: Squared distance of the normalised features.
+        distillation: Cross entropy of soft identities, from cosines to the mean feature of each person.
+        temperature: Of info_nce.
+        margin: Of am_softmax.
+        scale: Of am_softmax.
+    """
+
+    info_nce: float = 1.0
+    am_softmax: float = 0.0
+    cosine: float = 1.0
+    feature_l1: float = 0.0
+    normalised_l2: float = 0.0
+    distillation: float = 0.0
+    temperature: float = 0.2
+    margin: float = 0.2
+    scale: float = 10.0
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            if getattr(self, item.name) < 0:
+                raise ConfigError(f"losses.{item.name} {getattr(self, item.name)} must not be negative")
+        if self.temperature <= 0 or self.scale <= 0:
+            raise ConfigError("losses.temperature and losses.scale must be greater than 0")
+        if not (self.trains_embedding or self.trains_feature):
+            raise ConfigError("all losses have weight 0: there is nothing to train")
+
+    @property
+    def trains_embedding(self) -> bool:
+        """Whether anything pulls at the joint space."""
+        return self.info_nce > 0 or self.am_softmax > 0
+
+    @property
+    def trains_feature(self) -> bool:
+        """Whether anything pulls at the regressed feature."""
+        return self.cosine > 0 or self.feature_l1 > 0 or self.normalised_l2 > 0 or self.distillation > 0
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What the losses compare; one row a pair.
+
+    Attributes:
+        feature: [N, D] regressed from voices.
+        voice: [N, E] unit, voices in the joint space.
+        face: [N, E] unit, faces in the joint space.
+        voice_classes: [N, C] cosines of voices to class centres.
+        face_classes: [N, C] the same for faces.
+    """
+
+    feature: Tensor
+    voice: Tensor
+    face: Tensor
+    voice_classes: Tensor
+    face_classes: Tensor
+
+
+class TrainedParts(nn.Module):
+    """Everything with weights that a step uses, behind one `forward` for DDP to wrap."""
+
+    def __init__(
+        self, encoder: VoiceEncoder, num_classes: int, losses: LossConfig, freeze_backbone: bool
+    ) -> None:
+        """Freeze what no loss moves: processes would wait for its gradients for ever.
+
+        Args:
+            encoder: Trained in place.
+            num_classes: People in the training split.
+            losses: Tell which heads are trained.
+            freeze_backbone: Then voices are given as the backbone's outputs, [N, H].
+        """
+        super().__init__()
+        self.encoder = encoder
+        self._from_hidden = freeze_backbone
+        encoder.backbone.requires_grad_(not freeze_backbone)
+        encoder.feature_head.requires_grad_(losses.trains_feature)
+        encoder.voice_head.requires_grad_(losses.trains_embedding)
+        encoder.face_head.requires_grad_(losses.trains_embedding)
+        num_centres = num_classes if losses.am_softmax > 0 else 0
+        # Drawn for itself, so that whether it is there does not change anything else.
+        centres = torch.randn(
+            num_centres, encoder.config.embedding_size, generator=torch.Generator().manual_seed(0)
+        )
+        self.class_centres = nn.Parameter(centres, requires_grad=num_centres > 0)
+
+    def train(self, mode: bool = True) -> TrainedParts:
+        """As any module's, but a frozen backbone stays in eval mode."""
+        super().train(mode)
+        if self._from_hidden:
+            self.encoder.backbone.eval()
+        return self
+
+    def forward(self, voices: Tensor, face_features: Tensor) -> Rows:
+        """Rows of this process's share of the batch.
+
+        Args:
+            voices: [N, T] waveforms, or [N, H] outputs of a frozen backbone.
+            face_features: [N, D] unit features of T.
+        """
+        encoding = self.encoder.head(voices) if self._from_hidden else self.encoder(voices)
+        face = self.encoder.face(face_features)
+        centres = F.normalize(self.class_centres, dim=1)
+        return Rows(
+            encoding.feature, encoding.embedding, face, encoding.embedding @ centres.T, face @ centres.T
+        )
+
+
+def gather_rows(run: Run, rows: Tensor) -> Tensor:
+    """Rows of all processes in order of rank; gradients flow into this process's own.
+
+    Every process then computes the loss of the whole batch, and its gradient is the part of the whole
+    gradient that passes through its rows: summed over processes they are the gradient of one process. (DDP
+    averages: multiply the loss by the number of processes.)
+
+    Args:
+        run: Its processes have equally many rows.
+        rows: [N, ...].
+
+    Returns:
+        [num_processes * N, ...].
+    """
+    if run.num_processes == 1:
+        return rows
+    parts = list(run.accelerator.gather(rows.detach().contiguous()).split(len(rows)))
+    parts[run.rank] = rows
+    return torch.cat(parts)
+
+
+def loss_terms(
+    rows: Rows, face_features: Tensor, classes: Tensor, prototypes: Tensor, config: LossConfig
+) -> dict[str, Tensor]:
+    """The losses with a weight above 0, unweighted, by name.
+
+    Args:
+        rows: Of the whole batch.
+        face_features: [N, D] the true features.
+        classes: [N] int64, who it is: index into `prototypes`.
+        prototypes: [C, D] mean feature of each training identity.
+        config: Weights and settings.
+    """
+    terms: dict[str, Tensor] = {}
+    if config.info_nce:
+        terms["info_nce"] = info_nce(rows.voice, rows.face, config.temperature, classes)
+    if config.am_softmax:
+        both = [
+            am_softmax(cosines, classes, config.margin, config.scale)
+            for cosines in (rows.voice_classes, rows.face_classes)
+        ]
+        terms["am_softmax"] = (both[0] + both[1]) / 2
+    if config.cosine:
+        terms["cosine"] = cosine_distance(rows.feature, face_features)
+    if config.feature_l1:
+        terms["feature_l1"] = feature_l1(rows.feature, face_features)
+    if config.normalised_l2:
+        terms["normalised_l2"] = normalised_l2(rows.feature, face_features)
+    if config.distillation:
+        terms["distillation"] = distillation(
+            prototype_logits(rows.feature, prototypes), prototype_logits(face_features, prototypes)
+        )
+    return terms

@@ -1,0 +1,135 @@
+"""Pairs of a voice and a face of one person, drawn for training; what a frozen backbone says of voices."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from data.audio import fit_duration
+from data.clip import SAMPLE_RATE
+from data.dataset import ClipDataset, Draw
+from data.errors import DatasetError
+from encoder.voice_encoder import VoiceEncoder
+from training.run import Run
+
+_STREAM_CROPS = 101
+
+
+class Pairs(Dataset[tuple[Tensor, Tensor, int]]):
+    """People with a voice and a face; indexed by a `Draw`, whose seed chooses clip, crop and face.
+
+    Attributes:
+        people: Indices into the data set's identities of those who have both.
+    """
+
+    def __init__(self, clips: ClipDataset, window_samples: int, hidden: Tensor | None = None) -> None:
+        """Read all face features; voices are read when they are drawn.
+
+        Args:
+            clips: The split to draw from.
+            window_samples: Length of a drawn crop.
+            hidden: [num_clips, num_crops, H] as from `hear_all`, to be drawn instead of waveforms.
+
+        Raises:
+            DatasetError: If nobody has both a voice and a face.
+        """
+        features, owners = clips.all_face_features()
+        owner_identities = clips.identity_of[owners[:, 0]]
+        self.features = torch.from_numpy(features)
+        self._clips = clips
+        self._window_samples = window_samples
+        self._hidden = hidden
+        self._voices = {i: clips.voices_of(i) for i in range(len(clips.identities))}
+        # Rows of `features` by person; sorting once beats searching for each.
+        order = np.argsort(owner_identities, kind="stable")
+        bounds = np.searchsorted(owner_identities[order], np.arange(len(clips.identities) + 1))
+        self._faces = {i: order[bounds[i] : bounds[i + 1]] for i in range(len(clips.identities))}
+        self.people = [i for i in self._voices if self._voices[i] and len(self._faces[i])]
+        if not self.people:
+            raise DatasetError(
+                f"{clips.root}: nobody in the {clips.split} split has both voice and face; prepare more"
+            )
+
+    def __len__(self) -> int:
+        return len(self.people)
+
+    def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor, int]:
+        """One pair.
+
+        Returns:
+            Voice: [T] float32 waveform, or [H] if the backbone's outputs were given; face feature [D]; the
+            person's index into the data set's identities.
+        """
+        random = np.random.default_rng(draw.seed)
+        clip = int(random.choice(self._voices[draw.identity]))
+        face = int(random.choice(self._faces[draw.identity]))
+        if self._hidden is not None:
+            voice = self._hidden[clip, random.integers(self._hidden.shape[1])]
+        else:
+            voice = torch.from_numpy(random_crop(self._clips.waveform(clip), self._window_samples, random))
+        return voice, self.features[face], draw.identity
+
+    def prototypes(self) -> Tensor:
+        """[num_people, D]: the mean feature of each person in `people`."""
+        return torch.stack([self.features[self._faces[i]].mean(dim=0) for i in self.people])
+
+    def first_pairs(self) -> tuple[list[int], Tensor]:
+        """One voice and one face of everybody in `people`, always the same: for validation.
+
+        Returns:
+            Clip indices of the voices, and the faces' features [num_people, D].
+        """
+        clips = [self._voices[i][0] for i in self.people]
+        return clips, torch.stack([self.features[self._faces[i][0]] for i in self.people])
+
+
+def random_crop(
+    waveform: NDArray[np.float32], num_samples: int, random: np.random.Generator
+) -> NDArray[np.float32]:
+    """A crop of fixed length at a random place; a shorter recording is repeated from a random place on.
+
+    Args:
+        waveform: [T] with T >= 1.
+        num_samples: Length of the result.
+        random: Where it comes from.
+    """
+    if len(waveform) <= num_samples:
+        return fit_duration(np.roll(waveform, -int(random.integers(len(waveform)))), num_samples)
+    return fit_duration(waveform, num_samples, int(random.integers(len(waveform) - num_samples + 1)))
+
+
+def hear_all(
+    model: VoiceEncoder, clips: ClipDataset, num_crops: int, crop_seconds: float, run: Run
+) -> Tensor:
+    """What a frozen backbone says of every voice: of the whole and of random crops; processes share the work.
+
+    Args:
+        model: Its backbone is asked, in eval mode.
+        clips: A split.
+        num_crops: Random crops of each voice besides the whole.
+        crop_seconds: Their length; longer than the voice means the whole again.
+        run: Derives the crops from its seed, so that a resumed run draws the same ones.
+
+    Returns:
+        [num_clips, 1 + num_crops, H] on the CPU; the first is the whole recording. Clips without a voice have
+        zeros.
+    """
+    model.eval()
+    table = torch.zeros(len(clips), 1 + num_crops, model.backbone.hidden_size, device=run.device)
+    seeds = torch.randint(2**62, (len(clips),), generator=run.generator(0, _STREAM_CROPS)).tolist()
+    voiced = [index for index in range(len(clips)) if clips.has_voice[index]][run.rank :: run.num_processes]
+    num_samples = round(crop_seconds * SAMPLE_RATE)
+    for index in tqdm(voiced, desc=f"hearing {clips.split}", disable=None if run.is_main else True, delay=2):
+        waveform = clips.waveform(index)
+        random = np.random.default_rng(seeds[index])
+        with torch.no_grad():
+            table[index, 0] = model.hidden_of([waveform])[0]
+            if num_crops:
+                crops = [random_crop(waveform, num_samples, random) for _ in range(num_crops)]
+                table[index, 1:] = model.hidden(torch.from_numpy(np.stack(crops)).to(run.device))
+    # Others' rows are zero, so the sum is exact.
+    return run.accelerator.reduce(table, "sum").cpu() if run.num_processes > 1 else table.cpu()

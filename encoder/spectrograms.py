@@ -1,0 +1,89 @@
+"""Waveform -> spectrogram, as modules: part of the model, so that every user of it computes the same."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from data.clip import SAMPLE_RATE
+
+WINDOW_SAMPLES = SAMPLE_RATE * 25 // 1000
+HOP_SAMPLES = SAMPLE_RATE * 10 // 1000
+
+
+class PowerLawSpectrogram(nn.Module):
+    """The compressed complex spectrogram of Speech2Face (Oh et al. 2019, section 4).
+
+    25 ms Hann window, 10 ms hop, 512-point FFT, and sgn(S) |S|^0.3 on the real and the imaginary part. Frames
+    lie wholly inside the waveform: 6 s give the 598 frames of the paper.
+    """
+
+    num_frequencies = 257
+    _fft_size = 512
+    _exponent = 0.3
+    # d|x|^0.3/dx is infinite at 0: silence must not give NaN gradients to whoever trains through this.
+    _floor = 1e-8
+
+    window: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("window", torch.hann_window(WINDOW_SAMPLES), persistent=False)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Transform a batch of waveforms.
+
+        Args:
+            waveform: [N, T] float32 in [-1, 1] at 16 kHz, T >= 400.
+
+        Returns:
+            [N, 2, frames, 257]: real and imaginary part, compressed; frames = (T - 400) // 160 + 1.
+        """
+        frames = waveform.unfold(-1, WINDOW_SAMPLES, HOP_SAMPLES) * self.window
+        spectrum = torch.view_as_real(torch.fft.rfft(frames, n=self._fft_size)).movedim(-1, 1)
+        return spectrum.sign() * spectrum.abs().clamp_min(self._floor) ** self._exponent
+
+
+class MelPowerSpectrogram(nn.Module):
+    """The mel power spectrogram (not its logarithm) that the GE2E weights were trained on.
+
+    Same values as librosa.feature.melspectrogram(sr=16000, n_fft=400, hop_length=160, n_mels=40): centred
+    frames over zeros, periodic Hann window, Slaney's mel scale and area normalisation.
+    """
+
+    num_mels = 40
+
+    window: Tensor
+    filters: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        # torchaudio takes a second to import; only those who build this model pay for it.
+        from torchaudio.functional import melscale_fbanks
+
+        filters = melscale_fbanks(
+            n_freqs=WINDOW_SAMPLES // 2 + 1,
+            f_min=0.0,
+            f_max=SAMPLE_RATE / 2,
+            n_mels=self.num_mels,
+            sample_rate=SAMPLE_RATE,
+            norm="slaney",
+            mel_scale="slaney",
+        )
+        self.register_buffer("window", torch.hann_window(WINDOW_SAMPLES), persistent=False)
+        self.register_buffer("filters", filters, persistent=False)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Transform a batch of waveforms.
+
+        Args:
+            waveform: [N, T] float32 in [-1, 1] at 16 kHz.
+
+        Returns:
+            [N, T // 160 + 1, 40] mel power, >= 0.
+        """
+        padded = nn.functional.pad(waveform, (WINDOW_SAMPLES // 2, WINDOW_SAMPLES // 2))
+        frames = padded.unfold(-1, WINDOW_SAMPLES, HOP_SAMPLES) * self.window
+        spectrum = torch.fft.rfft(frames)
+        power = spectrum.real.square() + spectrum.imag.square()
+        return power @ self.filters

@@ -1,0 +1,202 @@
+"""Training a voice encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from data.dataset import ClipDataset, IdentityBatches
+from data.errors import ConfigError
+from encoder.objective import LossConfig, Rows, TrainedParts, gather_rows, loss_terms
+from encoder.pairs import Pairs, hear_all
+from encoder.validation import validate
+from encoder.voice_encoder import EncoderDesign, VoiceEncoder, VoiceEncoderConfig
+from training.checkpoints import Checkpoints
+from training.run import Run, RunConfig
+from training.schedule import Schedule, crossed, set_learning_rate
+from training.stats import Stats, check_finite
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderTrainingConfig(RunConfig):
+    """A training of a voice encoder. An image seen is a pair of a voice and a face seen.
+
+    Attributes:
+        dataset: Folder of a prepared data set.
+        model: What is trained.
+        losses: What for.
+        freeze_backbone: Train the heads alone: every voice is heard once, and the rest takes seconds.
+        num_crops: Random crops that a frozen backbone hears of each voice, besides the whole.
+        crop_seconds: Their length.
+        total_images: Length of the run.
+        batch_size: Of all processes together.
+        learning_rate: Over the run.
+        weight_decay: AdamW's, on weight matrices.
+        num_workers: Processes that read waveforms, where the backbone is trained.
+        log_images: Images between lines in stats.jsonl.
+        validate_images: Images between validations.
+        save_images: Images between checkpoints.
+    """
+
+    dataset: str
+    model: EncoderDesign = field(default_factory=EncoderDesign)
+    losses: LossConfig = field(default_factory=LossConfig)
+    freeze_backbone: bool = True
+    num_crops: int = 0
+    crop_seconds: float = 3.0
+    total_images: int = 100_000
+    batch_size: int = 512
+    learning_rate: Schedule = field(
+        default_factory=lambda: Schedule(start=1e-3, shape="cosine", warmup_images=10_000)
+    )
+    weight_decay: float = 0.01
+    num_workers: int = 0
+    log_images: int = 5_000
+    validate_images: int = 25_000
+    save_images: int = 25_000
+
+    def __post_init__(self) -> None:
+        if self.total_images < 1 or self.batch_size < 2:
+            raise ConfigError("total_images must be 1 or more, and batch_size 2 or more: people are compared")
+        if self.num_crops < 0 or self.num_workers < 0:
+            raise ConfigError("num_crops and num_workers must not be negative")
+        if self.freeze_backbone and self.model.backbone == "speech2face":
+            raise ConfigError("speech2face has no published weights to freeze: set --freeze-backbone false")
+
+
+def train_encoder(config: EncoderTrainingConfig) -> None:
+    """Train, save checkpoints, and leave the last weights in `<out>/model`.
+
+    The last, not the best: a validation split of a few dozen people picks by luck.
+
+    Raises:
+        Wav2FaceError: For whatever the user can mend.
+    """
+    run = Run(config)
+    torch.manual_seed(config.seed)  # the weights, alike in all processes
+    clips = ClipDataset(config.dataset, "train")
+    encoder = VoiceEncoder.create(
+        VoiceEncoderConfig(**_shallow(config.model), face_encoder=clips.info.face_encoder)
+    ).to(run.device)
+    pairs = Pairs(clips, config.model.window_samples)
+    sampler = _sampler(config, run, pairs, 0)
+    trainable = TrainedParts(encoder, len(pairs.people), config.losses, config.freeze_backbone)
+    optimizer = _optimizer(trainable, config)
+    if config.dry_run:
+        run.log(f"would train on {len(pairs)} people of {config.dataset}: {_size(trainable)}")
+        run.finish()
+        return
+
+    hidden = None
+    if config.freeze_backbone:
+        hidden = hear_all(encoder, clips, config.num_crops, config.crop_seconds, run)
+        pairs = Pairs(clips, config.model.window_samples, hidden)
+    heard = hidden[torch.from_numpy(clips.has_voice)].flatten(0, 1) if hidden is not None else None
+    encoder.set_input_statistics(heard, pairs.features)
+
+    validation = _validation(config, encoder, run)
+    parts = run.accelerator.prepare(trainable)
+    checkpoints = Checkpoints(run)
+    checkpoints.register("parts", trainable)
+    checkpoints.register("optimizer", optimizer)
+    images_seen = (checkpoints.load_latest() or 0) if config.resume else 0
+    stats = Stats(run, images_seen)
+    sampler = _sampler(config, run, pairs, images_seen // config.batch_size)
+    batches = _batches(config, pairs, sampler)
+    class_of = torch.full((len(clips.identities),), -1, dtype=torch.int64)
+    class_of[pairs.people] = torch.arange(len(pairs.people))
+    prototypes = pairs.prototypes().to(run.device)
+
+    run.log(f"training on {len(pairs)} people: {_size(trainable)}")
+    progress = run.progress(config.total_images, images_seen)
+    while images_seen < config.total_images:
+        voices, face_features, identities = next(batches)
+        classes = class_of[identities].to(run.device)
+        run.seed_step(images_seen)
+        parts.train()
+        set_learning_rate(optimizer, config.learning_rate.at(images_seen, config.total_images))
+        with run.autocast():
+            rows: Rows = parts(voices.to(run.device), face_features.to(run.device))
+        everyone = Rows(*(gather_rows(run, value.float()) for value in vars(rows).values()))
+        all_faces = gather_rows(run, face_features.to(run.device))
+        terms = loss_terms(everyone, all_faces, gather_rows(run, classes), prototypes, config.losses)
+        loss = torch.stack([getattr(config.losses, name) * term for name, term in terms.items()]).sum()
+        optimizer.zero_grad(set_to_none=True)
+        run.accelerator.backward(loss * run.num_processes)
+        check_finite({**terms, "gradient": _gradient_norm(trainable)}, images_seen)
+        optimizer.step()
+        before, images_seen = images_seen, images_seen + config.batch_size
+        progress.update(config.batch_size)
+        for name, term in terms.items():
+            stats.add(f"loss/{name}", term)
+        done = images_seen >= config.total_images
+        if done or crossed(config.log_images, before, images_seen):
+            stats.flush(images_seen)
+        if validation is not None and (done or crossed(config.validate_images, before, images_seen)):
+            scores = validate(encoder, *validation)
+            stats.write(scores, images_seen)
+            if done:
+                run.log(", ".join(f"{name} {value:.3f}" for name, value in scores.items()))
+        if done or crossed(config.save_images, before, images_seen):
+            checkpoints.save(images_seen)
+    progress.close()
+    run.on_main(lambda: encoder.save_pretrained(run.folder / "model"))
+    run.log(f"the model is in {run.folder / 'model'}")
+    run.finish()
+
+
+def _shallow(design: EncoderDesign) -> dict[str, Any]:
+    return {name: getattr(design, name) for name in design.__dataclass_fields__}
+
+
+def _sampler(config: EncoderTrainingConfig, run: Run, pairs: Pairs, start_step: int) -> IdentityBatches:
+    return IdentityBatches(
+        pairs.people, config.batch_size, config.seed, run.rank, run.num_processes, start_step
+    )
+
+
+def _batches(
+    config: EncoderTrainingConfig, pairs: Pairs, sampler: IdentityBatches
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    num_workers = 0 if config.freeze_backbone else config.num_workers
+    loader = DataLoader(
+        pairs, batch_sampler=sampler, num_workers=num_workers, persistent_workers=num_workers > 0
+    )
+    yield from loader
+
+
+def _validation(
+    config: EncoderTrainingConfig, encoder: VoiceEncoder, run: Run
+) -> tuple[ClipDataset, Pairs, Tensor | None] | None:
+    """What `validate` needs; None where the validation split is empty."""
+    clips = ClipDataset(config.dataset, "val")
+    if not (clips.has_voice.any() and clips.num_faces.any()):
+        run.log("nobody to validate on")
+        return None
+    hidden = hear_all(encoder, clips, 0, config.crop_seconds, run)[:, 0] if config.freeze_backbone else None
+    return clips, Pairs(clips, config.model.window_samples), hidden
+
+
+def _optimizer(trainable: TrainedParts, config: EncoderTrainingConfig) -> torch.optim.Optimizer:
+    """AdamW; biases and normalisation weights are not decayed."""
+    parameters = [parameter for parameter in trainable.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=config.learning_rate.start)
+
+
+def _gradient_norm(trainable: TrainedParts) -> Tensor:
+    gradients = [p.grad for p in trainable.parameters() if p.grad is not None]
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+
+
+def _size(trainable: TrainedParts) -> str:
+    count = sum(parameter.numel() for parameter in trainable.parameters() if parameter.requires_grad)
+    return f"{count / 1e6:.2f} M trained weights, backbone {trainable.encoder.config.backbone}"

@@ -1,0 +1,253 @@
+"""The voice encoder: a waveform in, the face feature it suggests and a place in the joint space out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from data.audio import fit_duration
+from data.clip import MIN_SPEECH_SECONDS, SAMPLE_RATE
+from data.errors import ConfigError, MediaError
+from data.faces import FaceEncoderInfo
+from encoder.backbones import build_backbone, default_options
+from training.pretrained import PretrainedModel
+
+_WINDOWS_AT_ONCE = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderDesign:
+    """What one chooses of a voice encoder; the rest follows from the data set.
+
+    Attributes:
+        backbone: `ge2e`, `speech2face` or `hf:<id or folder>`.
+        backbone_options: `width` and `hidden_size` of speech2face, the transformers configuration of hf.
+        embedding_size: Length of an embedding in the joint space.
+        voice_dropout: Share of the backbone's outputs dropped before each head while training.
+        face_dropout: Share of the face feature dropped before its head while training.
+        window_seconds: How much is heard at once; longer recordings are heard in overlapping windows, shorter
+            ones are repeated up to it.
+    """
+
+    backbone: str = "ge2e"
+    backbone_options: dict[str, Any] = field(default_factory=dict)
+    embedding_size: int = 128
+    voice_dropout: float = 0.9
+    face_dropout: float = 0.0
+    window_seconds: float = 6.0
+
+    def __post_init__(self) -> None:
+        if self.embedding_size < 1:
+            raise ConfigError(f"embedding_size {self.embedding_size} must be 1 or more")
+        for name in ("voice_dropout", "face_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} {getattr(self, name)} must be in [0, 1)")
+        if self.window_seconds < MIN_SPEECH_SECONDS:
+            raise ConfigError(f"window_seconds {self.window_seconds} must be {MIN_SPEECH_SECONDS} or more")
+
+    @property
+    def window_samples(self) -> int:
+        """Samples in a window."""
+        return round(self.window_seconds * SAMPLE_RATE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoiceEncoderConfig(EncoderDesign):
+    """What a voice encoder is built from.
+
+    Attributes:
+        face_encoder: T, the network whose features it learns to foretell.
+    """
+
+    face_encoder: FaceEncoderInfo
+
+    @property
+    def feature_size(self) -> int:
+        """D, the length of T's feature."""
+        return self.face_encoder.feature_size
+
+
+@dataclass(frozen=True)
+class VoiceEncoding:
+    """What voices suggest.
+
+    Attributes:
+        feature: [N, D] regressed feature of T, of any length: its direction counts.
+        embedding: [N, E] unit vector in the joint space.
+    """
+
+    feature: Tensor
+    embedding: Tensor
+
+
+class VoiceEncoder(PretrainedModel):
+    """A backbone and linear heads: voice -> feature, voice -> joint space, face feature -> joint space."""
+
+    config_class = VoiceEncoderConfig
+    model_type = "voice_encoder"
+    config: VoiceEncoderConfig
+
+    face_mean: Tensor
+    hidden_mean: Tensor
+    hidden_scale: Tensor
+
+    def __init__(self, config: VoiceEncoderConfig) -> None:
+        """Build the network with random weights; `create` also reads the backbone's published ones.
+
+        Raises:
+            ConfigError: If there is no such backbone.
+            ModelError: If a library that the backbone needs is missing.
+        """
+        super().__init__(config)
+        self.backbone = build_backbone(config.backbone, config.backbone_options)
+        hidden_size, feature_size = self.backbone.hidden_size, config.feature_size
+        self.feature_head = nn.Linear(hidden_size, feature_size)
+        self.voice_head = nn.Linear(hidden_size, config.embedding_size)
+        self.face_head = nn.Linear(feature_size, config.embedding_size)
+        self.voice_dropout = nn.Dropout(config.voice_dropout)
+        self.face_dropout = nn.Dropout(config.face_dropout)
+        self.register_buffer("hidden_mean", torch.zeros(hidden_size))
+        self.register_buffer("hidden_scale", torch.ones(hidden_size))
+        self.register_buffer("face_mean", torch.zeros(feature_size))
+
+    @classmethod
+    def create(cls, config: VoiceEncoderConfig) -> VoiceEncoder:
+        """A new encoder whose backbone has its published weights, if there are any.
+
+        Raises:
+            ConfigError: If there is no such backbone.
+            ModelError: If the weights are not at hand; the message says how to get them.
+        """
+        if not config.backbone_options:
+            config = replace(config, backbone_options=default_options(config.backbone))
+        model = cls(config)
+        model.backbone.load_pretrained()
+        return model
+
+    @torch.no_grad()
+    def set_input_statistics(self, hidden: Tensor | None, face_features: Tensor) -> None:
+        """Centre (and, for voices, scale) what the heads read, by the training set.
+
+        Args:
+            hidden: [N, H] of a frozen backbone; None where it is trained and its outputs move.
+            face_features: [M, D] of T.
+        """
+        self.face_mean.copy_(face_features.mean(dim=0))
+        if hidden is not None:
+            self.hidden_mean.copy_(hidden.mean(dim=0))
+            # An output that never moves would become noise if it were divided by its own spread.
+            self.hidden_scale.copy_(hidden.std(dim=0).clamp_min(1e-3 * hidden.std()).reciprocal())
+
+    def hidden(self, waveform: Tensor) -> Tensor:
+        """What the backbone says.
+
+        Args:
+            waveform: [N, T] float32 in [-1, 1] at 16 kHz.
+
+        Returns:
+            [N, H].
+        """
+        hidden: Tensor = self.backbone(waveform)
+        return hidden
+
+    def head(self, hidden: Tensor) -> VoiceEncoding:
+        """Read the backbone's outputs.
+
+        Args:
+            hidden: [N, H].
+        """
+        standard = (hidden - self.hidden_mean) * self.hidden_scale
+        feature = self.feature_head(self.voice_dropout(standard)) + self.face_mean
+        embedding = F.normalize(self.voice_head(self.voice_dropout(standard)), dim=-1)
+        return VoiceEncoding(feature, embedding)
+
+    def forward(self, waveform: Tensor) -> VoiceEncoding:
+        """Hear recordings of one length.
+
+        Args:
+            waveform: [N, T] float32 in [-1, 1] at 16 kHz, T of 0.5 s or more.
+        """
+        return self.head(self.hidden(waveform))
+
+    def face(self, face_feature: Tensor) -> Tensor:
+        """Where faces lie in the joint space.
+
+        Args:
+            face_feature: [N, D] unit features of T.
+
+        Returns:
+            [N, E] unit vectors.
+        """
+        # Entries of a unit vector are about D^-1/2 long; brought to 1, so that one learning rate fits all
+        # heads.
+        standard = (face_feature - self.face_mean) * self.config.feature_size**0.5
+        return F.normalize(self.face_head(self.face_dropout(standard)), dim=-1)
+
+    @torch.no_grad()
+    def hidden_of(self, waveforms: Sequence[NDArray[np.float32]]) -> Tensor:
+        """What the backbone says of whole recordings, each the mean over its windows.
+
+        Args:
+            waveforms: Each [T] float32 in [-1, 1] at 16 kHz, of any length from 0.5 s.
+
+        Returns:
+            [N, H].
+
+        Raises:
+            MediaError: If a recording is too short or has values that are not finite.
+        """
+        windows, counts = [], []
+        for waveform in waveforms:
+            _check(waveform)
+            cut = cut_windows(waveform, self.config.window_samples)
+            windows += cut
+            counts.append(len(cut))
+        batches = [windows[i : i + _WINDOWS_AT_ONCE] for i in range(0, len(windows), _WINDOWS_AT_ONCE)]
+        rows = [self.hidden(torch.from_numpy(np.stack(batch)).to(self.face_mean.device)) for batch in batches]
+        return torch.stack([part.mean(dim=0) for part in torch.cat(rows).split(counts)])
+
+    @torch.no_grad()
+    def encode(self, waveforms: Sequence[NDArray[np.float32]]) -> VoiceEncoding:
+        """Hear whole recordings, without gradients, in eval mode whatever the module's mode is.
+
+        Args:
+            waveforms: Each [T] float32 in [-1, 1] at 16 kHz, of any length from 0.5 s.
+
+        Raises:
+            MediaError: If a recording is too short or has values that are not finite.
+        """
+        was_training = self.training
+        self.eval()
+        try:
+            return self.head(self.hidden_of(waveforms))
+        finally:
+            self.train(was_training)
+
+
+def cut_windows(waveform: NDArray[np.float32], num_samples: int) -> list[NDArray[np.float32]]:
+    """Windows of one length that cover a recording evenly; a shorter recording is repeated.
+
+    Args:
+        waveform: [T].
+        num_samples: Length of a window.
+
+    Returns:
+        ceil(T / num_samples) windows, overlapping as little as that allows.
+    """
+    count = max(1, -(-len(waveform) // num_samples))
+    starts = np.linspace(0, max(0, len(waveform) - num_samples), count).round().astype(int)
+    return [fit_duration(waveform, num_samples, int(start)) for start in starts]
+
+
+def _check(waveform: NDArray[np.float32]) -> None:
+    if waveform.ndim != 1 or len(waveform) < MIN_SPEECH_SECONDS * SAMPLE_RATE:
+        raise MediaError("too-short", f"a voice needs {MIN_SPEECH_SECONDS} s or more of mono sound at 16 kHz")
+    if not np.isfinite(waveform).all():
+        raise MediaError("not-finite", "the recording has values that are not finite")
