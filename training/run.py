@@ -103,20 +103,21 @@ class Run:
     def _claim_folder(self) -> None:
         resolved = {**config_to_dict(self.config), "precision": self.precision}
         path = self.folder / "config.yaml"
-        if path.exists():
+        # A run that was stopped by a mistake before its first tick left nothing worth keeping.
+        if any((self.folder / name).exists() for name in ("stats.jsonl", "checkpoints", "model")):
             if not self.config.resume:
                 raise OutputError(
                     f"{self.folder} already holds a run: add --resume to go on, or choose another --out"
                 )
-            _check_same(yaml.safe_load(path.read_text(encoding="utf-8")), resolved, path)
+            _check_same(path, resolved)
         elif self.config.resume:
             self.log(f"{self.folder} holds no run yet: starting from the beginning")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_config(resolved, path)
+            self.trackers = Trackers(self.config.tracker, self.folder, resolved)
         except OSError as error:
             raise OutputError(f"can't write the run folder {self.folder}: {error}") from None
-        self.trackers = Trackers(self.config.tracker, self.folder, resolved)
 
     def on_main(self, action: Callable[[], None]) -> None:
         """Do something in the main process while the others wait; its error is everybody's error.
@@ -215,7 +216,11 @@ def _resolve_precision(config: RunConfig) -> Literal["fp32", "bf16"]:
     return cast(Literal["fp32", "bf16"], precision)
 
 
-def _check_same(before: Any, now: dict[str, Any], path: Path) -> None:
+def _check_same(path: Path, now: dict[str, Any]) -> None:
+    try:
+        before = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        before = None
     if not isinstance(before, dict):
         raise ConfigError(f"{path} is damaged: restore it, or start another run with another --out")
     keys = sorted((before.keys() | now.keys()) - _CHANGEABLE_KEYS)

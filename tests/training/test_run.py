@@ -12,8 +12,14 @@ import yaml
 from data.errors import ConfigError, OutputError
 from training import launch
 from training.run import Run, RunConfig
+from training.stats import Stats
+from training.trackers import TrackerConfig
 
 MakeRun = Callable[..., Run]
+
+
+def begin(run: Run) -> None:
+    Stats(run).write({"loss": 1.0}, 0)
 
 
 def test_the_resolved_configuration_lies_in_the_run_folder(make_run: MakeRun) -> None:
@@ -23,14 +29,19 @@ def test_the_resolved_configuration_lies_in_the_run_folder(make_run: MakeRun) ->
 
 
 def test_a_folder_that_holds_a_run_is_not_taken_by_another(make_run: MakeRun) -> None:
-    make_run()
+    begin(make_run())
     with pytest.raises(OutputError, match="already holds a run: add --resume"):
         make_run()
 
 
+def test_a_run_stopped_before_it_began_does_not_stand_in_the_way(make_run: MakeRun) -> None:
+    make_run(seed=1)
+    assert make_run(seed=2).folder.exists()
+
+
 def test_a_resume_may_change_trackers_but_not_the_seed(make_run: MakeRun) -> None:
-    make_run()
-    make_run(resume=True)
+    begin(make_run())
+    make_run(resume=True, tracker=TrackerConfig(tensorboard=True)).finish()
     with pytest.raises(
         ConfigError, match=r"can't resume .*toy with another configuration \(seed: 0 became 1\)"
     ):
@@ -39,9 +50,11 @@ def test_a_resume_may_change_trackers_but_not_the_seed(make_run: MakeRun) -> Non
 
 def test_a_damaged_configuration_stops_the_resume(make_run: MakeRun) -> None:
     run = make_run()
-    (run.folder / "config.yaml").write_text("")
-    with pytest.raises(ConfigError, match="damaged"):
-        make_run(resume=True)
+    begin(run)
+    for damage in (b"", b"{", b"\xff"):
+        (run.folder / "config.yaml").write_bytes(damage)
+        with pytest.raises(ConfigError, match="damaged"):
+            make_run(resume=True)
 
 
 def test_an_unwritable_folder_is_an_output_error(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ class ToyConfig(RunConfig):
 
     model: ToyModelConfig = field(default_factory=ToyModelConfig)
     learning_rate: Schedule = field(default_factory=lambda: Schedule(1e-2, 0.0, "cosine", warmup_images=16))
-    total_images: int = 256
+    total_images: int = 128
     batch_size: int = 8
     seconds_a_step: float = 0.0
 
