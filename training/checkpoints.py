@@ -70,7 +70,7 @@ class Checkpoints:
         self._run.accelerator.wait_for_everyone()
 
     def _write(self, name: str, images_seen: int) -> None:
-        if self.latest() == name:
+        if self.latest() == name:  # saved at this moment already
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         for leftover in self.folder.glob(".*.partial"):

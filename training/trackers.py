@@ -43,6 +43,7 @@ class Trackers:
         Raises:
             ConfigError: If W&B can't be reached or logged into.
         """
+        self._offline = config.wandb == "offline"
         self._tensorboard: Any = None
         self._wandb: Any = None
         if config.tensorboard:
@@ -93,7 +94,7 @@ class Trackers:
             self._tensorboard.close()
         if self._wandb is None:
             return None
-        command = f"wandb sync {Path(self._wandb.dir).parent}" if self._wandb.settings._offline else None
+        command = f"wandb sync {Path(self._wandb.dir).parent}" if self._offline else None
         self._wandb.finish()
         return command
 
