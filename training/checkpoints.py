@@ -55,9 +55,7 @@ class Checkpoints:
         """
         if name in self._registered or name == "checkpoint":
             raise ValueError(f"the name {name!r} is taken")
-        self._registered[name] = (
-            self._run.accelerator.unwrap_model(part) if isinstance(part, nn.Module) else part
-        )
+        self._registered[name] = self._run.accelerator.unwrap_model(part) if isinstance(part, nn.Module) else part
 
     def save(self, images_seen: int) -> None:
         """Write a checkpoint. Every process calls it; the main one writes.
@@ -144,18 +142,14 @@ def _split(value: Any, path: str, tensors: dict[str, torch.Tensor]) -> Any:
     if isinstance(value, torch.Tensor):
         # A moment of an optimizer in another memory layout is updated by another kernel: not bit-exact.
         channels_last = (
-            value.ndim == 4
-            and not value.is_contiguous()
-            and value.is_contiguous(memory_format=torch.channels_last)
+            value.ndim == 4 and not value.is_contiguous() and value.is_contiguous(memory_format=torch.channels_last)
         )
         assert path not in tensors
         tensors[path] = value.detach().to("cpu", copy=True).contiguous()
         return {"$tensor": path, "channels_last": channels_last}
     if isinstance(value, dict):
         if all(isinstance(key, str) and not key.startswith("$") for key in value):
-            return {
-                key: _split(item, f"{path}.{key}" if path else key, tensors) for key, item in value.items()
-            }
+            return {key: _split(item, f"{path}.{key}" if path else key, tensors) for key, item in value.items()}
         return {"$items": [[key, _split(item, f"{path}.{key}", tensors)] for key, item in value.items()]}
     if isinstance(value, (list, tuple)):
         items = [_split(item, f"{path}.{index}", tensors) for index, item in enumerate(value)]

@@ -145,9 +145,7 @@ def _check_known(mapping: Any, keys: Mapping[str, Any], where: str, prefix: str 
 def _check_key(key: str, keys: Mapping[str, Any], where: str) -> None:
     parents = (key.rsplit(".", count)[0] for count in range(1, key.count(".") + 1))
     # A plain mapping or an optional dataclass is a leaf here; what is below it is checked by its type.
-    if key in keys or any(
-        parent in keys and not dataclasses.is_dataclass(keys[parent]) for parent in parents
-    ):
+    if key in keys or any(parent in keys and not dataclasses.is_dataclass(keys[parent]) for parent in parents):
         return
     nearest = difflib.get_close_matches(key, keys, n=1, cutoff=0.5)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else f"; known keys: {', '.join(keys)}"

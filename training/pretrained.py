@@ -66,8 +66,7 @@ class PretrainedModel(nn.Module, ModelHubMixin):
         """
         folder = Path(save_directory)
         weights = {
-            name: tensor.detach().to("cpu", copy=True).contiguous()
-            for name, tensor in self.state_dict().items()
+            name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in self.state_dict().items()
         }
         about = {
             "model_type": self.model_type,
@@ -126,9 +125,7 @@ def _find(folder_or_hub_id: str | Path, **hub_options: Any) -> Path:
         return Path(huggingface_hub.snapshot_download(name, allow_patterns=list(_FILES), **hub_options))
     except (OSError, ValueError, huggingface_hub.errors.HfHubHTTPError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise ModelError(
-            f"{name} is neither a folder nor a model that the Hugging Face hub gives: {reason}"
-        ) from None
+        raise ModelError(f"{name} is neither a folder nor a model that the Hugging Face hub gives: {reason}") from None
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
@@ -140,7 +137,5 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(about, dict) or not {"model_type", "format_version", "config"} <= about.keys():
         raise ModelError(f"{path} is not the config of a wav2face model")
     if about["format_version"] != _FORMAT_VERSION:
-        raise ModelError(
-            f"{path} has format {about['format_version']}, not {_FORMAT_VERSION}: update wav2face"
-        )
+        raise ModelError(f"{path} has format {about['format_version']}, not {_FORMAT_VERSION}: update wav2face")
     return about

@@ -85,9 +85,7 @@ class Run:
             kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
         )
         device = self.accelerator.device
-        self.device = (
-            torch.device("cpu") if device.type == "cpu" else device
-        )  # not "cpu:0": tensors' is "cpu"
+        self.device = torch.device("cpu") if device.type == "cpu" else device  # not "cpu:0": tensors' is "cpu"
         self.rank = self.accelerator.process_index
         self.num_processes = self.accelerator.num_processes
         self.is_main = self.accelerator.is_main_process
@@ -106,9 +104,7 @@ class Run:
         # A run that was stopped by a mistake before its first tick left nothing worth keeping.
         if any((self.folder / name).exists() for name in ("stats.jsonl", "checkpoints", "model")):
             if not self.config.resume:
-                raise OutputError(
-                    f"{self.folder} already holds a run: add --resume to go on, or choose another --out"
-                )
+                raise OutputError(f"{self.folder} already holds a run: add --resume to go on, or choose another --out")
             _check_same(path, resolved)
         elif self.config.resume:
             self.log(f"{self.folder} holds no run yet: starting from the beginning")

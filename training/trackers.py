@@ -70,9 +70,7 @@ class Trackers:
 
             self._wandb.log({name: wandb.Image(image), "images_seen": images_seen})
 
-    def log_table(
-        self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], images_seen: int
-    ) -> None:
+    def log_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], images_seen: int) -> None:
         """Show a table, such as a report's."""
         if self._tensorboard:
             lines = [columns, ["---"] * len(columns), *rows]
@@ -95,7 +93,10 @@ class Trackers:
         if self._wandb is None:
             return None
         command = f"wandb sync {Path(self._wandb.dir).parent}" if self._offline else None
+        import wandb
+
         self._wandb.finish()
+        wandb.teardown()  # an offline run's file may not be written yet when `finish` returns
         return command
 
 
