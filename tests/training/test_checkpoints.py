@@ -128,9 +128,7 @@ def test_a_prepared_module_is_stored_bare(make_run: MakeRun) -> None:
         ),
     ],
 )
-def test_a_checkpoint_that_does_not_fit_is_refused(
-    make_run: MakeRun, parts: dict[str, Any], says: str
-) -> None:
+def test_a_checkpoint_that_does_not_fit_is_refused(make_run: MakeRun, parts: dict[str, Any], says: str) -> None:
     run = make_run()
     registry(run, module=nn.Linear(2, 1)).save(8)
     with pytest.raises(ModelError, match=says):

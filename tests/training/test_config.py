@@ -75,9 +75,7 @@ def test_what_is_written_is_read_back_the_same(tmp_path: Path) -> None:
         ("rate: 1", "out"),
     ],
 )
-def test_a_mistake_in_a_file_is_one_line_that_names_key_and_file(
-    tmp_path: Path, text: str, says: str
-) -> None:
+def test_a_mistake_in_a_file_is_one_line_that_names_key_and_file(tmp_path: Path, text: str, says: str) -> None:
     file = tmp_path / "c.yaml"
     file.write_text(text)
     with pytest.raises(ConfigError) as error:

@@ -105,9 +105,7 @@ def test_a_hub_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch)
         raise huggingface_hub.errors.LocalEntryNotFoundError("no\nconnection")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
-    with pytest.raises(
-        ModelError, match=r"owner/toy is neither a folder nor a model that .* gives: no connection"
-    ):
+    with pytest.raises(ModelError, match=r"owner/toy is neither a folder nor a model that .* gives: no connection"):
         Toy.from_pretrained("owner/toy")
 
 

@@ -51,9 +51,7 @@ def test_two_processes_train_as_one_does_and_a_kill_loses_nothing(tmp_path: Path
     resumed = (killed / "model" / "model.safetensors").read_bytes()
     assert resumed == (one / "model" / "model.safetensors").read_bytes()
 
-    losses = {
-        path: [json.loads(line) for line in (path / "stats.jsonl").open()] for path in (one, two, killed)
-    }
+    losses = {path: [json.loads(line) for line in (path / "stats.jsonl").open()] for path in (one, two, killed)}
     assert [line["images_seen"] for line in losses[killed]] == list(range(32, 129, 32))
     for line, other in zip(losses[one], losses[two], strict=True):
         assert abs(line["loss"] - other["loss"]) < 1e-5
@@ -74,6 +72,4 @@ def test_a_mistake_under_two_processes_is_told_in_one_line(tmp_path: Path) -> No
 def test_a_mistake_in_one_process_ends_with_exit_code_2_and_no_traceback(tmp_path: Path) -> None:
     result = launch("--out", str(tmp_path / "run"), "--model.widht", "3")
     assert result.returncode == 2
-    assert (
-        result.stderr == "error: unknown key 'model.widht' in the command line; did you mean 'model.width'?\n"
-    )
+    assert result.stderr == "error: unknown key 'model.widht' in the command line; did you mean 'model.width'?\n"

@@ -42,9 +42,7 @@ def test_a_run_stopped_before_it_began_does_not_stand_in_the_way(make_run: MakeR
 def test_a_resume_may_change_trackers_but_not_the_seed(make_run: MakeRun) -> None:
     begin(make_run())
     make_run(resume=True, tracker=TrackerConfig(tensorboard=True)).finish()
-    with pytest.raises(
-        ConfigError, match=r"can't resume .*toy with another configuration \(seed: 0 became 1\)"
-    ):
+    with pytest.raises(ConfigError, match=r"can't resume .*toy with another configuration \(seed: 0 became 1\)"):
         make_run(resume=True, seed=1)
 
 
