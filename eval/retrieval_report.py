@@ -1,0 +1,70 @@
+"""The retrieval report: report.json for programs, report.md for readers, pictures for both."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from data.dataset import ClipDataset
+from eval.measure_retrieval import PRIMARY, RetrievalMeasurement
+from eval.retrieval_pictures import save_pictures
+from eval.retrieval_text import as_markdown
+from eval.subject import Subject
+from training.files import write_file
+
+
+def write_retrieval_report(
+    out: Path,
+    subject: Subject,
+    dataset: ClipDataset,
+    measured: RetrievalMeasurement,
+    provenance: dict[str, Any],
+    seed: int,
+) -> None:
+    """Write the whole report into an existing folder.
+
+    Args:
+        out: The folder.
+        subject: The model, to draw the pictures.
+        dataset: The judged split.
+        measured: The numbers.
+        provenance: Keys `model`, `dataset`, `training_face_network`, `judge`, `code`, `settings`.
+        seed: Of the drawings' noise.
+    """
+    pictures = save_pictures(out, subject, dataset, measured, seed)
+    write_file(
+        out / "report.json",
+        json.dumps(as_plain_json(_as_json(measured, provenance, pictures)), indent=1) + "\n",
+    )
+    write_file(out / "report.md", as_markdown(measured, provenance, pictures))
+
+
+def _as_json(measured: RetrievalMeasurement, provenance: dict[str, Any], pictures: dict[str, str]) -> dict[str, Any]:
+    return {
+        "format_version": 1,
+        "kind": "retrieval",
+        **provenance,
+        "primary_metrics": PRIMARY,
+        "results": [result.as_json() for result in measured.results],
+        "floors": [result.as_json() for result in measured.floors],
+        "bounds": [result.as_json() for result in measured.bounds],
+        "groups": [result.as_json() for result in measured.groups],
+        "lengths": [result.as_json() for result in measured.lengths],
+        "attributes": measured.attributes,
+        "listening": [agreement.as_json() for agreement in measured.listening],
+        "reconstruction": measured.reconstruction,
+        "faces_found": measured.faces_found,
+        "notes": measured.notes,
+        "pictures": pictures,
+    }
+
+
+def as_plain_json(value: Any) -> Any:
+    """Lists, dicts and numbers with NaN, which is no JSON, as null."""
+    if isinstance(value, dict):
+        return {key: as_plain_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_plain_json(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,77 @@
+"""Judge how far drawings lie from real faces (Frechet distance, KID), and write a report.
+
+python scripts/evaluate_fid.py --model runs/real/model --dataset datasets/real --judge dlib --out
+reports/real-fid
+"""
+
+from __future__ import annotations
+
+from data.clip import SPLITS
+from data.errors import ConfigError, ModelError
+from eval.commands import check_device, open_output, split_of_people, tell_progress
+from eval.image_features import ImageFeatures, InceptionFeatures, JudgeFeatures, find_inception
+from eval.image_report import write_image_report
+from eval.measure_images import ImageOptions, measure_images
+from eval.provenance import describe_code, describe_dataset, describe_model, describe_network
+from eval.subject import check_same_training_network, load_judge, load_subject
+from training.command import CommandParser, run_command
+
+
+def main(argv: list[str]) -> None:
+    """Parse, load, measure, write."""
+    parser = CommandParser(description="Judge how far drawings lie from real faces: Frechet distance and KID.")
+    parser.add_argument("--model", required=True, help="folder or hub id of a whole model")
+    parser.add_argument("--dataset", required=True, help="folder of a prepared data set")
+    parser.add_argument("--out", required=True, help="folder of the report; an older report in it is replaced")
+    parser.add_argument("--split", default="test", choices=[*SPLITS, "all"], help="default: %(default)s")
+    parser.add_argument("--judge", default="dlib", help="face network E, not the training network (default: dlib)")
+    parser.add_argument("--insightface-root", help="folder that holds models/<pack> (default: ~/.insightface)")
+    parser.add_argument("--num-images", type=int, default=2048, help="drawings (default: %(default)s)")
+    parser.add_argument(
+        "--inception-weights",
+        help="torchvision's inception_v3_google-0cc3c7bd.pth; found by itself in torch.hub's folder",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of noise and subsets (default: %(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default: %(default)s)")
+    arguments = parser.parse_args(argv)
+    if arguments.num_images < 2:
+        raise ConfigError(f"--num-images {arguments.num_images}: at least 2 are needed")
+    check_device(arguments.device)
+    dataset = split_of_people(arguments.dataset, arguments.split)
+    subject = load_subject(arguments.model, arguments.device)
+    if subject.painter is None:
+        raise ModelError(f"{arguments.model}: an encoder alone draws nothing; give a whole model")
+    check_same_training_network(subject, dataset)
+    judge = load_judge(arguments.judge, arguments.insightface_root, subject.face_encoder)
+    spaces: list[ImageFeatures] = [JudgeFeatures(judge)]
+    inception = find_inception(arguments.inception_weights)
+    if inception is not None:
+        spaces.insert(0, InceptionFeatures(inception, arguments.device))
+    out = open_output(arguments.out)
+    options = ImageOptions(num_images=arguments.num_images, seed=arguments.seed, progress=tell_progress)
+    measured = measure_images(subject, spaces, dataset, options)
+    if inception is None:
+        measured.notes.append(
+            "No Inception space: its weights are not on this machine (inception_v3_google-0cc3c7bd.pth in "
+            "torch.hub's folder, or --inception-weights); they are never downloaded silently."
+        )
+    provenance = {
+        "model": describe_model(subject),
+        "dataset": describe_dataset(dataset, arguments.split),
+        "training_face_network": describe_network(subject.face_encoder),
+        "judge": describe_network(judge.info),
+        "code": describe_code(),
+        "settings": {"seed": options.seed, "num_images": options.num_images, "device": arguments.device},
+    }
+    write_image_report(out, measured, provenance)
+    for row in measured.results:
+        mark = "" if row.comparable else ", too few pictures to be comparable"
+        print(
+            f"{row.feature_space}: Frechet distance {row.frechet_distance:.4g}{mark}, KID x 1000 "
+            f"{1000 * row.kid:.3f} ({row.num_images} drawings, {row.num_real} real faces)"
+        )
+    print(f"report: {out / 'report.md'}")
+
+
+if __name__ == "__main__":
+    run_command(main)

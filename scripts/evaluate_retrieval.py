@@ -1,0 +1,78 @@
+"""Judge how well a voice finds its speaker's face, and write a report.
+
+python scripts/evaluate_retrieval.py --model runs/real/model --dataset datasets/real --judge dlib --out
+reports/real
+"""
+
+from __future__ import annotations
+
+from data.clip import SPLITS
+from data.dataset import ClipDataset
+from data.errors import ConfigError
+from eval.commands import check_device, open_output, split_of_people, tell_progress
+from eval.measure_retrieval import Options, measure_retrieval
+from eval.provenance import describe_code, describe_dataset, describe_model, describe_network
+from eval.retrieval_report import write_retrieval_report
+from eval.subject import check_same_training_network, load_judge, load_subject
+from training.command import CommandParser, run_command
+
+
+def main(argv: list[str]) -> None:
+    """Parse, load, measure, write."""
+    parser = CommandParser(description="Judge how well a voice finds its speaker's face.")
+    parser.add_argument("--model", required=True, help="folder or hub id of a voice encoder or a whole model")
+    parser.add_argument("--dataset", required=True, help="folder of a prepared data set")
+    parser.add_argument("--out", required=True, help="folder of the report; an older report in it is replaced")
+    parser.add_argument("--split", default="test", choices=[*SPLITS, "all"], help="default: %(default)s")
+    parser.add_argument(
+        "--judge",
+        default="dlib",
+        help="face network E that judges drawings, not the training network: dlib, insightface:<pack>, or none "
+        "for an encoder alone (default: %(default)s)",
+    )
+    parser.add_argument("--insightface-root", help="folder that holds models/<pack> (default: ~/.insightface)")
+    parser.add_argument("--gallery-sizes", type=int, nargs="+", default=[100, 1000], help="default: 100 1000")
+    parser.add_argument("--num-draws", type=int, default=100, help="galleries averaged over (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of galleries and noise (default: %(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default: %(default)s)")
+    arguments = parser.parse_args(argv)
+    if min(arguments.gallery_sizes) < 2 or arguments.num_draws < 1:
+        raise ConfigError("--gallery-sizes must be 2 or more, --num-draws 1 or more")
+    check_device(arguments.device)
+    dataset, train = (
+        split_of_people(arguments.dataset, arguments.split),
+        ClipDataset(arguments.dataset, "train"),
+    )
+    subject = load_subject(arguments.model, arguments.device)
+    check_same_training_network(subject, dataset)
+    judge = None
+    if arguments.judge != "none":
+        judge = load_judge(arguments.judge, arguments.insightface_root, subject.face_encoder)
+    elif subject.painter is not None:
+        raise ConfigError("--judge none: drawings need a judge; choose dlib or insightface:<pack>")
+    out = open_output(arguments.out)
+    options = Options(
+        gallery_sizes=tuple(arguments.gallery_sizes),
+        num_draws=arguments.num_draws,
+        seed=arguments.seed,
+        device=arguments.device,
+        progress=tell_progress,
+    )
+    measured = measure_retrieval(subject, judge, dataset, train, options)
+    provenance = {
+        "model": describe_model(subject),
+        "dataset": describe_dataset(dataset, arguments.split),
+        "training_face_network": describe_network(subject.face_encoder),
+        "judge": describe_network(None if judge is None else judge.info),
+        "code": describe_code(),
+        "settings": {"seed": options.seed, "draws": options.num_draws, "device": options.device},
+    }
+    write_retrieval_report(out, subject, dataset, measured, provenance, options.seed)
+    for row in measured.headlines():
+        recalls = ", ".join(f"R@{k} {100 * v:.1f} %" for k, v in row.recall.items() if k in ("1", "5", "10"))
+        print(f"{row.space}: {recalls} in galleries of {row.gallery}, {row.queries} voices of {row.identities} people")
+    print(f"report: {out / 'report.md'}")
+
+
+if __name__ == "__main__":
+    run_command(main)
