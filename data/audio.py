@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import io
+import warnings
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,9 +58,7 @@ def read_waveform(path: str | Path, max_seconds: float = MAX_SECONDS) -> Wavefor
         try:
             container = av.open(file, mode="r", metadata_errors="ignore")
         except (av.FFmpegError, ValueError, OSError) as error:
-            raise MediaError(
-                "unreadable", f"{path}: no audio or video that FFmpeg can read ({error})"
-            ) from error
+            raise MediaError("unreadable", f"{path}: no audio or video that FFmpeg can read ({error})") from error
         with container:
             if not container.streams.audio:
                 raise MediaError("no-audio", f"{path}: holds no audio stream")
@@ -77,9 +76,7 @@ def _decode(container: Any, path: Path, max_seconds: float) -> Waveform:
     stream.thread_type = "NONE"
     declared = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
     if declared > max_seconds:
-        raise MediaError(
-            "too-long", f"{path}: {declared / 60:.0f} minutes, at most {max_seconds / 60:.0f} allowed"
-        )
+        raise MediaError("too-long", f"{path}: {declared / 60:.0f} minutes, at most {max_seconds / 60:.0f} allowed")
     resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
     pieces: list[Waveform] = []
     num_samples = num_packets = num_damaged = 0
@@ -96,9 +93,7 @@ def _decode(container: Any, path: Path, max_seconds: float) -> Waveform:
                     pieces.append(resampled.to_ndarray().reshape(-1))
                     num_samples += pieces[-1].size
             if num_samples > max_seconds * SAMPLE_RATE:
-                raise MediaError(
-                    "too-long", f"{path}: longer than the {max_seconds / 60:.0f} minutes allowed"
-                )
+                raise MediaError("too-long", f"{path}: longer than the {max_seconds / 60:.0f} minutes allowed")
         pieces += [rest.to_ndarray().reshape(-1) for rest in resampler.resample(None)] if pieces else []
     except (av.FFmpegError, ValueError) as error:
         raise MediaError(
@@ -110,10 +105,7 @@ def _decode(container: Any, path: Path, max_seconds: float) -> Waveform:
     if not waveform.size:
         raise MediaError("empty", f"{path}: holds no audio samples")
     # Containers with an index know their true length; what is missing was cut off.
-    if (
-        container.format.name.startswith(("mov", "matroska"))
-        and waveform.size / SAMPLE_RATE < 0.9 * declared - 0.5
-    ):
+    if container.format.name.startswith(("mov", "matroska")) and waveform.size / SAMPLE_RATE < 0.95 * declared - 0.25:
         raise MediaError(
             "truncated", f"{path}: only {waveform.size / SAMPLE_RATE:.1f} of {declared:.1f} seconds are there"
         )
@@ -136,9 +128,7 @@ def cut_silence(waveform: Waveform) -> Waveform:
             sampling_rate=SAMPLE_RATE,
             speech_pad_ms=_MARGIN_MS,
         )
-    return np.concatenate(
-        [np.zeros(0, np.float32), *(waveform[span["start"] : span["end"]] for span in spans)]
-    )
+    return np.concatenate([np.zeros(0, np.float32), *(waveform[span["start"] : span["end"]] for span in spans)])
 
 
 @functools.cache
@@ -150,7 +140,9 @@ def _silero() -> tuple[Any, Any]:
     import silero_vad
 
     torch.set_num_threads(num_threads)  # importing silero_vad sets it to 1 for the whole process
-    return silero_vad.load_silero_vad(), silero_vad.get_speech_timestamps
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its way of loading is deprecated; nothing the user could do
+        return silero_vad.load_silero_vad(), silero_vad.get_speech_timestamps
 
 
 def even_loudness(waveform: Waveform) -> Waveform:

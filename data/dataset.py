@@ -43,9 +43,7 @@ class ClipDataset:
         durations: [num_clips] float32, seconds of speech; NaN where there is no voice.
     """
 
-    def __init__(
-        self, root: str | Path, split: Split | Literal["all"], cache_bytes: int = CACHE_BYTES
-    ) -> None:
+    def __init__(self, root: str | Path, split: Split | Literal["all"], cache_bytes: int = CACHE_BYTES) -> None:
         """Open a data set.
 
         Args:
@@ -84,9 +82,7 @@ class ClipDataset:
         )
         self._columns: dict[str, list[Any]] = columns
         self.clip_ids: list[str] = columns.get("clip_id", [])
-        names, identity_of = np.unique(
-            np.array(columns.get("identity", []), dtype=object), return_inverse=True
-        )
+        names, identity_of = np.unique(np.array(columns.get("identity", []), dtype=object), return_inverse=True)
         self.identities: list[str] = [str(name) for name in names]
         self.identity_of: NDArray[np.int64] = identity_of.astype(np.int64)
         self.num_faces: NDArray[np.int64] = np.array(columns.get("num_faces", []), np.int64)
@@ -281,9 +277,7 @@ class IdentityBatches(Sampler[list[Draw]]):
         if not len(identities):
             raise ConfigError("there is nobody to draw batches from")
         if batch_size < 1 or batch_size % num_processes:
-            raise ConfigError(
-                f"a batch of {batch_size} can't be shared out evenly to {num_processes} processes"
-            )
+            raise ConfigError(f"a batch of {batch_size} can't be shared out evenly to {num_processes} processes")
         self._identities = np.asarray(identities, np.int64)
         self._batch_size = batch_size
         self._seed = seed
@@ -307,9 +301,7 @@ class IdentityBatches(Sampler[list[Draw]]):
             people = self._shuffled(epoch)[position * size : (position + 1) * size]
         else:
             places = np.arange(step * size, (step + 1) * size)
-            people = np.array(
-                [self._shuffled(place // num_people)[place % num_people] for place in places.tolist()]
-            )
+            people = np.array([self._shuffled(place // num_people)[place % num_people] for place in places.tolist()])
         seeds = np.random.default_rng([self._seed, 1, step]).integers(2**63, size=size)
         return [Draw(int(person), int(seed)) for person, seed in zip(people, seeds, strict=True)]
 

@@ -107,8 +107,7 @@ def _rows(person: Person, voices: list[Waveform], faces: list[AnalyzedFace]) -> 
             row["audio"] = {"bytes": encode_flac(voices[i]), "path": f"{clip_id}.flac"}
             row["duration"] = voices[i].size / SAMPLE_RATE
         row["images"] = [
-            {"bytes": encode_face(face.crop), "path": f"{clip_id}-{j}.jpg"}
-            for j, face in enumerate(own_faces)
+            {"bytes": encode_face(face.crop), "path": f"{clip_id}-{j}.jpg"} for j, face in enumerate(own_faces)
         ]
         row["face_features"] = [face.feature for face in own_faces]
         rows.append(row)

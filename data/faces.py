@@ -172,9 +172,7 @@ def _whole_picture(image: NDArray[np.uint8]) -> tuple[DetectedFace, NDArray[np.f
     return face, np.array([[scale, 0, CROP_REGION.left], [0, scale, CROP_REGION.top]])
 
 
-def embed_crops(
-    recognizer: FaceRecognizer, crops: NDArray[np.uint8], batch_size: int = 64
-) -> NDArray[np.float32]:
+def embed_crops(recognizer: FaceRecognizer, crops: NDArray[np.uint8], batch_size: int = 64) -> NDArray[np.float32]:
     """Features of stored crops or drawings.
 
     Args:

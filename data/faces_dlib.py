@@ -62,9 +62,7 @@ class DlibDetector:
         return self._detect(image, 0) or self._detect(image, _BORDER)
 
     def _detect(self, image: NDArray[np.uint8], border: int) -> list[DetectedFace]:
-        picture = np.ascontiguousarray(
-            np.pad(image, ((border, border), (border, border), (0, 0)), mode="edge")
-        )
+        picture = np.ascontiguousarray(np.pad(image, ((border, border), (border, border), (0, 0)), mode="edge"))
         upsample = int(max(picture.shape[:2]) < _UPSAMPLED_BELOW)
         if self._kind == "hog":
             boxes, scores, _ = self._find.run(picture, upsample, 0.0)
@@ -73,13 +71,9 @@ class DlibDetector:
             found = [(face.rect, face.confidence) for face in self._find(picture, upsample)]
         faces = []
         for box, score in found:
-            points = (
-                np.array([(p.x, p.y) for p in self._predictor(picture, box).parts()], np.float64) - border
-            )
+            points = np.array([(p.x, p.y) for p in self._predictor(picture, box).parts()], np.float64) - border
             # iBUG's 68 points: eyes 36..41 and 42..47, nose tip 30, mouth corners 48 and 54.
-            landmarks = np.stack(
-                [points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]]
-            )
+            landmarks = np.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])
             corners = (box.left() - border, box.top() - border, box.right() - border, box.bottom() - border)
             faces.append(DetectedFace(corners, landmarks, float(score)))
         return faces

@@ -50,8 +50,7 @@ class ArcFaceRecognizer:
 
         self._network = ArcFaceONNX(model_file=str(path), session=session)
         self.input_size: int = self._network.input_size[0]
-        # Many exported recognizers hold a batch of one in their graph, whatever their input declares.
-        self._batch_size = 16 if isinstance(self._network.input_shape[0], str | None) else 1
+        self._batch_size = self._largest_batch()
         self.info = FaceEncoderInfo(
             name=f"insightface:{pack}/{path.stem}",
             sha256=sha256_of_file(path),
@@ -68,15 +67,20 @@ class ArcFaceRecognizer:
             # get_feat wants OpenCV's BGR and swaps it back.
             output = self._network.get_feat([np.ascontiguousarray(image[..., ::-1]) for image in batch])
             if output.shape != (len(batch), self.info.feature_size):
-                self._batch_size = 1
-                return self.embed(inputs) if len(batch) > 1 else self._fail(output.shape)
+                raise ModelError(
+                    f"{self.info.path}: gives {output.shape} for {len(batch)} faces, "
+                    f"{(len(batch), self.info.feature_size)} expected"
+                )
             features.append(unit_rows(output))
         return np.concatenate(features)
 
-    def _fail(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        raise ModelError(
-            f"{self.info.path}: gives {shape} for one face, [1, {self.info.feature_size}] expected"
-        )
+    def _largest_batch(self) -> int:
+        """1 for the many exported recognizers that hold a batch of one somewhere in their graph, else 16."""
+        two = [np.zeros((self.input_size, self.input_size, 3), np.uint8)] * 2
+        try:
+            return 16 if len(self._network.get_feat(two)) == 2 else 1
+        except Exception:  # onnxruntime's exceptions share no public base
+            return 1
 
 
 class ScrfdDetector:
@@ -119,9 +123,7 @@ def load_arcface(name: str, root: str | Path | None, providers: Sequence[str]) -
             session = _open(path, providers)
             if _is_recognizer(session):
                 return ArcFaceRecognizer(pack, path, session)
-    raise ModelError(
-        f"insightface pack '{pack}': no recognition network{f' {stem}.onnx' if stem else ''} in it"
-    )
+    raise ModelError(f"insightface pack '{pack}': no recognition network{f' {stem}.onnx' if stem else ''} in it")
 
 
 def load_scrfd(name: str, root: str | Path | None, providers: Sequence[str]) -> ScrfdDetector:
@@ -149,11 +151,7 @@ def _is_recognizer(session: Any) -> bool:
     shape = inputs[0].shape
     # Landmark networks see 192 px, attribute networks 96; recognizers 112 or more by insightface's own rule.
     return (
-        len(shape) == 4
-        and shape[2] == shape[3]
-        and isinstance(shape[2], int)
-        and shape[2] >= 112
-        and shape[2] != 192
+        len(shape) == 4 and shape[2] == shape[3] and isinstance(shape[2], int) and shape[2] >= 112 and shape[2] != 192
     )
 
 
@@ -168,12 +166,11 @@ def _open(path: Path, providers: Sequence[str]) -> Any:
     missing = [name for name in providers if name not in onnxruntime.get_available_providers()]
     if missing:
         raise ModelError(
-            f"onnxruntime has no {', '.join(missing)} here, "
-            f"only {', '.join(onnxruntime.get_available_providers())}"
+            f"onnxruntime has no {', '.join(missing)} here, only {', '.join(onnxruntime.get_available_providers())}"
         )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # work is spread over processes; more threads a process only fight
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what it would log it also raises
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=list(providers))
     except Exception as error:  # onnxruntime's exceptions share no public base

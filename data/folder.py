@@ -116,9 +116,7 @@ def scan_folder(
             voices.setdefault(identity, []).extend(own_voices)
             faces.setdefault(identity, []).extend(own_faces)
     if not voices and not failures:
-        raise DatasetError(
-            f"{root}: no folder of a person in it; expected ROOT/<identity>/{{voices,faces}}/*"
-        )
+        raise DatasetError(f"{root}: no folder of a person in it; expected ROOT/<identity>/{{voices,faces}}/*")
     known = attributes or {}
     people = [
         Person(identity, tuple(voices[identity]), tuple(faces[identity]), known.get(identity, Attributes()))
@@ -133,18 +131,14 @@ def _people_folders(root: Path) -> list[Path]:
         # Tools leave hidden folders behind; two dots are a person's name gone wrong and get reported.
         return [e for e in entries if e.is_dir() and (not e.name.startswith(".") or e.name.startswith(".."))]
     except OSError as error:
-        raise DatasetError(
-            f"{root}: {error.strerror or error}; expected a folder ROOT/<identity>/..."
-        ) from error
+        raise DatasetError(f"{root}: {error.strerror or error}; expected a folder ROOT/<identity>/...") from error
 
 
 def _files(folder: Path) -> list[Path]:
     """The files of a folder that are not hidden, sorted by name; none if there is no such folder."""
     if not folder.is_dir():
         return []
-    return sorted(
-        entry for entry in folder.iterdir() if not entry.name.startswith(".") and not entry.is_dir()
-    )
+    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith(".") and not entry.is_dir())
 
 
 def read_attributes(path: Path) -> tuple[dict[str, Attributes], list[Failure]]:

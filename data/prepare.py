@@ -109,8 +109,7 @@ def prepare_folder(config: PrepareConfig) -> Prepared:
     try:
         partial = _open_partial(config.out, request)
         splits = {
-            person.identity: assign_split(person.identity, config.seed, config.split_fractions)
-            for person in people
+            person.identity: assign_split(person.identity, config.seed, config.split_fractions) for person in people
         }
         shards = _plan_shards(people, splits)
         _write_shards(partial, shards, config, face_encoder.feature_size)
@@ -133,9 +132,7 @@ def prepare_folder(config: PrepareConfig) -> Prepared:
     return Prepared(info, failures, was_there=False)
 
 
-def _describe_request(
-    config: PrepareConfig, people: list[Person], face_encoder: FaceEncoderInfo
-) -> dict[str, Any]:
+def _describe_request(config: PrepareConfig, people: list[Person], face_encoder: FaceEncoderInfo) -> dict[str, Any]:
     """All that decides about the result: settings, T, names and sizes of files; no paths of this machine."""
     listing = hashlib.sha256()
     for person in people:
@@ -168,8 +165,7 @@ def _already_done(config: PrepareConfig, request: dict[str, Any]) -> Prepared | 
         return Prepared(info, _read_failures(out / FAILURES_NAME), was_there=True)
     changed = [key for key in request if info.request.get(key) != request[key]]
     raise OutputError(
-        f"{out}: holds a data set made otherwise ({', '.join(changed)}); "
-        "choose another --out or give --overwrite"
+        f"{out}: holds a data set made otherwise ({', '.join(changed)}); choose another --out or give --overwrite"
     )
 
 
@@ -200,17 +196,13 @@ def _plan_shards(people: list[Person], splits: dict[str, Split]) -> dict[str, li
     }
 
 
-def _write_shards(
-    partial: Path, shards: dict[str, list[Person]], config: PrepareConfig, feature_size: int
-) -> None:
+def _write_shards(partial: Path, shards: dict[str, list[Person]], config: PrepareConfig, feature_size: int) -> None:
     """Describe everybody whose shard is not there yet, and publish shard after shard."""
     missing = {name: people for name, people in shards.items() if not (partial / name).exists()}
     tasks = [Task(person, config.recipe) for people in missing.values() for person in people]
     done = sum(map(len, shards.values())) - len(tasks)
     described = map_in_processes(describe_person, tasks, config.num_workers, _describe_crash, _use_one_thread)
-    with tqdm(
-        total=len(tasks) + done, initial=done, unit="person", desc="preparing", disable=None
-    ) as progress:
+    with tqdm(total=len(tasks) + done, initial=done, unit="person", desc="preparing", disable=None) as progress:
         for name, people in missing.items():
             failures: list[Failure] = []
 

@@ -78,9 +78,7 @@ class DatasetInfo:
 
 def write_info(folder: Path, info: DatasetInfo) -> None:
     """Write dataset.json by a temporary name, fsync and rename."""
-    write_atomically(
-        folder / INFO_NAME, (json.dumps(asdict(info), indent=2, ensure_ascii=False) + "\n").encode()
-    )
+    write_atomically(folder / INFO_NAME, (json.dumps(asdict(info), indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def read_info(folder: Path) -> DatasetInfo:
@@ -95,8 +93,7 @@ def read_info(folder: Path) -> DatasetInfo:
         version = content.get("schema_version")
         if version != SCHEMA_VERSION:
             raise DatasetError(
-                f"{path}: schema version {version}, this wav2face reads {SCHEMA_VERSION}; "
-                "prepare the data set again"
+                f"{path}: schema version {version}, this wav2face reads {SCHEMA_VERSION}; prepare the data set again"
             )
         content["face_encoder"] = FaceEncoderInfo(**content["face_encoder"])
         content["crop_region"] = Region(**content["crop_region"])
@@ -104,9 +101,7 @@ def read_info(folder: Path) -> DatasetInfo:
         content["split"] = SplitInfo(split["seed"], tuple(split["fractions"]), split["sha256"])
         info = DatasetInfo(**content)
     except FileNotFoundError as error:
-        raise DatasetError(
-            f"{folder}: no data set here ({INFO_NAME} is missing); prepare one first"
-        ) from error
+        raise DatasetError(f"{folder}: no data set here ({INFO_NAME} is missing); prepare one first") from error
     except OSError as error:
         raise DatasetError(f"{path}: {error.strerror or error}") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:

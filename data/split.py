@@ -19,7 +19,7 @@ def assign_split(identity: str, seed: int = 0, fractions: Sequence[float] = DEFA
     Raises:
         ConfigError: If the fractions are not three non-negative numbers that sum to 1.
     """
-    if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
+    if len(fractions) != 3 or not (min(fractions) >= 0 and abs(sum(fractions) - 1) < 1e-6):
         raise ConfigError(f"split fractions {list(fractions)}: train, val and test must be >= 0 and sum to 1")
     digest = hashlib.sha256(f"{seed}:{identity}".encode()).digest()
     position = int.from_bytes(digest[:8], "big") / 2**64
