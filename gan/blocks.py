@@ -1,0 +1,153 @@
+"""Building blocks of generator and discriminator, after R3GAN.
+
+Huang et al. 2024, "The GAN is dead; long live the GAN! A Modern GAN Baseline" (R3GAN): residual blocks without any
+normalisation, initialised as in Fix-up (Zhang et al. 2019), bilinear resampling, and 1 x 1 convolutions wherever the
+number of channels changes.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+_SLOPE = 0.2
+_GAIN = math.sqrt(2 / (1 + _SLOPE**2))
+
+
+def _init_normal(layer: nn.Conv2d | nn.Linear, gain: float) -> None:
+    """Normal weights of standard deviation gain / sqrt(fan in), zero bias."""
+    fan_in = layer.weight[0].numel()
+    nn.init.normal_(layer.weight, 0.0, gain / math.sqrt(fan_in))
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+def linear(in_features: int, out_features: int, *, gain: float = 1.0, bias: bool = True) -> nn.Linear:
+    """A linear layer that keeps the variance of its input (times gain squared)."""
+    layer = nn.Linear(in_features, out_features, bias=bias)
+    _init_normal(layer, gain)
+    return layer
+
+
+def pointwise(in_channels: int, out_channels: int) -> nn.Conv2d:
+    """A 1 x 1 convolution without bias that keeps the variance of its input."""
+    layer = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+    _init_normal(layer, 1.0)
+    return layer
+
+
+class ResidualBlock(nn.Module):
+    """x + f(x), where f is a bottleneck without normalisation whose last layer starts at zero.
+
+    `groups=0` gives the dense form, two 3 x 3 convolutions at the block's own width: faster where grouped convolutions
+    have no fast kernel, as on CPUs. `groups=g` gives R3GAN's form: 1 x 1 to `expansion` times the width, 3 x 3 in
+    groups of `width * expansion / g` channels, 1 x 1 back.
+
+    Args:
+        channels: Width of input and output.
+        depth: How many residual blocks the whole network has; each starts at depth^(-1/2) of the usual scale, shared
+            by the layers before the last, so that the sum does not grow with depth.
+        groups: Number of groups of the 3 x 3 convolution, or 0.
+        expansion: Width of the grouped form's middle, relative to `channels`.
+    """
+
+    def __init__(self, channels: int, depth: int, groups: int = 0, expansion: int = 2) -> None:
+        super().__init__()
+        if groups == 0:
+            layers = [
+                nn.Conv2d(channels, channels, 3, padding=1),
+                nn.Conv2d(channels, channels, 3, padding=1),
+            ]
+        else:
+            wide = channels * expansion
+            layers = [
+                nn.Conv2d(channels, wide, 1),
+                nn.Conv2d(wide, wide, 3, padding=1, groups=groups),
+                nn.Conv2d(wide, channels, 1, bias=False),
+            ]
+        for layer in layers[:-1]:
+            _init_normal(layer, _GAIN * depth ** (-1 / (2 * len(layers) - 2)))
+        nn.init.zeros_(layers[-1].weight)
+        if layers[-1].bias is not None:
+            nn.init.zeros_(layers[-1].bias)
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] to [N, C, H, W]."""
+        y = self.layers[0](x)
+        for layer in self.layers[1:]:
+            y = layer(F.leaky_relu(y, _SLOPE))
+        return x + y
+
+
+class Upsample(nn.Module):
+    """Change the width at the low resolution, where it is cheap, then double the resolution bilinearly."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.change = pointwise(in_channels, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] to [N, C', 2H, 2W]."""
+        return F.interpolate(self.change(x), scale_factor=2, mode="bilinear", align_corners=False)
+
+
+class Downsample(nn.Module):
+    """Halve the resolution (a 2 x 2 mean is bilinear resampling by two), then change the width."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.change = pointwise(in_channels, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] to [N, C', H/2, W/2]."""
+        return self.change(F.avg_pool2d(x, 2))
+
+
+class ConditionEmbedding(nn.Module):
+    """The direction of face features, centred and scaled by the training set's statistics, through a small network.
+
+    Only the direction counts, as in the cosine that compares faces: a feature regressed from a voice may have any
+    length. Unit features have entries of about D^(-1/2); without the scale the condition would start almost unheard
+    beside the noise. The statistics are buffers: they belong to the model, not to the data that it later meets.
+
+    Args:
+        feature_size: D, of the face feature.
+        size: Of the embedding.
+        hidden: Whether there is a hidden layer.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, feature_size: int, size: int, hidden: bool) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(feature_size))
+        self.register_buffer("scale", torch.tensor(math.sqrt(feature_size)))
+        first = linear(feature_size, size, gain=_GAIN if hidden else 1.0)
+        self.network = nn.Sequential(first, nn.LeakyReLU(_SLOPE), linear(size, size)) if hidden else first
+
+    @torch.no_grad()
+    def set_statistics(self, features: Tensor) -> None:
+        """Take centre and scale from face features of the training set, [M, D]."""
+        self.mean.copy_(features.mean(0))
+        self.scale.copy_(1 / (features - features.mean(0)).square().mean().sqrt().clamp_min(1e-6))
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """[..., D] face features to [..., size]."""
+        return self.network((F.normalize(feature, dim=-1) - self.mean) * self.scale)
+
+
+def resolutions(image_size: int) -> int:
+    """How many stages lead from 4 x 4 to the image: 5 for 64 px.
+
+    Raises:
+        ValueError: If the size is not 4 times a power of two.
+    """
+    stages = int(math.log2(image_size / 4)) + 1
+    if image_size != 4 * 2 ** (stages - 1):
+        raise ValueError(f"image size {image_size} is not 4 times a power of two")
+    return stages

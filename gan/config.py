@@ -1,0 +1,128 @@
+"""What `scripts/train_gan.py` can be told; every key is a dotted flag."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from data.errors import ConfigError
+from gan.augment import AugmentConfig
+from gan.discriminator import DiscriminatorConfig
+from gan.generator import GeneratorConfig
+from training.run import RunConfig
+
+
+@dataclass(frozen=True)
+class ConditionConfig:
+    """What the generator is told of a face.
+
+    Attributes:
+        source: `voice` (only faces with a voice are drawn), `face` (true features only), or `mix`.
+        voice_share: With `mix`, how often a face that has a voice is drawn from it instead of from its true feature.
+        noise: Standard deviation of what is added to each condition, relative to that of the true features: keeps
+            the networks from telling training people by the exact feature.
+    """
+
+    source: Literal["voice", "face", "mix"] = "mix"
+    voice_share: float = 0.5
+    noise: float = 0.2
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.voice_share <= 1:
+            raise ConfigError(f"condition.voice_share {self.voice_share}: a share between 0 and 1 is needed")
+        if self.noise < 0:
+            raise ConfigError(f"condition.noise {self.noise}: it can't be negative")
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """What the drawing is judged by.
+
+    The weights are shares of the gradient at the drawing relative to the first term that is not zero (see
+    `gan.balancer`); 0 leaves a term, and its network, out.
+
+    Attributes:
+        adversarial: The discriminator's say.
+        identity: One minus the cosine between T's features of the drawing and of the true face.
+        perceptual: LPIPS, or the distance of T's inner maps, to the true face.
+        pixel: Mean absolute difference to the true face at a quarter of the resolution.
+        perceptual_network: `face_network` (T's maps), `lpips_alex` or `lpips_vgg`.
+        judged_share: Share of each batch that T and the perceptual network see: they cost more than a small generator.
+        voice_judged: Whether identity, perceptual and pixel terms also judge drawings made from a voice. A voice does
+            not tell hair or pose, so off by default but for the identity term, which always judges all.
+        mismatched: Weight of real images with another person's condition, which count as fakes (Wav2Pix).
+        gamma: Weight of the gradient penalty at the start (R1 + R2).
+        gamma_end: The same at the end; cosine in between.
+        penalty_interval: Steps from one penalty to the next; the weight is multiplied by it.
+    """
+
+    adversarial: float = 1.0
+    identity: float = 0.5
+    perceptual: float = 0.3
+    pixel: float = 0.1
+    perceptual_network: Literal["face_network", "lpips_alex", "lpips_vgg"] = "face_network"
+    judged_share: float = 0.25
+    voice_judged: bool = False
+    mismatched: float = 0.5
+    gamma: float = 2.0
+    gamma_end: float = 0.2
+    penalty_interval: int = 8
+
+    def __post_init__(self) -> None:
+        if not 0 < self.judged_share <= 1:
+            raise ConfigError(f"objective.judged_share {self.judged_share}: above 0 and at most 1 is needed")
+        if self.penalty_interval < 1:
+            raise ConfigError(f"objective.penalty_interval {self.penalty_interval}: at least 1 is needed")
+        if max(self.adversarial, self.identity, self.perceptual, self.pixel) <= 0:
+            raise ConfigError("objective: one of adversarial, identity, perceptual, pixel must be above 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GanConfig(RunConfig):
+    """A training of the generator. Lengths of time are counted in images seen.
+
+    Attributes:
+        dataset: Folder of the data set.
+        encoder: Folder or hub id of the trained voice encoder; frozen here.
+        face_encoder_path: Where T's file is, if not where dataset.json says.
+        generator: Shape of the generator.
+        discriminator: Shape of the discriminator.
+        condition: What the generator is told.
+        objective: What the drawing is judged by.
+        augment: What real and drawn images go through on their way to the discriminator.
+        total_images: Length of the training.
+        batch_size: Images a step over all processes.
+        micro_batch_size: Images that a process holds at a time, to save memory; by default its whole share.
+        learning_rate: Of generator and discriminator at the start.
+        learning_rate_end: Share of it that is left at the end; cosine in between.
+        warmup_images: Over which the learning rate rises from zero.
+        beta2: Adam's; its beta1 is 0.
+        ema_halflife: Of the averaged generator, the one that is kept, in images.
+        num_workers: Loader processes a training process; 0 reads in the training process.
+        log_every: Images between two lines of statistics.
+        sample_every: Images between two grids of samples.
+        checkpoint_every: Images between two checkpoints.
+        keep_checkpoints: How many of the newest are kept.
+    """
+
+    dataset: str = "datasets/real"
+    encoder: str = "runs/real-encoder/model"
+    face_encoder_path: str | None = None
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+    condition: ConditionConfig = field(default_factory=ConditionConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    total_images: int = 200_000
+    batch_size: int = 32
+    micro_batch_size: int | None = None
+    learning_rate: float = 4e-4
+    learning_rate_end: float = 0.25
+    warmup_images: int = 2_000
+    beta2: float = 0.99
+    ema_halflife: float = 10_000
+    num_workers: int = 0
+    log_every: int = 2_000
+    sample_every: int = 20_000
+    checkpoint_every: int = 20_000
+    keep_checkpoints: int = 2

@@ -1,0 +1,77 @@
+"""Is this a real face, and the face that belongs to this feature? A projection discriminator without normalisation."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from gan.blocks import ConditionEmbedding, Downsample, ResidualBlock, linear, pointwise
+from gan.generator import check_widths
+
+
+@dataclass(frozen=True)
+class DiscriminatorConfig:
+    """Shape of the discriminator.
+
+    Attributes:
+        widths: Channels from 4 x 4 upwards, as the generator's.
+        num_blocks: Residual blocks a resolution.
+        groups: 0 for dense blocks (fast on CPUs), else groups of the 3 x 3 convolution (R3GAN's form).
+        condition_size: Length of the vectors whose inner product judges image against condition.
+    """
+
+    widths: tuple[int, ...] = (192, 192, 128, 64, 32)
+    num_blocks: int = 1
+    groups: int = 0
+    condition_size: int = 128
+
+
+class Discriminator(nn.Module):
+    """D(x, c) = w . phi(x) + <phi(x), psi(c)> / sqrt(size), of unbounded score.
+
+    Miyato & Koyama 2018, "cGANs with Projection Discriminator".
+
+    Args:
+        config: Its shape.
+        feature_size: D, length of the face feature.
+        image_size: Side S of the images.
+
+    Raises:
+        ConfigError: If the widths do not lead from the image size down to 4 x 4.
+    """
+
+    def __init__(self, config: DiscriminatorConfig, feature_size: int, image_size: int) -> None:
+        super().__init__()
+        check_widths("discriminator.widths", config.widths, image_size)
+        widths = config.widths[::-1]
+        depth = len(widths) * config.num_blocks
+        stages: list[nn.Module] = [pointwise(3, widths[0])]
+        for stage, width in enumerate(widths):
+            if stage:
+                stages.append(Downsample(widths[stage - 1], width))
+            stages += [ResidualBlock(width, depth, config.groups) for _ in range(config.num_blocks)]
+        # A depthwise 4 x 4 convolution weighs the last map's places, as in R3GAN.
+        last = nn.Conv2d(widths[-1], widths[-1], 4, groups=widths[-1], bias=False)
+        nn.init.normal_(last.weight, 0.0, 1 / 4)
+        self.stages = nn.Sequential(*stages, last, nn.Flatten())
+        self.features = linear(widths[-1], config.condition_size)
+        self.realism = linear(config.condition_size, 1)
+        self.condition = ConditionEmbedding(feature_size, config.condition_size, hidden=True)
+
+    def forward(self, images: Tensor, feature: Tensor) -> Tensor:
+        """Score images against conditions.
+
+        Args:
+            images: [N, 3, S, S] in [-1, 1].
+            feature: [N, K, D] face features, true or heard: K conditions that each image is judged by, for little
+                more than the price of one.
+
+        Returns:
+            [N, K] scores; only their differences mean anything.
+        """
+        features = self.features(self.stages(images.contiguous(memory_format=torch.channels_last)))
+        match = (self.condition(feature) @ features.unsqueeze(2)).squeeze(2) / math.sqrt(features.shape[1])
+        return self.realism(features) + match

@@ -1,0 +1,124 @@
+"""From a face feature and noise to a picture: the conditional generator, and the plain decoder that it replaces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from data.alignment import FACE_SIZES
+from data.errors import ConfigError
+from gan.blocks import ConditionEmbedding, ResidualBlock, Upsample, linear, pointwise, resolutions
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """Shape of the generator.
+
+    Attributes:
+        architecture: `residual` (R3GAN's, with noise) or `transposed_conv` (the plain decoder: no noise).
+        noise_size: Length of the noise vector; the plain decoder ignores it.
+        condition_size: Length of the embedded condition.
+        widths: Channels from 4 x 4 upwards, one a resolution: five for 64 px, six for 128, seven for 256.
+        num_blocks: Residual blocks a resolution.
+        groups: 0 for dense blocks (fast on CPUs), else groups of the 3 x 3 convolution (R3GAN's form).
+    """
+
+    architecture: Literal["residual", "transposed_conv"] = "residual"
+    noise_size: int = 64
+    condition_size: int = 128
+    widths: tuple[int, ...] = (192, 192, 128, 64, 32)
+    num_blocks: int = 1
+    groups: int = 0
+
+
+class Generator(nn.Module):
+    """Conditional residual generator: noise and condition scale a learned 4 x 4 basis that is then grown to an image.
+
+    Args:
+        config: Its shape.
+        feature_size: D, length of the face feature.
+        image_size: Side S of the drawing.
+    """
+
+    def __init__(self, config: GeneratorConfig, feature_size: int, image_size: int) -> None:
+        super().__init__()
+        widths = config.widths
+        depth = len(widths) * config.num_blocks
+        self.noise_size = config.noise_size
+        self.condition = ConditionEmbedding(feature_size, config.condition_size, hidden=False)
+        self.basis = nn.Parameter(torch.randn(1, widths[0], 4, 4))
+        self.scale = linear(config.noise_size + config.condition_size, widths[0])
+        stages: list[nn.Module] = []
+        for stage, width in enumerate(widths):
+            if stage:
+                stages.append(Upsample(widths[stage - 1], width))
+            stages += [ResidualBlock(width, depth, config.groups) for _ in range(config.num_blocks)]
+        self.stages = nn.Sequential(*stages)
+        self.to_rgb = pointwise(widths[-1], 3)
+
+    def forward(self, feature: Tensor, noise: Tensor) -> Tensor:
+        """Draw.
+
+        Args:
+            feature: [N, D] face features, true or heard.
+            noise: [N, Z] standard normal.
+
+        Returns:
+            [N, 3, S, S], meant for [-1, 1] but not clamped.
+        """
+        scale = self.scale(torch.cat([noise, self.condition(feature)], dim=1))
+        basis = (self.basis * scale[:, :, None, None]).contiguous(memory_format=torch.channels_last)
+        return self.to_rgb(self.stages(basis))
+
+
+class TransposedConvDecoder(nn.Module):
+    """The plain decoder of the open Speech2Face re-implementations: a linear layer, then transposed convolutions.
+
+    It knows no noise: one feature, one picture (Oh et al. 2019, section 3, after Cole et al. 2017). Kept as the
+    baseline; nothing else uses it.
+    """
+
+    noise_size = 0
+
+    def __init__(self, config: GeneratorConfig, feature_size: int, image_size: int) -> None:
+        super().__init__()
+        widths = config.widths
+        self.condition = ConditionEmbedding(feature_size, 16 * widths[0], hidden=False)
+        stages: list[nn.Module] = []
+        for narrow, wide in pairwise(widths):
+            stages += [nn.BatchNorm2d(narrow), nn.ReLU(), nn.ConvTranspose2d(narrow, wide, 4, 2, 1)]
+        self.stages = nn.Sequential(*stages, nn.ReLU(), nn.Conv2d(widths[-1], 3, 3, padding=1), nn.Tanh())
+
+    def forward(self, feature: Tensor, noise: Tensor | None = None) -> Tensor:
+        """[N, D] face features to [N, 3, S, S] in [-1, 1]; the noise is ignored."""
+        return self.stages(self.condition(feature).unflatten(1, (-1, 4, 4)))
+
+
+def build_generator(config: GeneratorConfig, feature_size: int, image_size: int) -> Generator | TransposedConvDecoder:
+    """Build the generator that the configuration names.
+
+    Raises:
+        ConfigError: If the widths do not lead from 4 x 4 to the image size.
+    """
+    if image_size not in FACE_SIZES:
+        raise ConfigError(f"image size {image_size}: one of {FACE_SIZES} is needed")
+    check_widths("generator.widths", config.widths, image_size)
+    architecture = Generator if config.architecture == "residual" else TransposedConvDecoder
+    return architecture(config, feature_size, image_size)
+
+
+def check_widths(key: str, widths: tuple[int, ...], image_size: int) -> None:
+    """Refuse a list of widths that does not fit the resolution of the data.
+
+    Raises:
+        ConfigError: Naming the key and the number of widths that is needed.
+    """
+    if len(widths) != resolutions(image_size) or min(widths) < 1:
+        raise ConfigError(
+            f"{key} {list(widths)}: {resolutions(image_size)} positive widths are needed for {image_size}-px "
+            f"images, one a resolution from 4 x 4 upwards"
+        )

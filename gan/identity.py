@@ -1,0 +1,175 @@
+"""The training face network T as a frozen, differentiable torch module: what the drawing's pixels are judged by.
+
+An insightface recogniser is an ONNX graph; onnx2torch turns it into torch, so that gradients reach the pixels. The cut
+from our crop to the square that T sees happens here and nowhere else in the adversarial training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from data.alignment import ARCFACE_REGION, CROP_REGION
+from data.errors import ModelError
+from data.faces import FaceEncoderInfo, sha256_of_file
+
+if TYPE_CHECKING:
+    import onnx
+
+
+def cut_for_face_network(images: Tensor, input_size: int) -> Tensor:
+    """Cut ArcFace's square out of aligned crops and bring it to the network's input size.
+
+    Args:
+        images: [N, 3, S, S] covering `CROP_REGION`; S = 64, 128 or 256 makes the cut exact to the pixel.
+        input_size: Side of the network's input, 112 for ArcFace.
+
+    Returns:
+        [N, 3, input_size, input_size] float32, differentiable, antialiased when shrinking.
+    """
+    scale = images.shape[-1] / CROP_REGION.side
+    left = round((ARCFACE_REGION.left - CROP_REGION.left) * scale)
+    top = round((ARCFACE_REGION.top - CROP_REGION.top) * scale)
+    side = round(ARCFACE_REGION.side * scale)
+    cut = images[:, :, top : top + side, left : left + side].float()
+    size = (input_size, input_size)
+    return F.interpolate(cut, size=size, mode="bilinear", align_corners=False, antialias=side > input_size)
+
+
+class FaceNetwork(nn.Module):
+    """T: frozen, in evaluation mode for good, differentiable with respect to its images.
+
+    Args:
+        network: Maps [N, 3, s, s] RGB images to [N, D] features.
+        input_size: s.
+        input_mean: Subtracted from 0..255 pixel values before the network.
+        input_std: Divided by afterwards.
+        num_maps: How many intermediate maps `maps_and_features` returns, the largest left out first.
+    """
+
+    def __init__(
+        self, network: nn.Module, input_size: int, input_mean: float, input_std: float, num_maps: int = 3
+    ) -> None:
+        super().__init__()
+        self.network = network.requires_grad_(False).eval()
+        self.input_size = input_size
+        self.input_mean = input_mean
+        self.input_std = input_std
+        self.tapped = self._choose_taps(num_maps)
+
+    def train(self, mode: bool = True) -> FaceNetwork:
+        """Stay in evaluation mode: T is never trained here."""
+        return super().train(False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[N, 3, S, S] crops in [-1, 1] to [N, D] float32 unit features."""
+        cut = cut_for_face_network(images, self.input_size)
+        pixels = (cut + 1) * 127.5
+        return F.normalize(self.network((pixels - self.input_mean) / self.input_std).float(), dim=1)
+
+    def maps_and_features(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
+        """As `forward`, with the last map of each of the chosen resolutions, [N, C, h, w] each, from large to small."""
+        with self._record(self.tapped) as maps:
+            features = self(images)
+        return [maps[name] for name in self.tapped], features
+
+    def _choose_taps(self, num_maps: int) -> list[str]:
+        """Names of the layers that hold the last map of each resolution between the input's half and 7 x 7."""
+        last: dict[int, str] = {}
+        with (
+            torch.no_grad(),
+            self._record([name for name, _ in self.network.named_modules() if name]) as maps,
+        ):
+            self.network(torch.zeros(1, 3, self.input_size, self.input_size))
+        for name, output in maps.items():
+            if output.ndim == 4 and 7 <= output.shape[-1] <= self.input_size // 2:
+                last[output.shape[-1]] = name
+        return [last[size] for size in sorted(last, reverse=True)][-num_maps:]
+
+    @contextmanager
+    def _record(self, names: list[str]) -> Iterator[dict[str, Tensor]]:
+        maps: dict[str, Tensor] = {}
+
+        def hook(name: str) -> object:
+            def keep(_module: nn.Module, _inputs: object, output: object) -> None:
+                if isinstance(output, Tensor):
+                    maps[name] = output
+
+            return keep
+
+        handles = [self.network.get_submodule(name).register_forward_hook(hook(name)) for name in names]  # type: ignore[arg-type]
+        try:
+            yield maps
+        finally:
+            for handle in handles:
+                handle.remove()
+
+
+def free_batch_size(graph: onnx.GraphProto) -> None:
+    """Make the batch size of every Reshape follow its input.
+
+    Exported recognisers often hold the batch of 1 that they were traced with, as [1, -1] or [1, 512]; a batch of
+    several faces would silently become one long row. A leading 0 means "as the input's" in ONNX.
+    """
+    from onnx import numpy_helper
+
+    constants = {node.output[0]: node.attribute[0].t for node in graph.node if node.op_type == "Constant"}
+    constants |= {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Reshape" and node.input[1] in constants:
+            tensor = constants[node.input[1]]
+            shape = numpy_helper.to_array(tensor).copy()
+            if shape.ndim == 1 and len(shape) > 1 and shape[0] == 1:
+                shape[0] = 0
+                tensor.CopyFrom(numpy_helper.from_array(shape, tensor.name))
+
+
+def load_face_network(info: FaceEncoderInfo, path: str | Path | None = None) -> FaceNetwork:
+    """Load the face network that made a data set's features, ready to be differentiated through.
+
+    Args:
+        info: As in dataset.json or a model's config.json.
+        path: Where the ONNX file is; by default where it was when the data set was made.
+
+    Raises:
+        ModelError: If the file is missing, is another one, or can't be converted.
+    """
+    file = Path(path or info.path).expanduser()
+    if not file.is_file():
+        raise ModelError(
+            f"face network {info.name}: no file {file} (sha256 {info.sha256}); put it there, or name its place "
+            f"with --face-encoder-path"
+        )
+    if sha256_of_file(file) != info.sha256:
+        raise ModelError(f"face network {file}: not the file that made the data set's features (sha256 {info.sha256})")
+    if file.suffix != ".onnx":
+        raise ModelError(
+            f"face network {info.name}: gradients need an ONNX recogniser (an insightface pack, say), not {file.name}; "
+            f"prepare the data set with another --face-analyzer"
+        )
+    try:
+        import onnx
+        import onnx2torch
+        from insightface.model_zoo.arcface_onnx import ArcFaceONNX
+    except ImportError as error:
+        raise ModelError(f"{error.name} is not installed: pip install 'wav2face[faces]'") from None
+    preprocessing = ArcFaceONNX(str(file))
+    model = onnx.load(str(file))
+    free_batch_size(model.graph)
+    network = FaceNetwork(
+        onnx2torch.convert(model),
+        input_size=preprocessing.input_size[0],
+        input_mean=preprocessing.input_mean,
+        input_std=preprocessing.input_std,
+    )
+    with torch.no_grad():
+        shape = tuple(network(torch.zeros(2, 3, 64, 64)).shape)
+    if shape != (2, info.feature_size):
+        raise ModelError(f"face network {file}: two faces give features of shape {shape}, not (2, {info.feature_size})")
+    return network

@@ -1,0 +1,108 @@
+"""The fixed grid of samples that a run draws again and again: the same voices, the same noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from data.dataset import ClipDataset
+
+NUM_DRAWINGS = 4
+
+
+@dataclass(frozen=True)
+class SampleSheet:
+    """What the columns of the grid show.
+
+    Attributes:
+        spectrograms: [N, S, S, 3] uint8, each voice's.
+        faces: [N, S, S, 3] uint8, the true faces.
+        heard: [N, D] the features that the voices suggest.
+        true_features: [N, D] the features of the true faces.
+    """
+
+    spectrograms: NDArray[np.uint8]
+    faces: NDArray[np.uint8]
+    heard: Tensor
+    true_features: Tensor
+
+
+def make_sample_sheet(
+    dataset: ClipDataset, hear: Callable[[list[int]], Tensor], num_people: int = 12
+) -> SampleSheet | None:
+    """Choose people who have a voice and a face, spread over the data set.
+
+    Args:
+        dataset: Of people whom the generator never saw.
+        hear: Gives the [V, D] features of clips.
+        num_people: How many columns at most.
+
+    Returns:
+        The sheet; None if nobody has both.
+    """
+    people = [i for i in range(len(dataset.identities)) if dataset.voices_of(i) and dataset.faces_of(i)]
+    chosen = people[:: max(1, len(people) // num_people)][:num_people]
+    if not chosen:
+        return None
+    voices = [dataset.voices_of(i)[0] for i in chosen]
+    faces = [dataset.faces_of(i)[0] for i in chosen]
+    pictures = np.stack([dataset.face(clip, face) for clip, face in faces])
+    return SampleSheet(
+        spectrograms=np.stack([draw_spectrogram(dataset.waveform(clip), pictures.shape[1]) for clip in voices]),
+        faces=pictures,
+        heard=hear(voices),
+        true_features=torch.from_numpy(np.stack([dataset.face_features(clip)[face] for clip, face in faces])),
+    )
+
+
+@torch.no_grad()
+def draw_sample_grid(sheet: SampleSheet, generator: nn.Module, noise_size: int) -> NDArray[np.uint8]:
+    """Rows: spectrogram, true face, drawing from the true feature, drawings from the voice over several noises.
+
+    Args:
+        sheet: What to draw.
+        generator: Maps features [N, D] and noise [N, Z] to images [N, 3, S, S].
+        noise_size: Z.
+
+    Returns:
+        [rows * S, N * S, 3] uint8.
+    """
+    device = next(generator.parameters()).device
+    noises = torch.randn(NUM_DRAWINGS, 1, noise_size, generator=torch.Generator().manual_seed(0)).to(device)
+    heard, true = sheet.heard.to(device), sheet.true_features.to(device)
+    features = [true] + [heard] * NUM_DRAWINGS
+    rows = [sheet.spectrograms, sheet.faces]
+    for feature, noise in zip(features, [noises[0], *noises], strict=True):
+        images = generator(feature, noise.expand(len(feature), -1)).float().clamp(-1, 1)
+        rows.append(((images + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy())
+    return np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)
+
+
+def draw_spectrogram(waveform: NDArray[np.float32], size: int) -> NDArray[np.uint8]:
+    """A log-magnitude spectrogram of up to 8 kHz as a picture, low frequencies below; for the eye only.
+
+    Args:
+        waveform: [T] at 16 kHz.
+        size: Side of the picture.
+
+    Returns:
+        [size, size, 3] uint8.
+    """
+    spectrum = torch.stft(torch.from_numpy(waveform), 512, 160, 400, torch.hann_window(400), return_complex=True)
+    level = spectrum.abs().clamp_min(1e-4).log10()
+    level = ((level - level.max() + 4) / 4).clamp(0, 1).flip(0)
+    picture = Image.fromarray((level.numpy() * 255).astype(np.uint8)).resize((size, size), Image.Resampling.BOX)
+    return np.repeat(np.asarray(picture)[:, :, None], 3, axis=2)
+
+
+def save_picture(picture: NDArray[np.uint8], path: Path) -> None:
+    """Write [H, W, 3] uint8 as PNG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture).save(path)

@@ -1,0 +1,146 @@
+"""The whole model, loaded in a line: a voice in, drawings of faces that it suggests out."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, PngImagePlugin
+from torch import Tensor
+
+from data.audio import load_speech, prepare_speech
+from encoder.voice_encoder import VoiceEncoder, VoiceEncoderConfig
+from gan.generator import GeneratorConfig, build_generator
+from training.pretrained import PretrainedModel
+
+SYNTHETIC_NOTICE = (
+    "Synthetic image drawn by wav2face from a voice recording. It shows a plausible face, not the speaker: a voice "
+    "does not tell who someone is. Not for identification."
+)
+
+
+@dataclass(frozen=True)
+class Voice2FaceConfig:
+    """Shape of the whole model.
+
+    Attributes:
+        encoder: Of the voice encoder; it also names the face network whose features it speaks.
+        generator: Of the generator.
+        image_size: Side of the drawings in pixels.
+    """
+
+    encoder: VoiceEncoderConfig
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    image_size: int = 64
+
+
+class Voice2Face(PretrainedModel):
+    """Voice encoder and generator, for inference.
+
+    `Voice2Face.from_pretrained(folder_or_hub_id)("me.wav", num_images=4)` gives four PIL images.
+
+    Args:
+        config: Shape of the model; weights are random until loaded.
+    """
+
+    model_type = "voice2face"
+    config_class = Voice2FaceConfig
+    config: Voice2FaceConfig
+
+    def __init__(self, config: Voice2FaceConfig) -> None:
+        super().__init__(config)
+        self.encoder = VoiceEncoder(config.encoder)
+        self.generator = build_generator(config.generator, config.encoder.feature_size, config.image_size)
+        self.eval()
+
+    @property
+    def noise_size(self) -> int:
+        """Length of the noise vector; 0 for a decoder without noise."""
+        return self.generator.noise_size
+
+    @property
+    def image_size(self) -> int:
+        """Side of the drawings in pixels."""
+        return self.config.image_size
+
+    @torch.no_grad()
+    def draw(self, feature: Tensor, noise: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """Draw faces from face features, true or heard.
+
+        Args:
+            feature: [N, D].
+            noise: [N, Z] standard normal; drawn on the CPU, so that a seed means the same everywhere, if None.
+            generator: For that draw.
+
+        Returns:
+            [N, 3, S, S] float32 in [-1, 1].
+        """
+        if noise is None:
+            noise = torch.randn(len(feature), self.noise_size, generator=generator)
+        return self.generator(feature, noise.to(feature.device)).float().clamp(-1, 1)
+
+    def __call__(
+        self, voice: str | Path | NDArray[np.float32], num_images: int = 4, seed: int = 0
+    ) -> list[Image.Image]:
+        """Draw faces that a voice suggests; they differ by the noise alone.
+
+        Args:
+            voice: A recording in any container that PyAV reads, or a [T] waveform in [-1, 1] at 16 kHz.
+            num_images: How many.
+            seed: Of the noise; the same seed draws the same faces.
+
+        Returns:
+            RGB images of side `image_size`.
+
+        Raises:
+            MediaError: If the recording can't be read or holds no speech.
+            ValueError: If `num_images` is below 1.
+        """
+        if num_images < 1:
+            raise ValueError(f"num_images is {num_images}, at least 1 is needed")
+        speech = load_speech(voice) if isinstance(voice, str | Path) else prepare_speech(voice)
+        feature = self.encoder.encode([speech]).feature
+        images = self.draw(feature.expand(num_images, -1), generator=torch.Generator().manual_seed(seed))
+        return to_pictures(images)
+
+    def model_card(self) -> str:
+        """What a reader of the model's folder should know."""
+        face_encoder = self.config.encoder.face_encoder
+        return textwrap.dedent(f"""\
+            ---
+            library_name: wav2face
+            tags: [speech-to-face, generative-adversarial-network]
+            ---
+            # Voice to face, {self.image_size} px
+
+            Draws faces that a voice suggests, with [wav2face]. A voice tells something of sex, age, build and accent
+            and nothing more: the drawings are plausible faces, **not** portraits of the speaker. Do not use them to
+            identify anyone, nor to judge a person; what the training data lacks or overstates, the drawings do too.
+
+            - voice encoder: `{self.config.encoder.backbone}`
+            - face features: `{face_encoder.name}` (sha256 `{face_encoder.sha256}`)
+            - generator: `{self.config.generator.architecture}`
+
+            ```python
+            from gan.voice2face import Voice2Face
+            Voice2Face.from_pretrained("this folder")("voice.wav", num_images=4)[0].save("face.png")
+            ```
+            """)
+
+
+def to_pictures(images: Tensor) -> list[Image.Image]:
+    """[N, 3, S, S] in [-1, 1] to RGB pictures, rounded to the nearest grey level."""
+    pixels = ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    return [Image.fromarray(picture) for picture in pixels]
+
+
+def save_drawing(picture: Image.Image, path: str | Path) -> None:
+    """Save a drawing as PNG with the notice that it is synthetic in its text chunks."""
+    notice = PngImagePlugin.PngInfo()
+    notice.add_itxt("Description", SYNTHETIC_NOTICE)
+    notice.add_itxt("Software", "wav2face")
+    picture.save(path, format="PNG", pnginfo=notice)

@@ -1,0 +1,45 @@
+"""Draw faces that a voice suggests: python scripts/generate.py --model runs/real/model --voice me.m4a --out me.png."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from data.errors import ConfigError, OutputError
+from gan.voice2face import SYNTHETIC_NOTICE, Voice2Face, save_drawing
+from training.command import CommandParser, run_command
+
+
+def main(argv: list[str]) -> None:
+    """Parse, load, draw, save one row of drawings."""
+    parser = CommandParser(description="Draw faces that a voice suggests.", epilog=SYNTHETIC_NOTICE)
+    parser.add_argument("--model", required=True, help="folder or hub id of a trained model")
+    parser.add_argument("--voice", required=True, help="a recording: any audio or video file")
+    parser.add_argument("--out", required=True, help="the PNG to write")
+    parser.add_argument("--num-images", type=int, default=4, help="drawings side by side (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the noise (default: %(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps ... (default: %(default)s)")
+    arguments = parser.parse_args(argv)
+    out = Path(arguments.out)
+    if not 1 <= arguments.num_images <= 1024:
+        raise ConfigError(f"--num-images {arguments.num_images}: between 1 and 1024 are possible")
+    if out.suffix.lower() != ".png":
+        raise OutputError(f"{out}: drawings are saved as PNG, choose a name that ends in .png")
+    if not out.parent.is_dir():
+        raise OutputError(f"{out}: there is no folder {out.parent}; create it first")
+    try:
+        device = torch.device(arguments.device)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"--device {arguments.device}: {str(error).splitlines()[0]}") from None
+    model = Voice2Face.from_pretrained(arguments.model).to(device)
+    pictures = model(arguments.voice, num_images=arguments.num_images, seed=arguments.seed)
+    save_drawing(Image.fromarray(np.concatenate([np.asarray(picture) for picture in pictures], axis=1)), out)
+    print(f"{len(pictures)} drawings in {out} (synthetic; a plausible face, not the speaker)")
+
+
+if __name__ == "__main__":
+    run_command(main)

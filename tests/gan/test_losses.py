@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from gan.losses import gradient_penalty, identity_loss, pixel_loss, relativistic_loss
+
+
+def test_the_relativistic_loss_is_log_two_where_both_score_alike() -> None:
+    assert relativistic_loss(torch.tensor([3.0]), torch.tensor([3.0])).item() == pytest.approx(math.log(2))
+
+
+def test_the_relativistic_loss_is_the_mean_of_softplus_of_the_negative_difference() -> None:
+    loss = relativistic_loss(torch.tensor([2.0, 0.0]), torch.tensor([0.0, 1.0]))
+    assert loss.item() == pytest.approx((math.log1p(math.exp(-2)) + math.log1p(math.exp(1))) / 2)
+
+
+def test_the_penalty_of_a_linear_discriminator_is_half_its_squared_weights() -> None:
+    weights = torch.randn(12, requires_grad=True)
+    images = torch.randn(5, 3, 2, 2, requires_grad=True)
+    penalty = gradient_penalty(images.flatten(1) @ weights, images)
+    assert penalty.item() == pytest.approx(0.5 * weights.square().sum().item(), rel=1e-6)
+    penalty.backward()
+    torch.testing.assert_close(weights.grad, weights.detach())
+
+
+def test_the_identity_loss_is_zero_for_parallel_and_two_for_opposite_features() -> None:
+    features = torch.tensor([[1.0, 2.0]])
+    assert identity_loss(3 * features, features).item() == pytest.approx(0, abs=1e-6)
+    assert identity_loss(-features, features).item() == pytest.approx(2)
+
+
+def test_the_pixel_loss_sees_a_quarter_of_the_resolution_and_weighs_each_pair() -> None:
+    checkers = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(4, 4).expand(2, 3, 8, 8)
+    assert pixel_loss(checkers, torch.zeros_like(checkers), torch.ones(2)).item() == 0
+    ones = torch.ones(2, 3, 8, 8)
+    assert pixel_loss(ones, -ones, torch.tensor([1.0, 0.0])).item() == pytest.approx(1.0)

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from data.errors import MediaError
+from gan.voice2face import SYNTHETIC_NOTICE, Voice2Face, save_drawing, to_pictures
+from tests.synthetic import speak
+
+
+def test_a_saved_model_draws_the_same_faces(tiny_model: Voice2Face, tmp_path: Path) -> None:
+    tiny_model.save_pretrained(tmp_path / "model")
+    loaded = Voice2Face.from_pretrained(tmp_path / "model")
+    voice = speak(0, seconds=3)
+    for picture, again in zip(tiny_model(voice, num_images=2), loaded(voice, num_images=2), strict=True):
+        assert picture.size == (64, 64) and np.array_equal(picture, again)
+
+
+def test_the_seed_decides_the_noise_and_each_drawing_has_its_own(tiny_model: Voice2Face) -> None:
+    voice = speak(0, seconds=3)
+    first, again, other = (tiny_model(voice, num_images=2, seed=seed) for seed in (1, 1, 2))
+    assert np.array_equal(first[0], again[0])
+    assert not np.array_equal(first[0], other[0])
+    assert not np.array_equal(first[0], first[1])
+
+
+def test_another_voice_draws_another_face(tiny_model: Voice2Face) -> None:
+    (one,), (two,) = (tiny_model(speak(person, seconds=3), num_images=1) for person in (0, 1))
+    assert np.abs(np.asarray(one, float) - np.asarray(two, float)).mean() > 0.1
+
+
+def test_silence_and_a_wrong_number_of_images_are_refused(tiny_model: Voice2Face) -> None:
+    with pytest.raises(MediaError):
+        tiny_model(np.zeros(48_000, np.float32))
+    with pytest.raises(ValueError, match="num_images is 0"):
+        tiny_model(speak(0, seconds=3), num_images=0)
+
+
+def test_every_saved_drawing_says_that_it_is_synthetic(tmp_path: Path) -> None:
+    (picture,) = to_pictures(torch.zeros(1, 3, 64, 64))
+    save_drawing(picture, tmp_path / "face.png")
+    with Image.open(tmp_path / "face.png") as saved:
+        assert saved.text["Description"] == SYNTHETIC_NOTICE
+        assert np.asarray(saved).tolist()[0][0] == [128, 128, 128]
+
+
+def test_the_model_card_says_what_the_model_must_not_be_used_for(tiny_model: Voice2Face) -> None:
+    card = tiny_model.model_card()
+    assert "**not** portraits of the speaker" in card and "identify anyone" in card
+    assert tiny_model.config.encoder.face_encoder.sha256 in card

@@ -1,0 +1,83 @@
+"""Drawing from a recording, as a user does it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from PIL import Image
+
+from data.dataset import ClipDataset
+from encoder.voice_encoder import VoiceEncoderConfig
+from gan.generator import GeneratorConfig
+from gan.voice2face import Voice2Face, Voice2FaceConfig
+from tests.commands import run_script
+from tests.synthetic import TinyWorld, speak
+
+
+@pytest.fixture(scope="module")
+def model(tiny_world: TinyWorld, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    encoder = VoiceEncoderConfig(
+        backbone="speech2face",
+        backbone_options={"width": 4, "hidden_size": 16},
+        embedding_size=8,
+        face_encoder=ClipDataset(tiny_world.dataset, "train").info.face_encoder,
+    )
+    generator = GeneratorConfig(noise_size=4, condition_size=8, widths=(8, 8, 8, 4, 4))
+    folder = tmp_path_factory.mktemp("model")
+    Voice2Face(Voice2FaceConfig(encoder, generator, 64)).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def voice(tmp_path: Path) -> Path:
+    soundfile.write(tmp_path / "me.wav", speak(0, seconds=3), 16_000)
+    return tmp_path / "me.wav"
+
+
+def test_it_draws_a_row_of_faces_marked_as_synthetic_the_same_for_the_same_seed(
+    model: Path, voice: Path, tmp_path: Path
+) -> None:
+    for name in ("one.png", "two.png"):
+        out = tmp_path / name
+        result = run_script(
+            "generate", "--model", model, "--voice", voice, "--out", out, "--num-images", 3, "--seed", 5
+        )
+        assert result.returncode == 0, result.stderr
+        assert "not the speaker" in result.stdout
+    with Image.open(tmp_path / "one.png") as first, Image.open(tmp_path / "two.png") as second:
+        assert first.size == (192, 64) and "Synthetic" in first.text["Description"]
+        assert np.array_equal(first, second)
+
+
+def test_each_mistake_is_one_line_and_exit_code_2_and_writes_nothing(model: Path, voice: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text.wav"
+    text.write_text("this is no sound")
+    silence = tmp_path / "silence.wav"
+    soundfile.write(silence, np.zeros(48_000), 16_000)
+    cut_off = tmp_path / "cut.safetensors"
+    cut_off.mkdir()
+    for name in ("config.json", "README.md"):
+        (cut_off / name).write_bytes((model / name).read_bytes())
+    (cut_off / "model.safetensors").write_bytes((model / "model.safetensors").read_bytes()[:1000])
+    out = tmp_path / "out.png"
+    mistakes: list[tuple[Path, Path, Path, tuple[object, ...], str]] = [
+        (model, text, out, (), "text.wav"),
+        (model, silence, out, (), "silence.wav"),
+        (model, tmp_path / "gone.wav", out, (), "gone.wav"),
+        (tmp_path / "gone", voice, out, (), "gone"),
+        (cut_off, voice, out, (), "cut.safetensors"),
+        (model, voice, tmp_path / "no" / "where.png", (), "create it first"),
+        (model, voice, tmp_path / "out.jpg", (), "ends in .png"),
+        (model, voice, out, ("--num-images", 0), "between 1 and 1024"),
+        (model, voice, out, ("--device", "abacus"), "abacus"),
+    ]
+    for from_model, recording, to, more, message in mistakes:
+        result = run_script("generate", "--model", from_model, "--voice", recording, "--out", to, *more)
+        assert result.returncode == 2, message
+        assert message in result.stderr and len(result.stderr.strip().splitlines()) == 1, result.stderr
+        assert not to.exists()
