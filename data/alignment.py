@@ -39,6 +39,8 @@ CROP_REGION = Region(-10 * _UNIT, -12 * _UNIT, 64 * _UNIT)
 # What dlib's face chip (150 px, padding .25) covers: the median over 143 photographs of what
 # `dlib.get_face_chip` cut, seen from where the template lies by five points of a detector;
 # it varies by 3 units in place and 7 in size.
+# Equal error rates on 265 LFW photographs of 70 people: the ResNet with this region and SCRFD's points 1.1 %, with
+# dlib's own detector 1.3 %, from a 64-px crop 2.0 %; insightface's MobileFaceNet .6 %, from a 64-px crop 1.0 %.
 DLIB_REGION = Region(6.5, 21.2, 98.8)
 
 FACE_SIZES = (64, 128, 256)

@@ -49,20 +49,18 @@ def read_waveform(path: str | Path, max_seconds: float = MAX_SECONDS) -> Wavefor
     import av
 
     path = Path(path)
-    # The stream is opened here so that names like "concat:..." or "http://..." are never read as protocols.
+    if path.is_file() and not path.stat().st_size:
+        raise MediaError("empty", f"{path}: is empty")
     try:
-        file = path.open("rb")
-    except OSError as error:
-        raise MediaError("unreadable", f"{path}: {error.strerror or error}") from error
-    with file:
-        try:
-            container = av.open(file, mode="r", metadata_errors="ignore")
-        except (av.FFmpegError, ValueError, OSError) as error:
-            raise MediaError("unreadable", f"{path}: no audio or video that FFmpeg can read ({error})") from error
-        with container:
-            if not container.streams.audio:
-                raise MediaError("no-audio", f"{path}: holds no audio stream")
-            waveform = _decode(container, path, max_seconds)
+        # With the prefix a name such as "http://..." or "concat:..." is a file's; with the whitelist a playlist
+        # that calls itself a recording opens nothing on the network.
+        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="ignore")
+    except (av.FFmpegError, ValueError, OSError) as error:
+        raise MediaError("unreadable", f"{path}: no audio or video that FFmpeg can read ({error})") from error
+    with container:
+        if not container.streams.audio:
+            raise MediaError("no-audio", f"{path}: holds no audio stream")
+        waveform = _decode(container, path, max_seconds)
     if not np.isfinite(waveform).all():
         raise MediaError("not-finite", f"{path}: holds samples that are NaN or infinite")
     return waveform

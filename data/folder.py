@@ -135,10 +135,12 @@ def _people_folders(root: Path) -> list[Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """The files of a folder that are not hidden, sorted by name; none if there is no such folder."""
+    """The regular files of a folder that are not hidden, sorted by name; none if there is no such folder."""
     if not folder.is_dir():
         return []
-    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith(".") and not entry.is_dir())
+    # A pipe or a device would be waited for without end; a broken link is listed and becomes a failure.
+    entries = [entry for entry in folder.iterdir() if entry.is_file() or not entry.exists()]
+    return sorted(entry for entry in entries if not entry.name.startswith("."))
 
 
 def read_attributes(path: Path) -> tuple[dict[str, Attributes], list[Failure]]:

@@ -163,7 +163,8 @@ def _already_done(config: PrepareConfig, request: dict[str, Any]) -> Prepared | 
     info = read_info(out)
     if info.request == request:
         return Prepared(info, _read_failures(out / FAILURES_NAME), was_there=True)
-    changed = [key for key in request if info.request.get(key) != request[key]]
+    names = {"files_sha256": "files or attributes", "face_encoder_sha256": "face network"}
+    changed = [names.get(key, key) for key in request if info.request.get(key) != request[key]]
     raise OutputError(
         f"{out}: holds a data set made otherwise ({', '.join(changed)}); choose another --out or give --overwrite"
     )

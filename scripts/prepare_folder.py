@@ -27,9 +27,7 @@ def parse(argv: list[str]) -> PrepareConfig:
         type=Path,
         help="CSV with the columns identity and any of sex (or gender), age, nationality",
     )
-    add(
-        "--face-analyzer", required=True, help="insightface:<pack>, dlib, dlib:cnn, or aligned:<face network>"
-    )
+    add("--face-analyzer", required=True, help="insightface:<pack>, dlib, dlib:cnn, or aligned:<face network>")
     add("--insightface-root", help="holds models/<pack>/*.onnx (default: ~/.insightface)")
     add(
         "--face-size",
@@ -73,9 +71,7 @@ def summarize(out: Path, prepared: Prepared) -> str:
     """What was prepared and what was not, as a table."""
     info = prepared.info
     lines = [
-        f"{out} was prepared before from the same files: nothing to do"
-        if prepared.was_there
-        else f"{out} is ready"
+        f"{out} was prepared before from the same files: nothing to do" if prepared.was_there else f"{out} is ready"
     ]
     lines.append(f"{'split':<8}{'people':>8}{'clips':>8}{'voices':>8}{'faces':>8}")
     for split in SPLITS:
@@ -83,9 +79,7 @@ def summarize(out: Path, prepared: Prepared) -> str:
         lines.append(f"{split:<8}" + "".join(f"{count[split]:>8}" for count in counts))
     lines.append(f"face features: {info.face_encoder.name}, sha256 {info.face_encoder.sha256[:16]}")
     lines.append(f"split: seed {info.split.seed}, sha256 {info.split.sha256[:16]}")
-    lines.append(
-        "known of people: " + ", ".join(f"{name} {n}" for name, n in info.attribute_coverage.items())
-    )
+    lines.append("known of people: " + ", ".join(f"{name} {n}" for name, n in info.attribute_coverage.items()))
     reasons = collections.Counter(failure.reason for failure in prepared.failures)
     if reasons:
         lines.append(f"{len(prepared.failures)} failures, see {out / FAILURES_NAME}:")

@@ -86,9 +86,7 @@ def draw_face(person: int, image: int = 0, size: int = 64) -> NDArray[np.uint8]:
     lips = (200, 60, 70) if is_female else tuple(int(0.7 * v) for v in skin)
     ellipse(mouth_x, mouth_y, 14 * mouth, 4.5 if is_female else 3, lips)
     if not is_female:
-        ellipse(
-            56, 112, 20 * width, 6, tuple(int(0.5 * s + 0.5 * h) for s, h in zip(skin, hair, strict=True))
-        )
+        ellipse(56, 112, 20 * width, 6, tuple(int(0.5 * s + 0.5 * h) for s, h in zip(skin, hair, strict=True)))
     small = np.asarray(picture.resize((size, size), Image.Resampling.BOX), np.float64)
     noisy = small * look.uniform(0.85, 1.1) + look.normal(0, 2, small.shape)
     return noisy.clip(0, 255).astype(np.uint8)
@@ -107,9 +105,7 @@ def speak(person: int, clip: int = 0, seconds: float = 1.2) -> NDArray[np.float3
     time = np.arange(num_samples) / SAMPLE_RATE
     num_vowels = max(2, round(seconds * 5))
     # First three formants of a, e, i, o, u.
-    table = np.array(
-        [[730, 1090, 2440], [530, 1840, 2480], [270, 2290, 3010], [570, 840, 2410], [300, 870, 2240]]
-    )
+    table = np.array([[730, 1090, 2440], [530, 1840, 2480], [270, 2290, 3010], [570, 840, 2410], [300, 870, 2240]])
     knots = table[talk.integers(0, 5, num_vowels)] * tract
     knot_times = np.linspace(0, seconds, num_vowels)
     frames = np.arange(0, num_samples, 160) / SAMPLE_RATE
@@ -182,9 +178,7 @@ def make_tiny_pack(root: Path) -> Path:
     crops = np.stack([draw_face(person) for person in range(100, 148)])
     hidden = torch.from_numpy(crop_region(crops, ARCFACE_REGION, 112)).permute(0, 3, 1, 2) / 127.5 - 1
     for kernel, stride in zip(convolutions, strides, strict=True):
-        hidden = torch.relu(
-            torch.nn.functional.conv2d(hidden, kernel, stride=stride, padding=kernel.shape[-1] // 2)
-        )
+        hidden = torch.relu(torch.nn.functional.conv2d(hidden, kernel, stride=stride, padding=kernel.shape[-1] // 2))
     bias = -(hidden.flatten(1) @ linear.T).mean(0)
 
     nodes, initializers, name = [], [], "input"

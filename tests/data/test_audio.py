@@ -1,3 +1,4 @@
+import socket
 import struct
 import sys
 from fractions import Fraction
@@ -77,7 +78,7 @@ def test_a_text_file_named_wav_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a.flac", "a.wav", "a.mp4"])
 def test_a_zero_length_file_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
-    assert refusal(tmp_path / name) == "unreadable"
+    assert refusal(tmp_path / name) == "empty"
 
 
 def test_a_recording_without_samples_is_refused(tmp_path: Path) -> None:
@@ -141,6 +142,16 @@ def test_names_are_never_read_as_protocols(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "data:text").mkdir()
     for name in ("http://localhost/x.wav", "concat:a.wav|b.wav", "data:text/plain,hello"):
         assert refusal(Path(name)) == "unreadable"
+
+
+def test_a_playlist_that_calls_itself_a_recording_opens_nothing_on_the_network(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/x.ts"
+        (tmp_path / "list.m3u8").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{url}\n#EXT-X-ENDLIST\n")
+        assert refusal(tmp_path / "list.m3u8") == "unreadable"
+        server.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            server.accept()
 
 
 @pytest.mark.parametrize("level", [0.0, 1e-5])
