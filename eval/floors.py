@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 from data.faces import FaceRecognizer
 from eval.evidence import Evidence, judge_drawings
 from eval.galleries import Draw, Gallery, Pool
-from eval.retrieval import Vectors
+from eval.ranks import RankCounts
+from eval.retrieval import Answers, MetricName, Vectors, answer
 from eval.subject import Subject
 
 SHUFFLED = "floor: shuffled voices"
@@ -18,10 +20,29 @@ MEAN_FACE = "floor: the mean answer to everybody"
 SAME_PERSON = "bound: another real image of the person"
 TRUE_FEATURE = "bound: drawn from the true feature (F2F)"
 
+_NUM_SHUFFLES = 10
 
-def shuffled_voices(pool: Pool, vectors: Vectors, seed: int = 0) -> Vectors:
+
+def shuffled_answers(
+    pool: Pool, gallery: Gallery, vectors: Vectors, metric: MetricName, *, seed: int, device: str = "cpu"
+) -> Answers:
+    """The answers of ten shuffles together: a single one is far from its mean where answers come in clusters."""
+    shuffles = [
+        answer(pool, gallery, shuffled_voices(pool, vectors, [seed, i]), metric, device) for i in range(_NUM_SHUFFLES)
+    ]
+    return Answers(
+        RankCounts(
+            np.concatenate([answers.counts.better for answers in shuffles]),
+            np.concatenate([answers.counts.tied for answers in shuffles]),
+        ),
+        np.concatenate([answers.queries for answers in shuffles]),
+        np.concatenate([answers.owners for answers in shuffles]),
+    )
+
+
+def shuffled_voices(pool: Pool, vectors: Vectors, seed: Sequence[int] = (0,)) -> Vectors:
     """The model's own answers, each given to somebody else: what its answers score without their meaning."""
-    order = np.random.default_rng([seed, 3]).permutation(np.unique(pool.query_owners))
+    order = np.random.default_rng([*seed, 3]).permutation(np.unique(pool.query_owners))
     successor = dict(zip(order.tolist(), np.roll(order, 1).tolist(), strict=True))
     rows_of = {owner: np.flatnonzero(pool.query_owners == owner) for owner in order.tolist()}
     seen: dict[int, int] = {}

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 GalleryKind = Literal["random", "whole_split", "same_sex"]
 
+MIN_SAME_SEX = 5
+"""People of either sex that same-sex galleries need: fewer would be drawn again and again."""
+
 
 @dataclass(frozen=True)
 class Pool:
@@ -116,7 +119,7 @@ def draw_galleries(
     if sexes is not None:
         groups = [identities[sexes[identities] == sex] for sex in ("female", "male")]
         size = min(same_sex_size, *(len(group) for group in groups))
-        if size >= 2:
+        if size >= MIN_SAME_SEX:
             random = np.random.default_rng([seed, 1])
             draws = []
             for draw in range(2 * ((num_draws + 1) // 2)):

@@ -23,14 +23,14 @@ from eval.floors import (
     mean_answer,
     real_to_real,
     same_pictures,
-    shuffled_voices,
+    shuffled_answers,
 )
 from eval.galleries import Gallery, Pool, draw_galleries
 from eval.likeness import find_faces
 from eval.listening import Agreement, measure_listening
 from eval.reconstruction import measure_reconstruction
 from eval.retrieval import METRIC_NAMES, Answers, MetricName, RetrievalResult, Vectors, answer, summarise
-from eval.sexes import Readers, apparent_sexes, fit_readers, known_sexes, measure_attributes
+from eval.sexes import Readers, fit_readers, measure_attributes, sexes_for_galleries
 from eval.subject import Subject, draw_faces, encode_voices, noise_of
 
 PRIMARY: dict[str, MetricName] = {"joint": "cosine", "feature": "centred_cosine", "image": "centred_cosine"}
@@ -42,7 +42,7 @@ LENGTHS = (1.0, 3.0, 6.0)
 MIN_GROUP = 10
 """People in a group that gets a row of its own."""
 
-_TRAIN_PEOPLE = 300
+_TRAIN_PEOPLE = 200
 
 
 @dataclass(frozen=True)
@@ -156,14 +156,11 @@ def measure_retrieval(
                 results += scorer.score(test.pool, gallery, vectors, "model", space, metric, judges[space])
         primary = PRIMARY[space]
         curves[space] = answer(test.pool, headline, vectors, primary, options.device)
-        for name, floor in (
-            (SHUFFLED, shuffled_voices(test.pool, vectors, seed)),
-            (MEAN_FACE, mean_answer(vectors)),
-        ):
+        for gallery in galleries:
+            shuffled = shuffled_answers(test.pool, gallery, vectors, primary, seed=seed, device=options.device)
+            floors += scorer.summarise(shuffled, gallery, SHUFFLED, space, primary, judges[space])
             # Centred, the mean answer is chance by construction; uncentred it shows what average faces win.
-            metric = "cosine" if name == MEAN_FACE else primary
-            for gallery in galleries:
-                floors += scorer.score(test.pool, gallery, floor, name, space, metric, judges[space])
+            floors += scorer.score(test.pool, gallery, mean_answer(vectors), MEAN_FACE, space, "cosine", judges[space])
     bounds = _bounds(subject, judge, test, train_evidence, dataset, scorer, options, notes)
     painted = subject.painter is not None and judge is not None
     options.progress("comparing drawings")
@@ -203,6 +200,18 @@ class _Scorer:
         extra: dict[str, Any] | None = None,
     ) -> list[RetrievalResult]:
         answers = answer(pool, gallery, vectors, metric, self.device)
+        return self.summarise(answers, gallery, system, space, metric, judge, extra)
+
+    def summarise(
+        self,
+        answers: Answers,
+        gallery: Gallery,
+        system: str,
+        space: str,
+        metric: MetricName,
+        judge: str,
+        extra: dict[str, Any] | None = None,
+    ) -> list[RetrievalResult]:
         result = summarise(answers, gallery, system=system, space=space, metric=metric, judge=judge, extra=extra)
         return [] if result is None else [result]
 
@@ -210,18 +219,8 @@ class _Scorer:
 def _galleries(
     dataset: ClipDataset, test: Evidence, readers: Readers, options: Options
 ) -> tuple[list[Gallery], list[str]]:
-    labels = known_sexes(dataset)
     people = test.pool.paired()
-    known = int((labels[people] != "").sum())
-    sexes, note = labels, []
-    if min((labels[people] == sex).sum() for sex in ("female", "male")) < min(100, len(people) // 3):
-        guessed = apparent_sexes(dataset, test, readers)
-        if guessed is not None:
-            sexes = guessed
-            note.append(
-                f"Same-sex galleries: sex is labelled for {known} of {len(people)} people; for the others a "
-                "classifier on their photographs tells it (its accuracy stands under Attributes)."
-            )
+    sexes, note = sexes_for_galleries(dataset, test, readers)
     galleries = draw_galleries(
         test.pool, sizes=options.gallery_sizes, num_draws=options.num_draws, seed=options.seed, sexes=sexes
     )
@@ -326,7 +325,10 @@ def _lengths(
     """The same questions, but only the beginning of each clip is heard."""
     rows = []
     for seconds in LENGTHS:
-        _, embeddings = encode_voices(subject, dataset, test.clips.tolist(), int(seconds * SAMPLE_RATE))
+        embeddings = test.voice_embeddings.copy()
+        longer = np.flatnonzero(dataset.durations[test.clips] > seconds)
+        clips = test.clips[longer].tolist()
+        embeddings[longer] = encode_voices(subject, dataset, clips, int(seconds * SAMPLE_RATE))[1]
         vectors = Vectors(
             embeddings, test.face_embeddings, train.voice_embeddings.mean(0), train.face_embeddings.mean(0)
         )

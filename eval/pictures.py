@@ -49,9 +49,9 @@ def save_queries(path: Path, blocks: Sequence[tuple[str, Sequence[QueryRow]]], c
     """
     rows = [(title if i == 0 else "", row) for title, block in blocks for i, row in enumerate(block)]
     num_left, num_right = len(columns), max(len(row.answers) for _, row in rows)
-    figure = Figure(figsize=(1.25 * (num_left + num_right) + 2.0, 1.42 * len(rows) + 0.6), layout="constrained")
+    figure = Figure(figsize=(1.25 * (num_left + num_right) + 1.2, 1.42 * len(rows) + 0.6), layout="constrained")
     grid = figure.add_gridspec(
-        len(rows), num_left + num_right + 2, width_ratios=[1.3, *[1] * num_left, 0.25, *[1] * num_right]
+        len(rows), num_left + num_right + 2, width_ratios=[0.85, *[1] * num_left, 0.25, *[1] * num_right]
     )
     for r, (block_title, row) in enumerate(rows):
         label = figure.add_subplot(grid[r, 0])

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from data.dataset import ClipDataset
 from eval.evidence import clip_keys
-from eval.floors import shuffled_voices
+from eval.floors import shuffled_answers
 from eval.measure_retrieval import PRIMARY, RetrievalMeasurement
 from eval.pictures import QueryRow, save_listening, save_queries, save_recall, save_samples
 from eval.ranks import score_matrix
-from eval.retrieval import answer, recall_curve
+from eval.retrieval import recall_curve
 from eval.subject import Subject, draw_faces, noise_of
 from gan.samples import draw_spectrogram
 
@@ -41,7 +41,7 @@ def save_pictures(
     for space, vectors in measured.spaces.items():
         pool, gallery, metric = measured.test.pool, measured.headline, PRIMARY[space]
         curves[space] = recall_curve(measured.curves[space], gallery)
-        floors[space] = recall_curve(answer(pool, gallery, shuffled_voices(pool, vectors, seed), metric), gallery)
+        floors[space] = recall_curve(shuffled_answers(pool, gallery, vectors, metric, seed=seed), gallery)
     names["recall"] = "recall.png"
     save_recall(out / names["recall"], curves, measured.headlines(), floors, measured.lengths)
     if measured.listening:

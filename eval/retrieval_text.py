@@ -127,8 +127,8 @@ def _detail_table(measured: RetrievalMeasurement) -> str:
     header = ["space", "gallery", "queries / draws", "metric", *(f"R@{k}" for k in ks), "median rank", "MRR"]
     text = table(header, rows, "llll" + "r" * (len(ks) + 2))
     return (
-        "## Every gallery and metric\n\nPercent, 95 % bootstrap interval over people in parentheses, chance "
-        f"in brackets.\n\n{text}"
+        "## Every gallery and metric\n\n<details><summary>The whole table: percent, 95 % bootstrap interval over "
+        f"people in parentheses, chance in brackets</summary>\n\n{text}\n</details>\n"
     )
 
 

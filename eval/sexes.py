@@ -107,18 +107,36 @@ def known_sexes(dataset: ClipDataset) -> NDArray[np.str_]:
     return np.array([dataset.attributes(person).sex or "" for person in range(len(dataset.identities))], dtype="<U6")
 
 
-def apparent_sexes(dataset: ClipDataset, test: Evidence, readers: Readers) -> NDArray[np.str_] | None:
-    """Labels, and for the others what the classifier reads off their photographs; None without a "
-    "classifier."""
-    reader, features = _best_reader(test, readers)
-    if reader is None or reader.sex is None:
-        return None
-    logits = reader.sex(features)
+def sexes_for_galleries(dataset: ClipDataset, test: Evidence, readers: Readers) -> tuple[NDArray[np.str_], list[str]]:
+    """The sex of each person for same-sex galleries, and what a reader must know of it.
+
+    Labels where both sexes have enough of them. Else a classifier on photographs tells the others' sex, and where
+    too few training people are labelled for one, the pitch of the voice does.
+
+    Returns:
+        [identities] "female", "male" or "", and sentences for the report.
+    """
     sexes = known_sexes(dataset)
-    for person in np.unique(test.pool.face_owners):
-        if not sexes[person]:
-            sexes[person] = "female" if logits[test.pool.face_owners == person].mean() > 0 else "male"
-    return sexes
+    people = test.pool.paired()
+    labelled = int((sexes[people] != "").sum())
+    if labelled >= 0.9 * len(people):
+        return sexes, []
+    reader, features = _best_reader(test, readers)
+    for person in people[sexes[people] == ""]:
+        if reader.sex is not None:
+            is_female = reader.sex(features[test.pool.face_owners == person]).mean() > 0
+        else:
+            clips = test.clips[test.pool.query_owners == person]
+            pitches = [median_pitch(dataset.waveform(int(clip))) for clip in clips]
+            if not np.isfinite(pitches).any():
+                continue
+            is_female = np.nanmedian(pitches) > readers.pitch
+        sexes[person] = "female" if is_female else "male"
+    teller = "a classifier on their photographs" if reader.sex is not None else "the pitch of their voice"
+    return sexes, [
+        f"Same-sex galleries: sex is labelled for {labelled} of {len(people)} people; for the others {teller} tells "
+        "it, which is right as often as the section on attributes says."
+    ]
 
 
 def measure_attributes(dataset: ClipDataset, test: Evidence, readers: Readers) -> dict[str, Any]:
@@ -177,7 +195,7 @@ def measure_attributes(dataset: ClipDataset, test: Evidence, readers: Readers) -
     }
 
 
-def _best_reader(test: Evidence, readers: Readers) -> tuple[FaceReader | None, NDArray[np.floating]]:
+def _best_reader(test: Evidence, readers: Readers) -> tuple[FaceReader, NDArray[np.floating]]:
     if readers.judge is not None and test.judged_faces is not None:
         return readers.judge, test.judged_faces
     return readers.training, test.face_features

@@ -1,0 +1,224 @@
+"""The evaluation commands as subprocesses, on made-up people and models with random weights."""
+
+import json
+import os
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from data.dataset import ClipDataset
+from data.errors import ConfigError, ModelError, OutputError
+from encoder.voice_encoder import VoiceEncoder, VoiceEncoderConfig
+from gan.generator import GeneratorConfig
+from gan.voice2face import Voice2Face, Voice2FaceConfig
+from tests.synthetic import TinyWorld
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def command(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / f"{name}.py"), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )
+
+
+@pytest.fixture(scope="module")
+def models(tiny_world: TinyWorld, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """An encoder alone and a whole model around it, untrained."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("models")
+    face_encoder = ClipDataset(tiny_world.dataset, "train").info.face_encoder
+    encoder_config = VoiceEncoderConfig(
+        face_encoder=face_encoder,
+        backbone="speech2face",
+        backbone_options={"width": 2, "hidden_size": 16},
+        embedding_size=8,
+    )
+    encoder = VoiceEncoder(encoder_config)
+    encoder.save_pretrained(folder / "encoder")
+    generator = GeneratorConfig(noise_size=8, condition_size=8, widths=(8, 8, 8, 8, 8))
+    painter = Voice2Face(Voice2FaceConfig(encoder=encoder_config, generator=generator, image_size=64))
+    painter.encoder.load_state_dict(encoder.state_dict())
+    painter.save_pretrained(folder / "whole")
+    return folder / "encoder", folder / "whole"
+
+
+def common(tiny_world: TinyWorld, model: Path, out: Path) -> list[object]:
+    return ["--model", model, "--dataset", tiny_world.dataset, "--out", out]
+
+
+def check_entry(entry: dict) -> None:
+    """The form that the issue promises, and numbers that can be."""
+    promised = "task space metric judge gallery queries recall chance ci95 median_rank"
+    assert set(promised.split()) <= set(entry), entry
+    assert entry["task"] == "retrieval" and entry["queries"] >= 1
+    for k, rate in entry["recall"].items():
+        low, high = entry["ci95"][k]
+        assert 0 <= low <= rate <= high <= 1
+        assert entry["chance"][k] == pytest.approx(int(k) / entry["gallery"])
+    assert 1 <= entry["median_rank"] <= entry["gallery"]
+
+
+def check_pictures(report: dict, folder: Path, text: str) -> None:
+    assert report["pictures"]
+    for name in report["pictures"].values():
+        with Image.open(folder / name) as picture:
+            assert min(picture.size) > 200
+        assert f"({name})" in text
+    # Pictures first, numbers under them.
+    assert text.index("![") < text.index("| ")
+
+
+def test_a_whole_model_is_judged_in_three_spaces_beside_floors_and_bounds(tiny_world, models, tmp_path):
+    result = command(
+        "evaluate_retrieval",
+        *common(tiny_world, models[1], tmp_path / "report"),
+        *("--judge", "dlib", "--gallery-sizes", 5, 100, "--num-draws", 4),
+    )
+    assert result.returncode == 0, result.stderr
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    text = (tmp_path / "report" / "report.md").read_text()
+    for entry in (*report["results"], *report["floors"], *report["bounds"], *report["lengths"]):
+        check_entry(entry)
+    assert {(e["space"], e["judge"]) for e in report["results"]} == {
+        ("joint", "insightface:tiny/tiny"),
+        ("feature", "insightface:tiny/tiny"),
+        ("image", "dlib"),
+    }
+    assert {e["system"].split(":")[0] for e in report["floors"]} == {"floor"}
+    assert {e["space"] for e in report["bounds"]} == {"image-to-image", "image"}
+    # Even the tiny network tells some cartoons apart: another picture of a person finds the person.
+    own = [e for e in report["bounds"] if e["judge"] == "insightface:tiny/tiny" and e["gallery"] == 5]
+    assert own[0]["recall"]["1"] > 1.5 * own[0]["chance"]["1"]
+    people = report["results"][0]["identities"]
+    pairs = {row["pair"]: row for row in report["listening"]}
+    assert pairs["same voice, other noise"]["num"] == people
+    assert pairs["same person, other clip, same noise"]["pixel_difference"] is not None
+    assert 0 <= report["faces_found"]["drawings"] <= 1
+    assert report["reconstruction"]["ms_ssim_scales"] == 3
+    assert set(report["pictures"]) == {"queries_joint", "queries_image", "samples", "recall", "listening"}
+    check_pictures(report, tmp_path / "report", text)
+    check_provenance(report, text, models[1])
+    assert "NaN" not in (tmp_path / "report" / "report.json").read_text()
+
+
+def check_provenance(report: dict, text: str, model: Path) -> None:
+    for network in ("training_face_network", "judge"):
+        assert re.fullmatch(r"[0-9a-f]{64}", report[network]["sha256"])
+        assert report[network]["sha256"] in text
+        assert "path" not in report[network]
+    assert report["judge"]["sha256"] != report["training_face_network"]["sha256"]
+    assert re.fullmatch(r"[0-9a-f]{64}", report["dataset"]["split_sha256"])
+    assert report["dataset"]["split_sha256"] in text and report["model"]["sha256"] in text
+    assert report["model"]["source"] == str(model)
+
+
+def test_an_encoder_alone_is_judged_in_every_gallery_and_metric_and_needs_no_judge(tiny_world, models, tmp_path):
+    result = command(
+        "evaluate_retrieval",
+        *common(tiny_world, models[0], tmp_path),
+        *("--judge", "none", "--split", "all", "--gallery-sizes", 5, 100, "--num-draws", 30),
+    )
+    assert result.returncode == 0, result.stderr
+    report = json.loads((tmp_path / "report.json").read_text())
+    for entry in (*report["results"], *report["groups"]):
+        check_entry(entry)
+    assert {(e["space"], e["metric"], e["gallery_kind"], e["gallery"]) for e in report["results"]} == {
+        (space, metric, *gallery)
+        for space in ("joint", "feature")
+        for metric in ("cosine", "l2", "l1", "centred_cosine")
+        for gallery in (("random", 5), ("whole_split", 24), ("same_sex", 12))
+    }
+    assert "No gallery of 100: only 24 people" in (tmp_path / "report.md").read_text()
+    assert [row["seconds"] for row in report["lengths"]] == [1.0, 3.0, 6.0]
+    assert {(row["group"], row["value"]) for row in report["groups"]} >= {("sex", "female"), ("sex", "male")}
+    # An untrained model knows nobody.
+    for entry in report["results"]:
+        if entry["gallery"] == 24 and entry["metric"] == "cosine":
+            assert entry["ci95"]["1"][0] < 0.2
+    assert report["judge"] is None and report["listening"] == [] and report["reconstruction"] is None
+    assert set(report["pictures"]) == {"queries_joint", "queries_feature", "recall"}
+
+
+def test_fid_of_few_drawings_is_printed_as_not_comparable(tiny_world, models, tmp_path):
+    result = command("evaluate_fid", *common(tiny_world, models[1], tmp_path), "--num-images", 20)
+    assert result.returncode == 0, result.stderr
+    assert "too few pictures to be comparable" in result.stdout
+    report = json.loads((tmp_path / "report.json").read_text())
+    (entry,) = [e for e in report["results"] if e["feature_space"] == "dlib"]
+    assert entry["num_images"] == 20 and entry["comparable"] is False
+    assert entry["frechet_distance"] > 0 and entry["kid"] > 0
+    bounds = {e["system"].split(":")[0]: e for e in report["bounds"] if e["feature_space"] == "dlib"}
+    # Other real faces are closer than what an untrained painter draws.
+    assert bounds["bound"]["kid"] < entry["kid"]
+    text = (tmp_path / "report.md").read_text()
+    assert "(not comparable)" in text and "20 / " in text
+    check_pictures(report, tmp_path, text)
+    check_provenance(report, text, models[1])
+
+
+def run_here(name: str, *arguments: object) -> None:
+    """The command's main function in this process: what it raises is what `run_command` prints."""
+    runpy.run_path(str(ROOT / "scripts" / f"{name}.py"))["main"](list(map(str, arguments)))
+
+
+def test_a_mistake_is_one_line_and_exit_code_2(tiny_world, models, tmp_path):
+    result = command("evaluate_retrieval", *common(tiny_world, tmp_path / "nothing", tmp_path / "out"))
+    assert result.returncode == 2
+    lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1 and "nothing" in lines[0] and "Traceback" not in result.stderr
+
+
+def test_the_judge_must_not_be_the_training_network(tiny_world, models, tmp_path):
+    judge = ("--judge", "insightface:tiny", "--insightface-root", tiny_world.pack_root)
+    for name, model in (("evaluate_retrieval", models[0]), ("evaluate_fid", models[1])):
+        with pytest.raises(ConfigError, match="the same weights as the training face network"):
+            run_here(name, *common(tiny_world, model, tmp_path), *judge)
+
+
+def test_an_encoder_alone_has_no_image_quality(tiny_world, models, tmp_path):
+    with pytest.raises(ModelError, match="an encoder alone draws nothing"):
+        run_here("evaluate_fid", *common(tiny_world, models[0], tmp_path))
+
+
+def test_an_output_that_cannot_be_written_is_told_before_anything_is_computed(tiny_world, models, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match="a report can't be written there"):
+        run_here("evaluate_retrieval", *common(tiny_world, models[0], tmp_path / "file" / "out"), "--judge", "none")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--split", "tset"], "invalid choice"),
+        (["--gallery-sizes", 1], "must be 2 or more"),
+        (["--device", "cuda:77"], "not on this machine"),
+        (["--judge", "nobody"], "unknown face network"),
+        (["--colour", "blue"], "unrecognized arguments"),
+    ],
+)
+def test_wrong_settings_are_config_errors(tiny_world, models, tmp_path, arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        run_here("evaluate_retrieval", *common(tiny_world, models[0], tmp_path), *arguments)
+
+
+def test_a_data_set_made_with_another_face_network_is_refused(tiny_world, models, tmp_path):
+    other = shutil.copytree(tiny_world.dataset, tmp_path / "dataset")
+    info = json.loads((other / "dataset.json").read_text())
+    info["face_encoder"]["sha256"] = "0" * 64
+    (other / "dataset.json").write_text(json.dumps(info))
+    arguments = ("--model", models[0], "--dataset", other, "--out", tmp_path / "out", "--judge", "none")
+    with pytest.raises(ModelError, match="prepare it with the model's face network"):
+        run_here("evaluate_retrieval", *arguments)
