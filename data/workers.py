@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -76,4 +78,18 @@ def _alone(
 def _start(num_workers: int, initializer: Callable[[], None] | None) -> ProcessPoolExecutor:
     # Forking a process that runs torch's or onnxruntime's threads can leave their locks held for ever.
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(num_workers, mp_context=context, initializer=initializer)
+    return ProcessPoolExecutor(num_workers, mp_context=context, initializer=_begin, initargs=(initializer,))
+
+
+def _begin(initializer: Callable[[], None] | None) -> None:
+    """Make a worker process end with the one that started it, also when that one is killed, then initialize it."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if initializer is not None:
+        initializer()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
