@@ -12,9 +12,11 @@ from eval.commands import check_device, open_output, split_of_people, tell_progr
 from eval.image_features import ImageFeatures, InceptionFeatures, JudgeFeatures, find_inception
 from eval.image_report import write_image_report
 from eval.measure_images import ImageOptions, measure_images
+from eval.mirror import mirror_report
 from eval.provenance import describe_code, describe_dataset, describe_model, describe_network
 from eval.subject import check_same_training_network, load_judge, load_subject
 from training.command import CommandParser, run_command
+from training.trackers import TrackerConfig, Trackers
 
 
 def main(argv: list[str]) -> None:
@@ -30,6 +32,12 @@ def main(argv: list[str]) -> None:
     parser.add_argument(
         "--inception-weights",
         help="torchvision's inception_v3_google-0cc3c7bd.pth; found by itself in torch.hub's folder",
+    )
+    parser.add_argument(
+        "--wandb",
+        default="disabled",
+        choices=["disabled", "offline", "online"],
+        help="mirror the report in Weights & Biases (default: %(default)s)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of noise and subsets (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default: %(default)s)")
@@ -48,6 +56,8 @@ def main(argv: list[str]) -> None:
     if inception is not None:
         spaces.insert(0, InceptionFeatures(inception, arguments.device))
     out = open_output(arguments.out)
+    # Opened first: a login that fails should fail before the work, not after it.
+    trackers = Trackers(TrackerConfig(wandb=arguments.wandb), out, vars(arguments))
     options = ImageOptions(num_images=arguments.num_images, seed=arguments.seed, progress=tell_progress)
     measured = measure_images(subject, spaces, dataset, options)
     if inception is None:
@@ -71,6 +81,9 @@ def main(argv: list[str]) -> None:
             f"{1000 * row.kid:.3f} ({row.num_images} drawings, {row.num_real} real faces)"
         )
     print(f"report: {out / 'report.md'}")
+    upload = mirror_report(trackers, out)
+    if upload is not None:
+        print(f"to upload it: {upload}")
 
 
 if __name__ == "__main__":

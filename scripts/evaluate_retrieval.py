@@ -11,10 +11,12 @@ from data.dataset import ClipDataset
 from data.errors import ConfigError
 from eval.commands import check_device, open_output, split_of_people, tell_progress
 from eval.measure_retrieval import Options, measure_retrieval
+from eval.mirror import mirror_report
 from eval.provenance import describe_code, describe_dataset, describe_model, describe_network
 from eval.retrieval_report import write_retrieval_report
 from eval.subject import check_same_training_network, load_judge, load_subject
 from training.command import CommandParser, run_command
+from training.trackers import TrackerConfig, Trackers
 
 
 def main(argv: list[str]) -> None:
@@ -33,6 +35,12 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--insightface-root", help="folder that holds models/<pack> (default: ~/.insightface)")
     parser.add_argument("--gallery-sizes", type=int, nargs="+", default=[100, 1000], help="default: 100 1000")
     parser.add_argument("--num-draws", type=int, default=100, help="galleries averaged over (default: %(default)s)")
+    parser.add_argument(
+        "--wandb",
+        default="disabled",
+        choices=["disabled", "offline", "online"],
+        help="mirror the report in Weights & Biases (default: %(default)s)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of galleries and noise (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default: %(default)s)")
     arguments = parser.parse_args(argv)
@@ -51,6 +59,8 @@ def main(argv: list[str]) -> None:
     elif subject.painter is not None:
         raise ConfigError("--judge none: drawings need a judge; choose dlib or insightface:<pack>")
     out = open_output(arguments.out)
+    # Opened first: a login that fails should fail before the work, not after it.
+    trackers = Trackers(TrackerConfig(wandb=arguments.wandb), out, vars(arguments))
     options = Options(
         gallery_sizes=tuple(arguments.gallery_sizes),
         num_draws=arguments.num_draws,
@@ -72,6 +82,9 @@ def main(argv: list[str]) -> None:
         recalls = ", ".join(f"R@{k} {100 * v:.1f} %" for k, v in row.recall.items() if k in ("1", "5", "10"))
         print(f"{row.space}: {recalls} in galleries of {row.gallery}, {row.queries} voices of {row.identities} people")
     print(f"report: {out / 'report.md'}")
+    upload = mirror_report(trackers, out)
+    if upload is not None:
+        print(f"to upload it: {upload}")
 
 
 if __name__ == "__main__":

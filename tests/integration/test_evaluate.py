@@ -153,9 +153,12 @@ def test_an_encoder_alone_is_judged_in_every_gallery_and_metric_and_needs_no_jud
 
 
 def test_fid_of_few_drawings_is_printed_as_not_comparable(tiny_world, models, tmp_path):
-    result = command("evaluate_fid", *common(tiny_world, models[1], tmp_path), "--num-images", 20)
+    result = command("evaluate_fid", *common(tiny_world, models[1], tmp_path), "--num-images", 20, "--wandb", "offline")
     assert result.returncode == 0, result.stderr
     assert "too few pictures to be comparable" in result.stdout
+    # The mirror is a whole offline run that the printed command would upload.
+    (upload,) = re.findall(r"wandb sync (\S+)", result.stdout)
+    assert list(Path(upload).glob("*.wandb"))
     report = json.loads((tmp_path / "report.json").read_text())
     (entry,) = [e for e in report["results"] if e["feature_space"] == "dlib"]
     assert entry["num_images"] == 20 and entry["comparable"] is False
