@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -9,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
-from tqdm import tqdm
 
 from data.dataset import ClipDataset, Draw
 from data.errors import DatasetError
+from encoder.canonical import CanonicalConfig, start_heads
+from encoder.pairs import Pairs, hear_all
 from encoder.voice_encoder import VoiceEncoder
 from gan.augment import NUMBERS
 from gan.config import ConditionConfig
@@ -52,27 +54,40 @@ class FaceBatch:
         return FaceBatch(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
-def hear_voices(encoder: VoiceEncoder, dataset: ClipDataset, clips: NDArray[np.integer], run: Run) -> dict[int, Tensor]:
-    """The voice encoder's face feature of clips; each process hears its share.
+def hear_people(encoder: VoiceEncoder, dataset: ClipDataset, num_folds: int, run: Run) -> dict[int, Tensor]:
+    """The face feature that each clip's voice suggests to an encoder that never met the speaker.
 
-    The encoder is frozen in the adversarial training, so each clip is heard once instead of at every draw.
+    The encoder foretells the faces of the people it was trained on better than those of strangers, and a generator
+    trained on such features would believe details that no stranger's voice holds. So its regression is fitted again
+    for each fold of people on the other folds (cross-fitting); the backbone stays. Each clip is heard once.
 
     Args:
         encoder: The trained encoder.
-        dataset: Where the clips are.
-        clips: [V] indices of clips with a voice.
-        run: Tells the process its share.
+        dataset: The split that it was trained on.
+        num_folds: How many folds; 0 takes the encoder as it is.
+        run: Its processes share the work.
 
     Returns:
         Clip index -> [D] float32 on the CPU, the same in every process.
     """
-    features = torch.zeros(len(clips), encoder.config.feature_size, device=run.device)
-    encoder.to(run.device).eval()
-    share = range(run.rank, len(clips), run.num_processes)
-    for position in tqdm(share, "hearing the voices", leave=False, disable=None if run.is_main else True):
-        features[position] = encoder.encode([dataset.waveform(int(clips[position]))]).feature[0]
-    features = run.accelerator.reduce(features, "sum").cpu()
-    return {int(clip): feature for clip, feature in zip(clips, features, strict=True)}
+    hidden = hear_all(encoder.to(run.device).eval(), dataset, 0, 0.0, run)
+    pairs = Pairs(dataset, encoder.config.window_samples, hidden)
+    features = _regress(encoder, hidden)
+    voices, faces = pairs.mean_hidden(), pairs.prototypes()
+    folds = torch.arange(len(pairs.people)) % max(1, num_folds)
+    for fold in range(num_folds):
+        stranger = copy.deepcopy(encoder)
+        kept = folds != fold
+        start_heads(stranger, voices[kept], faces[kept], pairs.features, CanonicalConfig())
+        left_out = {person for person, own in zip(pairs.people, folds.tolist(), strict=True) if own == fold}
+        rows = torch.tensor([int(identity) in left_out for identity in dataset.identity_of])
+        features[rows] = _regress(stranger, hidden[rows])
+    return {int(clip): features[clip] for clip in np.flatnonzero(dataset.has_voice)}
+
+
+@torch.no_grad()
+def _regress(encoder: VoiceEncoder, hidden: Tensor) -> Tensor:
+    return encoder.eval().head(hidden[:, 0].to(encoder.face_mean.device)).feature.cpu()
 
 
 class ConditionedFaces(Dataset[dict[str, Tensor]]):

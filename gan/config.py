@@ -21,17 +21,22 @@ class ConditionConfig:
         voice_share: With `mix`, how often a face that has a voice is drawn from it instead of from its true feature.
         noise: Standard deviation of what is added to each condition, relative to that of the true features: keeps
             the networks from telling training people by the exact feature.
+        num_folds: Training people are heard by encoders that never met them, fitted anew on the others in this many
+            folds (see `gan.condition.hear_people`); 0 takes the encoder as it is.
     """
 
     source: Literal["voice", "face", "mix"] = "mix"
     voice_share: float = 0.5
     noise: float = 0.2
+    num_folds: int = 5
 
     def __post_init__(self) -> None:
         if not 0 <= self.voice_share <= 1:
             raise ConfigError(f"condition.voice_share {self.voice_share}: a share between 0 and 1 is needed")
         if self.noise < 0:
             raise ConfigError(f"condition.noise {self.noise}: it can't be negative")
+        if self.num_folds < 0 or self.num_folds == 1:
+            raise ConfigError(f"condition.num_folds {self.num_folds}: 0, or 2 and more, are possible")
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,8 @@ class ObjectiveConfig:
         perceptual: LPIPS, or the distance of T's inner maps, to the true face.
         pixel: Mean absolute difference to the true face at a quarter of the resolution.
         perceptual_network: `face_network` (T's maps), `lpips_alex` or `lpips_vgg`.
-        judged_share: Share of each batch that T and the perceptual network see: they cost more than a small generator.
+        judged_share: Share of each batch that T and the perceptual network see, one in so many: they cost more than a
+            small generator.
         voice_judged: Whether identity, perceptual and pixel terms also judge drawings made from a voice. A voice does
             not tell hair or pose, so off by default but for the identity term, which always judges all.
         mismatched: Weight of real images with another person's condition, which count as fakes (Wav2Pix).
@@ -57,7 +63,7 @@ class ObjectiveConfig:
     """
 
     adversarial: float = 1.0
-    identity: float = 0.5
+    identity: float = 0.3
     perceptual: float = 0.3
     pixel: float = 0.1
     perceptual_network: Literal["face_network", "lpips_alex", "lpips_vgg"] = "face_network"

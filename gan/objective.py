@@ -87,6 +87,8 @@ class Objective:
         self.face_network = judges.face_network
         self.lpips = judges.lpips
         self.autocast = autocast
+        # A stride, not the first rows: the same drawings are judged however the batch is spread over processes.
+        self.stride = round(1 / config.judged_share)
         # The adversary comes first: it is the balancer's reference where it is used at all.
         self.weights = {name: getattr(config, name) for name in ("adversarial", "identity", "perceptual", "pixel")}
 
@@ -140,16 +142,14 @@ class Objective:
         terms: dict[str, Tensor] = {}
         if discriminator is not None:
             terms["adversarial"] = self._adversarial(discriminator, batch, fake_images)
-        # A stride, not the first rows: the same drawings are judged however the batch is spread over processes.
-        stride = round(1 / self.config.judged_share)
-        fake, real = fake_images[::stride], batch.images[::stride]
+        fake, real = fake_images[:: self.stride], batch.images[:: self.stride]
         seen = torch.ones_like(batch.from_voice) if self.config.voice_judged else ~batch.from_voice
-        weights = seen[::stride].float()
+        weights = seen[:: self.stride].float()
         with self.autocast():
             if self.face_network is not None:
                 fake_maps, fake_features = self.face_network.maps_and_features(fake)
                 if self.config.identity > 0:
-                    terms["identity"] = identity_loss(fake_features, batch.true_feature[::stride])
+                    terms["identity"] = identity_loss(fake_features, batch.true_feature[:: self.stride])
                 if self.config.perceptual > 0 and self.lpips is None:
                     with torch.no_grad():
                         real_maps, _ = self.face_network.maps_and_features(real)

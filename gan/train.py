@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -15,7 +14,7 @@ from data.dataset import ClipDataset, IdentityBatches
 from data.errors import ConfigError, ModelError
 from encoder.voice_encoder import VoiceEncoder
 from gan.balancer import Balancer
-from gan.condition import ConditionedFaces, FaceBatch, collate, hear_voices
+from gan.condition import ConditionedFaces, FaceBatch, collate, hear_people
 from gan.config import GanConfig
 from gan.discriminator import Discriminator
 from gan.generator import build_generator
@@ -209,9 +208,9 @@ def train(config: GanConfig) -> None:
     training.register(checkpoints)
     start_step = (checkpoints.load_latest() or 0) // config.batch_size
     # Faces that are drawn from their true features alone need no voice.
-    voices = np.flatnonzero(dataset.has_voice & (config.condition.source != "face"))
-    heard = hear_voices(encoder, dataset, voices, run)
-    sheet = _sample_sheet(config, encoder, run)
+    folds = config.condition.num_folds
+    heard = hear_people(encoder, dataset, folds, run) if config.condition.source != "face" else {}
+    sheet = _sample_sheet(config, encoder.to(run.device))
     faces = ConditionedFaces(dataset, heard, config.condition, training.noise_size)
     batches = IdentityBatches(faces.identities, config.batch_size, config.seed, run.rank, run.num_processes, start_step)
     loader = DataLoader(
@@ -244,15 +243,10 @@ def train(config: GanConfig) -> None:
     run.finish()
 
 
-def _sample_sheet(config: GanConfig, encoder: VoiceEncoder, run: Run) -> SampleSheet | None:
+def _sample_sheet(config: GanConfig, encoder: VoiceEncoder) -> SampleSheet | None:
     """People of the validation split, whom the generator never saw."""
     dataset = ClipDataset(config.dataset, "val")
-
-    def hear(clips: list[int]) -> Tensor:
-        heard = hear_voices(encoder, dataset, np.array(clips), run)
-        return torch.stack([heard[clip] for clip in clips])
-
-    return make_sample_sheet(dataset, hear)
+    return make_sample_sheet(dataset, lambda clips: encoder.encode([dataset.waveform(clip) for clip in clips]).feature)
 
 
 def _save_samples(training: GanTraining, sheet: SampleSheet, images_seen: int) -> None:
