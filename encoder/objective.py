@@ -93,9 +93,7 @@ class Rows:
 class TrainedParts(nn.Module):
     """Everything with weights that a step uses, behind one `forward` for DDP to wrap."""
 
-    def __init__(
-        self, encoder: VoiceEncoder, num_classes: int, losses: LossConfig, freeze_backbone: bool
-    ) -> None:
+    def __init__(self, encoder: VoiceEncoder, num_classes: int, losses: LossConfig, freeze_backbone: bool) -> None:
         """Freeze what no loss moves: processes would wait for its gradients for ever.
 
         Args:
@@ -113,9 +111,7 @@ class TrainedParts(nn.Module):
         encoder.face_head.requires_grad_(losses.trains_embedding)
         num_centres = num_classes if losses.am_softmax > 0 else 0
         # Drawn for itself, so that whether it is there does not change anything else.
-        centres = torch.randn(
-            num_centres, encoder.config.embedding_size, generator=torch.Generator().manual_seed(0)
-        )
+        centres = torch.randn(num_centres, encoder.config.embedding_size, generator=torch.Generator().manual_seed(0))
         self.class_centres = nn.Parameter(centres, requires_grad=num_centres > 0)
 
     def train(self, mode: bool = True) -> TrainedParts:
@@ -135,9 +131,7 @@ class TrainedParts(nn.Module):
         encoding = self.encoder.head(voices) if self._from_hidden else self.encoder(voices)
         face = self.encoder.face(face_features)
         centres = F.normalize(self.class_centres, dim=1)
-        return Rows(
-            encoding.feature, encoding.embedding, face, encoding.embedding @ centres.T, face @ centres.T
-        )
+        return Rows(encoding.feature, encoding.embedding, face, encoding.embedding @ centres.T, face @ centres.T)
 
 
 def gather_rows(run: Run, rows: Tensor) -> Tensor:

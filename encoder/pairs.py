@@ -50,9 +50,7 @@ class Pairs(Dataset[tuple[Tensor, Tensor, int]]):
         self._faces = {i: order[bounds[i] : bounds[i + 1]] for i in range(len(clips.identities))}
         self.people = [i for i in self._voices if self._voices[i] and len(self._faces[i])]
         if not self.people:
-            raise DatasetError(
-                f"{clips.root}: nobody in the {clips.split} split has both voice and face; prepare more"
-            )
+            raise DatasetError(f"{clips.root}: nobody in the {clips.split} split has both voice and face; prepare more")
 
     def __len__(self) -> int:
         return len(self.people)
@@ -77,6 +75,12 @@ class Pairs(Dataset[tuple[Tensor, Tensor, int]]):
         """[num_people, D]: the mean feature of each person in `people`."""
         return torch.stack([self.features[self._faces[i]].mean(dim=0) for i in self.people])
 
+    def mean_hidden(self) -> Tensor:
+        """[num_people, H]: the mean of what the backbone says of the whole recordings of each person in `people`."""
+        if self._hidden is None:
+            raise ValueError("these pairs hold waveforms")
+        return torch.stack([self._hidden[self._voices[i], 0].mean(dim=0) for i in self.people])
+
     def first_pairs(self) -> tuple[list[int], Tensor]:
         """One voice and one face of everybody in `people`, always the same: for validation.
 
@@ -87,9 +91,7 @@ class Pairs(Dataset[tuple[Tensor, Tensor, int]]):
         return clips, torch.stack([self.features[self._faces[i][0]] for i in self.people])
 
 
-def random_crop(
-    waveform: NDArray[np.float32], num_samples: int, random: np.random.Generator
-) -> NDArray[np.float32]:
+def random_crop(waveform: NDArray[np.float32], num_samples: int, random: np.random.Generator) -> NDArray[np.float32]:
     """A crop of fixed length at a random place; a shorter recording is repeated from a random place on.
 
     Args:
@@ -102,9 +104,7 @@ def random_crop(
     return fit_duration(waveform, num_samples, int(random.integers(len(waveform) - num_samples + 1)))
 
 
-def hear_all(
-    model: VoiceEncoder, clips: ClipDataset, num_crops: int, crop_seconds: float, run: Run
-) -> Tensor:
+def hear_all(model: VoiceEncoder, clips: ClipDataset, num_crops: int, crop_seconds: float, run: Run) -> Tensor:
     """What a frozen backbone says of every voice: of the whole and of random crops; processes share the work.
 
     Args:

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from data.dataset import ClipDataset, IdentityBatches
 from data.errors import ConfigError
+from encoder.canonical import CanonicalConfig, start_heads
 from encoder.objective import LossConfig, Rows, TrainedParts, gather_rows, loss_terms
 from encoder.pairs import Pairs, hear_all
 from encoder.validation import validate
@@ -30,6 +31,7 @@ class EncoderTrainingConfig(RunConfig):
         dataset: Folder of a prepared data set.
         model: What is trained.
         losses: What for.
+        canonical: Where heads on a frozen backbone start.
         freeze_backbone: Train the heads alone: every voice is heard once, and the rest takes seconds.
         num_crops: Random crops that a frozen backbone hears of each voice, besides the whole.
         crop_seconds: Their length.
@@ -46,14 +48,13 @@ class EncoderTrainingConfig(RunConfig):
     dataset: str
     model: EncoderDesign = field(default_factory=EncoderDesign)
     losses: LossConfig = field(default_factory=LossConfig)
+    canonical: CanonicalConfig = field(default_factory=CanonicalConfig)
     freeze_backbone: bool = True
     num_crops: int = 0
     crop_seconds: float = 3.0
     total_images: int = 100_000
     batch_size: int = 512
-    learning_rate: Schedule = field(
-        default_factory=lambda: Schedule(start=1e-3, shape="cosine", warmup_images=10_000)
-    )
+    learning_rate: Schedule = field(default_factory=lambda: Schedule(start=1e-3, shape="cosine", warmup_images=10_000))
     weight_decay: float = 0.01
     num_workers: int = 0
     log_images: int = 5_000
@@ -97,7 +98,9 @@ def train_encoder(config: EncoderTrainingConfig) -> None:
         hidden = hear_all(encoder, clips, config.num_crops, config.crop_seconds, run)
         pairs = Pairs(clips, config.model.window_samples, hidden)
     heard = hidden[torch.from_numpy(clips.has_voice)].flatten(0, 1) if hidden is not None else None
-    encoder.set_input_statistics(heard, pairs.features)
+    encoder.set_input_statistics(heard, pairs.prototypes())
+    if config.freeze_backbone and config.canonical.enabled:
+        start_heads(encoder, pairs.mean_hidden(), pairs.prototypes(), pairs.features, config.canonical)
 
     validation = _validation(config, encoder, run)
     parts = run.accelerator.prepare(trainable)
@@ -155,18 +158,14 @@ def _shallow(design: EncoderDesign) -> dict[str, Any]:
 
 
 def _sampler(config: EncoderTrainingConfig, run: Run, pairs: Pairs, start_step: int) -> IdentityBatches:
-    return IdentityBatches(
-        pairs.people, config.batch_size, config.seed, run.rank, run.num_processes, start_step
-    )
+    return IdentityBatches(pairs.people, config.batch_size, config.seed, run.rank, run.num_processes, start_step)
 
 
 def _batches(
     config: EncoderTrainingConfig, pairs: Pairs, sampler: IdentityBatches
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     num_workers = 0 if config.freeze_backbone else config.num_workers
-    loader = DataLoader(
-        pairs, batch_sampler=sampler, num_workers=num_workers, persistent_workers=num_workers > 0
-    )
+    loader = DataLoader(pairs, batch_sampler=sampler, num_workers=num_workers, persistent_workers=num_workers > 0)
     yield from loader
 
 

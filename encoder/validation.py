@@ -12,9 +12,7 @@ from encoder.voice_encoder import VoiceEncoder
 
 
 @torch.no_grad()
-def validate(
-    encoder: VoiceEncoder, clips: ClipDataset, pairs: Pairs, hidden: Tensor | None
-) -> dict[str, float]:
+def validate(encoder: VoiceEncoder, clips: ClipDataset, pairs: Pairs, hidden: Tensor | None) -> dict[str, float]:
     """Retrieval of one face of everybody by one voice, among everybody in the split.
 
     Args:
@@ -39,10 +37,7 @@ def validate(
         encoding = encoder.encode([clips.waveform(index) for index in voices])
     joint = encoding.embedding @ encoder.face(faces).T
     # Centred, because all predictions lean towards the mean face, and so towards the same few people.
-    centred = (
-        F.normalize(encoding.feature - encoder.face_mean, dim=1)
-        @ F.normalize(faces - encoder.face_mean, dim=1).T
-    )
+    centred = F.normalize(encoding.feature - encoder.face_mean, dim=1) @ F.normalize(faces - encoder.face_mean, dim=1).T
     encoder.train(was_training)
     return {
         "val/joint_recall_at_10pct": recall_at_share(joint, 0.1),

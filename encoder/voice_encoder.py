@@ -38,7 +38,7 @@ class EncoderDesign:
 
     backbone: str = "ge2e"
     backbone_options: dict[str, Any] = field(default_factory=dict)
-    embedding_size: int = 128
+    embedding_size: int = 12
     voice_dropout: float = 0.9
     face_dropout: float = 0.0
     window_seconds: float = 6.0
@@ -114,7 +114,7 @@ class VoiceEncoder(PretrainedModel):
         self.voice_dropout = nn.Dropout(config.voice_dropout)
         self.face_dropout = nn.Dropout(config.face_dropout)
         self.register_buffer("hidden_mean", torch.zeros(hidden_size))
-        self.register_buffer("hidden_scale", torch.ones(hidden_size))
+        self.register_buffer("hidden_scale", torch.ones(()))
         self.register_buffer("face_mean", torch.zeros(feature_size))
 
     @classmethod
@@ -142,8 +142,9 @@ class VoiceEncoder(PretrainedModel):
         self.face_mean.copy_(face_features.mean(dim=0))
         if hidden is not None:
             self.hidden_mean.copy_(hidden.mean(dim=0))
-            # An output that never moves would become noise if it were divided by its own spread.
-            self.hidden_scale.copy_(hidden.std(dim=0).clamp_min(1e-3 * hidden.std()).reciprocal())
+            # One scale for all outputs: each divided by its own spread made those that hardly move too important.
+            spread = (hidden - hidden.mean(dim=0)).square().mean().sqrt()
+            self.hidden_scale.copy_(spread.clamp_min(1e-6).reciprocal())
 
     def hidden(self, waveform: Tensor) -> Tensor:
         """What the backbone says.
@@ -163,7 +164,7 @@ class VoiceEncoder(PretrainedModel):
         Args:
             hidden: [N, H].
         """
-        standard = (hidden - self.hidden_mean) * self.hidden_scale
+        standard = self.standard_voice(hidden)
         feature = self.feature_head(self.voice_dropout(standard)) + self.face_mean
         embedding = F.normalize(self.voice_head(self.voice_dropout(standard)), dim=-1)
         return VoiceEncoding(feature, embedding)
@@ -185,10 +186,15 @@ class VoiceEncoder(PretrainedModel):
         Returns:
             [N, E] unit vectors.
         """
-        # Entries of a unit vector are about D^-1/2 long; brought to 1, so that one learning rate fits all
-        # heads.
-        standard = (face_feature - self.face_mean) * self.config.feature_size**0.5
-        return F.normalize(self.face_head(self.face_dropout(standard)), dim=-1)
+        return F.normalize(self.face_head(self.face_dropout(self.standard_face(face_feature))), dim=-1)
+
+    def standard_voice(self, hidden: Tensor) -> Tensor:
+        """[N, H] as the heads read it: centred, entries about 1."""
+        return (hidden - self.hidden_mean) * self.hidden_scale
+
+    def standard_face(self, face_feature: Tensor) -> Tensor:
+        """[N, D] as its head reads it: centred, entries about 1 (those of a unit vector are about D^-1/2)."""
+        return (face_feature - self.face_mean) * self.config.feature_size**0.5
 
     @torch.no_grad()
     def hidden_of(self, waveforms: Sequence[NDArray[np.float32]]) -> Tensor:

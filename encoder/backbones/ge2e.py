@@ -53,9 +53,7 @@ class GE2E(Backbone):
         starts = partial_starts(waveform.shape[1])
         num_samples = (starts[-1] + PARTIAL_FRAMES) * HOP_SAMPLES
         mel = self.mel(F.pad(waveform, (0, max(0, num_samples - waveform.shape[1]))))
-        partials = torch.stack(
-            [mel[:, start : start + PARTIAL_FRAMES] for start in starts], dim=1
-        )  # [N, P, 160, 40]
+        partials = torch.stack([mel[:, start : start + PARTIAL_FRAMES] for start in starts], dim=1)  # [N, P, 160, 40]
         _, (last_hidden, _) = self.lstm(partials.flatten(0, 1))
         embedding = F.normalize(F.relu(self.linear(last_hidden[-1])), dim=-1)
         return F.normalize(embedding.unflatten(0, (len(waveform), len(starts))).mean(dim=1), dim=-1)
