@@ -30,9 +30,10 @@ class DiscriminatorConfig:
 
 
 class Discriminator(nn.Module):
-    """D(x, c) = w . phi(x) + <phi(x), psi(c)> / sqrt(size), of unbounded score.
+    """D(x, c) = <phi(x), psi(c)> / sqrt(size) of any size and sign.
 
-    Miyato & Koyama 2018, "cGANs with Projection Discriminator".
+    Miyato & Koyama 2018, "cGANs with Projection Discriminator"; what they add for an image alone, w . phi(x), is in the
+    bias of psi's last layer.
 
     Args:
         config: Its shape.
@@ -58,7 +59,6 @@ class Discriminator(nn.Module):
         nn.init.normal_(last.weight, 0.0, 1 / 4)
         self.stages = nn.Sequential(*stages, last, nn.Flatten())
         self.features = linear(widths[-1], config.condition_size)
-        self.realism = linear(config.condition_size, 1)
         self.condition = ConditionEmbedding(feature_size, config.condition_size, hidden=True)
 
     def forward(self, images: Tensor, feature: Tensor) -> Tensor:
@@ -73,5 +73,4 @@ class Discriminator(nn.Module):
             [N, K] scores; only their differences mean anything.
         """
         features = self.features(self.stages(images.contiguous(memory_format=torch.channels_last)))
-        match = (self.condition(feature) @ features.unsqueeze(2)).squeeze(2) / math.sqrt(features.shape[1])
-        return self.realism(features) + match
+        return (self.condition(feature) @ features.unsqueeze(2)).squeeze(2) / math.sqrt(features.shape[1])
