@@ -1,0 +1,96 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from data.errors import ConfigError
+from data.faces import FaceEncoderInfo
+from encoder.objective import LossConfig, Rows, TrainedParts, gather_rows, loss_terms
+from encoder.voice_encoder import VoiceEncoder, VoiceEncoderConfig
+
+ALL_ON = LossConfig(info_nce=1, am_softmax=1, cosine=1, feature_l1=1, normalised_l2=1, distillation=1)
+
+
+def parts(losses: LossConfig, freeze_backbone: bool = True) -> TrainedParts:
+    torch.manual_seed(0)
+    face_encoder = FaceEncoderInfo("made up", "0", 6, "")
+    encoder = VoiceEncoder(
+        VoiceEncoderConfig(
+            face_encoder=face_encoder,
+            backbone="speech2face",
+            backbone_options={"width": 2, "hidden_size": 5},
+            embedding_size=4,
+            voice_dropout=0.0,
+        )
+    )
+    return TrainedParts(encoder, 8, losses, freeze_backbone)
+
+
+def total(rows: Rows, faces: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+    prototypes = torch.eye(8, 6) + 0.1
+    return torch.stack(list(loss_terms(rows, faces, classes, prototypes, ALL_ON).values())).sum()
+
+
+def test_shares_of_a_batch_have_gradients_that_sum_to_those_of_the_whole() -> None:
+    hidden, faces, classes = torch.rand(8, 5), torch.randn(8, 6), torch.arange(8)
+    whole = parts(ALL_ON)
+    total(whole(hidden, faces), faces, classes).backward()
+
+    shares = [parts(ALL_ON) for _ in range(2)]
+    slices = [slice(0, 4), slice(4, 8)]
+    rows = [share(hidden[part], faces[part]) for share, part in zip(shares, slices, strict=True)]
+    for rank in range(2):
+        gathered = []
+        for name in vars(rows[0]):
+            everyone = torch.cat([getattr(row, name).detach() for row in rows])
+            run = SimpleNamespace(
+                num_processes=2, rank=rank, accelerator=SimpleNamespace(gather=lambda _, all=everyone: all)
+            )
+            gathered.append(gather_rows(run, getattr(rows[rank], name)))  # type: ignore[arg-type]
+        total(Rows(*gathered), faces, classes).backward()
+    compared = 0
+    for expected, first, second in zip(*(module.parameters() for module in (whole, *shares)), strict=True):
+        if expected.grad is not None:
+            torch.testing.assert_close(first.grad + second.grad, expected.grad, rtol=1e-4, atol=1e-5)
+            compared += 1
+    assert compared == 7  # three heads with weights and biases, and the class centres
+
+
+def test_only_losses_with_a_weight_are_computed() -> None:
+    rows = parts(LossConfig())(torch.rand(3, 5), torch.randn(3, 6))
+    terms = loss_terms(rows, torch.randn(3, 6), torch.arange(3), torch.randn(8, 6), LossConfig(cosine=0))
+    assert list(terms) == ["info_nce"]
+
+
+@pytest.mark.parametrize(
+    ("losses", "trained"),
+    [
+        (LossConfig(cosine=0), {"voice_head", "face_head"}),
+        (LossConfig(info_nce=0), {"feature_head"}),
+        (LossConfig(info_nce=0, cosine=0, am_softmax=1), {"voice_head", "face_head"}),
+    ],
+)
+def test_what_no_loss_moves_is_frozen(losses: LossConfig, trained: set[str]) -> None:
+    module = parts(losses)
+    assert {
+        name.split(".")[1] for name, p in module.named_parameters() if p.requires_grad and "encoder" in name
+    } == trained
+    assert module.class_centres.requires_grad == (losses.am_softmax > 0)
+
+
+def test_a_frozen_backbone_stays_in_eval_mode_and_a_trained_one_does_not() -> None:
+    assert not parts(LossConfig()).train().encoder.backbone.training
+    assert parts(LossConfig(), freeze_backbone=False).train().encoder.backbone.training
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"cosine": -1}, "losses.cosine"),
+        ({"temperature": 0}, "temperature"),
+        ({"info_nce": 0, "cosine": 0}, "nothing to train"),
+    ],
+)
+def test_settings_out_of_range_are_refused(wrong: dict[str, float], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        LossConfig(**wrong)

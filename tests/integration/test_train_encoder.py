@@ -1,0 +1,113 @@
+"""The training of the voice encoder as a user starts it, on made-up people."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from data.dataset import ClipDataset
+from encoder.voice_encoder import VoiceEncoder
+from tests.commands import ROOT, kill_once, launch_script, run_script
+from tests.synthetic import TinyWorld
+
+NUM_IMAGES = 160
+
+
+def tiny(world: TinyWorld, out: Path, *more: object) -> list[object]:
+    """The stack trained from scratch, which has everything that can go wrong: batches of sound, dropout, norms."""
+    options = '{"width": 2, "hidden_size": 16}'
+    return [
+        *("--dataset", world.dataset, "--out", out, "--freeze-backbone", "false"),
+        *("--model.backbone", "speech2face", "--model.backbone-options", options, "--model.window-seconds", 0.5),
+        *("--model.embedding-size", 8, "--model.voice-dropout", 0.2, "--losses.am-softmax", 0.5),
+        *("--losses.distillation", 0.1, "--batch-size", 8, "--total-images", NUM_IMAGES),
+        *("--log-images", 16, "--save-images", 32, "--validate-images", 64, "--learning-rate.start", 0.001),
+        *more,
+    ]
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(run / "model" / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_world: TinyWorld, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An uninterrupted run."""
+    out = tmp_path_factory.mktemp("encoder") / "run"
+    result = run_script("train_encoder", *tiny(tiny_world, out))
+    assert result.returncode == 0, result.stderr
+    return out
+
+
+def test_a_run_leaves_statistics_checkpoints_and_a_model_that_hears(finished: Path, tiny_world: TinyWorld) -> None:
+    lines = [json.loads(line) for line in (finished / "stats.jsonl").open()]
+    assert {"loss/info_nce", "loss/am_softmax", "loss/cosine", "loss/distillation"} <= lines[0].keys()
+    assert any("val/joint_recall_at_10pct" in line for line in lines)
+    assert (finished / "checkpoints" / "latest").read_text() == f"{NUM_IMAGES:012d}"
+    clips = ClipDataset(tiny_world.dataset, "test")
+    voiced = int(np.flatnonzero(clips.has_voice)[0])
+    encoder = VoiceEncoder.from_pretrained(finished / "model")
+    assert encoder.encode([clips.waveform(voiced)]).feature.shape == (1, clips.info.face_encoder.feature_size)
+    assert encoder.config.face_encoder.sha256 == clips.info.face_encoder.sha256
+
+
+def test_a_killed_run_resumes_to_the_same_weights_bit_for_bit(
+    finished: Path, tiny_world: TinyWorld, tmp_path: Path
+) -> None:
+    arguments = tiny(tiny_world, tmp_path / "run")
+    kill_once(tmp_path / "run" / "checkpoints" / "latest", "train_encoder", *arguments)
+    assert not (tmp_path / "run" / "model").exists()
+    result = run_script("train_encoder", *arguments, "--resume")
+    assert result.returncode == 0, result.stderr
+    resumed, expected = weights(tmp_path / "run"), weights(finished)
+    assert resumed.keys() == expected.keys()
+    for name, value in expected.items():
+        assert torch.equal(resumed[name], value), name
+
+
+def test_two_launched_processes_train_heads_on_a_frozen_backbone_as_one_does(
+    tiny_world: TinyWorld, tmp_path: Path
+) -> None:
+    def arguments(out: Path) -> list[object]:
+        return [
+            *("--config", ROOT / "configs" / "real" / "encoder.yaml", "--dataset", tiny_world.dataset, "--out", out),
+            *("--total-images", 64, "--batch-size", 8, "--model.voice-dropout", 0, "--num-crops", 2),
+            *("--crop-seconds", 0.6, "--losses.cosine", 1, "--losses.am-softmax", 1, "--canonical.enabled", "false"),
+        ]
+
+    for num_processes in (1, 2):
+        out = tmp_path / str(num_processes)
+        result = launch_script("train_encoder", *arguments(out), num_processes=num_processes)
+        assert result.returncode == 0, result.stderr
+    one = weights(tmp_path / "1")
+    for name, value in weights(tmp_path / "2").items():
+        torch.testing.assert_close(value, one[name], rtol=1e-3, atol=1e-5, msg=name)
+
+
+def test_a_dry_run_builds_everything_and_writes_nothing(tiny_world: TinyWorld, tmp_path: Path) -> None:
+    result = run_script("train_encoder", *tiny(tiny_world, tmp_path / "run", "--dry-run"))
+    assert result.returncode == 0, result.stderr
+    assert "would train on" in result.stdout
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--dataset", "nowhere"], "no data set here"),
+        (["--model.bakbone", "ge2e"], "did you mean"),
+        (["--precision", "fp16"], "precision"),
+        (["--freeze-backbone", "true"], "no published weights to freeze"),
+        (["--batch-size", "1"], "people are compared"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(tiny_world: TinyWorld, tmp_path: Path, more: list[str], message: str) -> None:
+    result = run_script("train_encoder", *tiny(tiny_world, tmp_path / "run", *more))
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1 and result.stderr.startswith("error: ")
+    assert message in result.stderr
