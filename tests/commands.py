@@ -28,9 +28,12 @@ def run_script(name: str, *arguments: object) -> subprocess.CompletedProcess[str
 
 def launch_script(name: str, *arguments: object, num_processes: int = 1) -> subprocess.CompletedProcess[str]:
     """Through `accelerate launch`, as the README says."""
+    return launch(ROOT / "scripts" / f"{name}.py", *arguments, num_processes=num_processes)
+
+
+def launch(program: Path, *arguments: object, num_processes: int = 1) -> subprocess.CompletedProcess[str]:
     launcher = ["-m", "accelerate.commands.accelerate_cli", "launch", "--cpu", "--main_process_port", "0"]
-    command = script(name, *arguments)
-    return _run([command[0], *launcher, "--num_processes", str(num_processes), *command[1:]])
+    return _run([sys.executable, *launcher, "--num_processes", str(num_processes), str(program), *map(str, arguments)])
 
 
 def kill_once(path: Path, name: str, *arguments: object) -> None:
