@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -81,10 +81,11 @@ def train_encoder(config: EncoderTrainingConfig) -> None:
     run = Run(config)
     torch.manual_seed(config.seed)  # the weights, alike in all processes
     clips = ClipDataset(config.dataset, "train")
-    encoder = VoiceEncoder.create(
-        VoiceEncoderConfig(**_shallow(config.model), face_encoder=clips.info.face_encoder)
-    ).to(run.device)
     pairs = Pairs(clips, config.model.window_samples)
+    design = replace(config.model, num_landmarks=min(config.model.num_landmarks, len(pairs)))
+    encoder = VoiceEncoder.create(VoiceEncoderConfig(**_shallow(design), face_encoder=clips.info.face_encoder)).to(
+        run.device
+    )
     sampler = _sampler(config, run, pairs, 0)
     trainable = TrainedParts(encoder, len(pairs.people), config.losses, config.freeze_backbone)
     optimizer = _optimizer(trainable, config)

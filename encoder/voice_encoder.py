@@ -17,6 +17,7 @@ from data.clip import MIN_SPEECH_SECONDS, SAMPLE_RATE
 from data.errors import ConfigError, MediaError
 from data.faces import FaceEncoderInfo
 from encoder.backbones import build_backbone, default_options
+from encoder.kernel import KernelMap
 from training.pretrained import PretrainedModel
 
 _WINDOWS_AT_ONCE = 16
@@ -32,6 +33,8 @@ class EncoderDesign:
         embedding_size: Length of an embedding in the joint space.
         voice_dropout: Share of the backbone's outputs dropped before each head while training.
         face_dropout: Share of the face feature dropped before its head while training.
+        num_landmarks: Faces about which the face head sees non-linearly (`kernel.KernelMap`); 0 for a linear head.
+            Training people serve as landmarks, all where they are fewer: their mean features are part of the model.
         window_seconds: How much is heard at once; longer recordings are heard in overlapping windows, shorter
             ones are repeated up to it.
     """
@@ -41,11 +44,14 @@ class EncoderDesign:
     embedding_size: int = 12
     voice_dropout: float = 0.9
     face_dropout: float = 0.0
+    num_landmarks: int = 0
     window_seconds: float = 6.0
 
     def __post_init__(self) -> None:
         if self.embedding_size < 1:
             raise ConfigError(f"embedding_size {self.embedding_size} must be 1 or more")
+        if self.num_landmarks < 0:
+            raise ConfigError(f"num_landmarks {self.num_landmarks} must not be negative")
         for name in ("voice_dropout", "face_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} {getattr(self, name)} must be in [0, 1)")
@@ -110,7 +116,8 @@ class VoiceEncoder(PretrainedModel):
         hidden_size, feature_size = self.backbone.hidden_size, config.feature_size
         self.feature_head = nn.Linear(hidden_size, feature_size)
         self.voice_head = nn.Linear(hidden_size, config.embedding_size)
-        self.face_head = nn.Linear(feature_size, config.embedding_size)
+        self.kernel_map = KernelMap(feature_size, config.num_landmarks) if config.num_landmarks else None
+        self.face_head = nn.Linear(config.num_landmarks or feature_size, config.embedding_size)
         self.voice_dropout = nn.Dropout(config.voice_dropout)
         self.face_dropout = nn.Dropout(config.face_dropout)
         self.register_buffer("hidden_mean", torch.zeros(hidden_size))
@@ -137,9 +144,11 @@ class VoiceEncoder(PretrainedModel):
 
         Args:
             hidden: [N, H] of a frozen backbone; None where it is trained and its outputs move.
-            face_features: [M, D] of T.
+            face_features: [M, D] of T, one row a person; the first are the landmarks, if there are any.
         """
         self.face_mean.copy_(face_features.mean(dim=0))
+        if self.kernel_map is not None:
+            self.kernel_map.fit(face_features[: self.config.num_landmarks].to(self.face_mean.device))
         if hidden is not None:
             self.hidden_mean.copy_(hidden.mean(dim=0))
             # One scale for all outputs: each divided by its own spread made those that hardly move too important.
@@ -193,7 +202,10 @@ class VoiceEncoder(PretrainedModel):
         return (hidden - self.hidden_mean) * self.hidden_scale
 
     def standard_face(self, face_feature: Tensor) -> Tensor:
-        """[N, D] as its head reads it: centred, entries about 1 (those of a unit vector are about D^-1/2)."""
+        """What the face head reads of [N, D]: centred, entries about 1 (those of a unit vector are about D^-1/2)."""
+        if self.kernel_map is not None:
+            components: Tensor = self.kernel_map(face_feature)
+            return components
         return (face_feature - self.face_mean) * self.config.feature_size**0.5
 
     @torch.no_grad()
