@@ -63,8 +63,8 @@ class ObjectiveConfig:
     """
 
     adversarial: float = 1.0
-    identity: float = 0.3
-    perceptual: float = 0.3
+    identity: float = 0.15
+    perceptual: float = 0.15
     pixel: float = 0.1
     perceptual_network: Literal["face_network", "lpips_alex", "lpips_vgg"] = "face_network"
     judged_share: float = 0.25
@@ -72,7 +72,7 @@ class ObjectiveConfig:
     mismatched: float = 0.5
     gamma: float = 2.0
     gamma_end: float = 0.2
-    penalty_interval: int = 8
+    penalty_interval: int = 4
 
     def __post_init__(self) -> None:
         if not 0 < self.judged_share <= 1:
@@ -102,7 +102,8 @@ class GanConfig(RunConfig):
         learning_rate: Of generator and discriminator at the start.
         learning_rate_end: Share of it that is left at the end; cosine in between.
         warmup_images: Over which the learning rate rises from zero.
-        beta2: Adam's; its beta1 is 0.
+        beta2: Adam's at the start; its beta1 is 0. A short memory while gradients still change their size.
+        beta2_end: The same at the end; cosine in between, as in R3GAN.
         ema_halflife: Of the averaged generator, the one that is kept, in images.
         num_workers: Loader processes a training process; 0 reads in the training process.
         log_every: Images between two lines of statistics.
@@ -122,10 +123,11 @@ class GanConfig(RunConfig):
     total_images: int = 200_000
     batch_size: int = 32
     micro_batch_size: int | None = None
-    learning_rate: float = 4e-4
+    learning_rate: float = 3e-4
     learning_rate_end: float = 0.25
     warmup_images: int = 2_000
-    beta2: float = 0.99
+    beta2: float = 0.9
+    beta2_end: float = 0.99
     ema_halflife: float = 10_000
     num_workers: int = 0
     log_every: int = 2_000

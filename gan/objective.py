@@ -142,7 +142,8 @@ class Objective:
         terms: dict[str, Tensor] = {}
         if discriminator is not None:
             terms["adversarial"] = self._adversarial(discriminator, batch, fake_images)
-        fake, real = fake_images[:: self.stride], batch.images[:: self.stride]
+        # Judged as they would be shown: a network that knows nothing of the range would pull drawings out of it.
+        fake, real = fake_images[:: self.stride].clamp(-1, 1), batch.images[:: self.stride]
         seen = torch.ones_like(batch.from_voice) if self.config.voice_judged else ~batch.from_voice
         weights = seen[:: self.stride].float()
         with self.autocast():

@@ -72,6 +72,7 @@ class GanTraining:
             "cosine",
             config.warmup_images,
         )
+        self.beta2 = Schedule(config.beta2, config.beta2_end, "cosine")
         self.gamma = Schedule(config.objective.gamma, config.objective.gamma_end, "cosine")
 
     def _optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
@@ -98,12 +99,9 @@ class GanTraining:
         Raises:
             ModelError: If a loss or gradient is not finite; nothing has been updated with it then.
         """
-        rate = self.learning_rate.at(images_seen, self.config.total_images)
         if self.discriminator is not None:
-            set_learning_rate(self.discriminator_optimizer, rate)
             self.discriminator_gradients(batch, images_seen, stats)
             self._update(self.discriminator, self.discriminator_optimizer, "discriminator", images_seen, stats)
-        set_learning_rate(self.generator_optimizer, rate)
         self.generator_gradients(batch, stats)
         self._update(self.generator, self.generator_optimizer, "generator", images_seen, stats)
         self.ema.update(self.config.batch_size)
@@ -154,6 +152,9 @@ class GanTraining:
         norm = torch.nn.utils.get_total_norm(gradients)
         check_finite({f"{name}'s gradient": norm}, images_seen)
         stats.add(f"gradient_norm/{name}", norm)
+        set_learning_rate(optimizer, self.learning_rate.at(images_seen, self.config.total_images))
+        for group in optimizer.param_groups:
+            group["betas"] = (0.0, self.beta2.at(images_seen, self.config.total_images))
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 

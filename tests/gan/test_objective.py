@@ -7,11 +7,14 @@ import pytest
 import torch
 from torch import nn
 
+from data.faces import load_recognizer
 from gan.augment import NUMBERS, AugmentConfig
 from gan.condition import FaceBatch
 from gan.config import ObjectiveConfig
 from gan.discriminator import Discriminator, DiscriminatorConfig
+from gan.identity import load_face_network
 from gan.objective import Judges, Objective, frozen
+from tests.synthetic import TinyWorld
 
 PLAIN = ObjectiveConfig(identity=0, perceptual=0)
 NO_CHANGE = AugmentConfig(0, 0, 0)
@@ -95,3 +98,16 @@ def test_without_an_adversary_its_term_is_absent() -> None:
     batch = make_batch()
     terms = make_objective().generator_terms(None, batch, torch.zeros_like(batch.images).requires_grad_())
     assert set(terms) == {"pixel"}
+
+
+def test_identity_and_perceptual_terms_see_drawings_as_they_would_be_shown(tiny_world: TinyWorld) -> None:
+    info = load_recognizer("insightface:tiny", tiny_world.pack_root).info
+    judges = Judges(load_face_network(info))
+    config = dataclasses.replace(PLAIN, identity=1.0, perceptual=1.0, pixel=0.0, adversarial=0.0, judged_share=1.0)
+    batch = make_batch(feature_size=info.feature_size)
+    drawing = (2 * batch.images.flip(0)).requires_grad_()
+    terms = Objective(config, NO_CHANGE, judges, contextlib.nullcontext).generator_terms(None, batch, drawing)
+    assert set(terms) == {"identity", "perceptual"}
+    sum(terms.values()).backward()
+    outside = drawing.detach().abs() > 1
+    assert (drawing.grad[outside] == 0).all() and (drawing.grad[~outside] != 0).any()
