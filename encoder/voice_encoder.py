@@ -138,6 +138,26 @@ class VoiceEncoder(PretrainedModel):
         model.backbone.load_pretrained()
         return model
 
+    def model_card(self) -> str:
+        """What a reader of the model's folder should know."""
+        face_encoder = self.config.face_encoder
+        templates = (
+            "It holds face features of the people it was trained on (its landmarks): treat the file as their biometric "
+            "data, and publish it only if they agree.\n\n"
+            if self.config.num_landmarks
+            else ""
+        )
+        return (
+            "---\nlibrary_name: wav2face\ntags: [speech-to-face]\n---\n"
+            f"# Voice encoder, {self.config.backbone}\n\n"
+            "Regresses from a voice the face feature that it suggests, and places voices and faces in one space. A "
+            "voice does not tell who someone is: do not use it to identify, profile or judge anyone.\n\n"
+            f"{templates}"
+            f"- face features: `{face_encoder.name}` (sha256 `{face_encoder.sha256}`)\n\n"
+            "```python\nfrom encoder.voice_encoder import VoiceEncoder\n"
+            'VoiceEncoder.from_pretrained("this folder").encode([waveform])  # [T] float32 at 16 kHz\n```\n'
+        )
+
     @torch.no_grad()
     def set_input_statistics(self, hidden: Tensor | None, face_features: Tensor) -> None:
         """Centre (and, for voices, scale) what the heads read, by the training set.

@@ -50,12 +50,13 @@ class ObjectiveConfig:
         adversarial: The discriminator's say.
         identity: One minus the cosine between T's features of the drawing and of the true face.
         perceptual: LPIPS, or the distance of T's inner maps, to the true face.
-        pixel: Mean absolute difference to the true face at a quarter of the resolution.
+        pixel: Mean absolute difference to the true face at half the resolution.
         perceptual_network: `face_network` (T's maps), `lpips_alex` or `lpips_vgg`.
         judged_share: Share of each batch that T and the perceptual network see, one in so many: they cost more than a
             small generator.
-        voice_judged: Whether identity, perceptual and pixel terms also judge drawings made from a voice. A voice does
-            not tell hair or pose, so off by default but for the identity term, which always judges all.
+        voice_judged: Whether perceptual and pixel terms also judge drawings made from a voice. A voice tells neither
+            hair nor pose, so there they pull towards an average of the faces that it leaves open: with little training
+            that is what makes a face of it, with much it costs variety. The identity term judges all drawings.
         mismatched: Weight of real images with another person's condition, which count as fakes (Wav2Pix).
         gamma: Weight of the gradient penalty at the start (R1 + R2).
         gamma_end: The same at the end; cosine in between.
@@ -64,11 +65,11 @@ class ObjectiveConfig:
 
     adversarial: float = 1.0
     identity: float = 0.15
-    perceptual: float = 0.15
-    pixel: float = 0.1
+    perceptual: float = 0.3
+    pixel: float = 1.0
     perceptual_network: Literal["face_network", "lpips_alex", "lpips_vgg"] = "face_network"
     judged_share: float = 0.25
-    voice_judged: bool = False
+    voice_judged: bool = True
     mismatched: float = 0.5
     gamma: float = 2.0
     gamma_end: float = 0.2
@@ -123,7 +124,7 @@ class GanConfig(RunConfig):
     total_images: int = 200_000
     batch_size: int = 32
     micro_batch_size: int | None = None
-    learning_rate: float = 3e-4
+    learning_rate: float = 4e-4
     learning_rate_end: float = 0.25
     warmup_images: int = 2_000
     beta2: float = 0.9

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -103,3 +104,8 @@ def test_statistics_centre_what_the_heads_read(encoder: VoiceEncoder) -> None:
     torch.testing.assert_close(standard.mean(0), torch.zeros(8), atol=1e-5, rtol=0)
     assert standard.square().mean().item() == pytest.approx(1, abs=1e-3)
     torch.testing.assert_close(encoder.standard_face(faces).mean(0), torch.zeros(16), atol=1e-5, rtol=0)
+
+
+def test_the_card_says_what_the_model_is_not_for_and_whether_it_holds_faces_of_people(encoder: VoiceEncoder) -> None:
+    assert "does not tell who someone is" in encoder.model_card() and "biometric" not in encoder.model_card()
+    assert "biometric data" in VoiceEncoder(replace(CONFIG, num_landmarks=3)).model_card()

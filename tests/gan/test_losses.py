@@ -32,7 +32,7 @@ def test_the_identity_loss_is_zero_for_parallel_and_two_for_opposite_features() 
     assert identity_loss(-features, features).item() == pytest.approx(2)
 
 
-def test_the_pixel_loss_sees_a_quarter_of_the_resolution_and_weighs_each_pair() -> None:
+def test_the_pixel_loss_sees_half_of_the_resolution_and_weighs_each_pair() -> None:
     checkers = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(4, 4).expand(2, 3, 8, 8)
     assert pixel_loss(checkers, torch.zeros_like(checkers), torch.ones(2)).item() == 0
     ones = torch.ones(2, 3, 8, 8)

@@ -16,7 +16,7 @@ from gan.identity import load_face_network
 from gan.objective import Judges, Objective, frozen
 from tests.synthetic import TinyWorld
 
-PLAIN = ObjectiveConfig(identity=0, perceptual=0)
+PLAIN = ObjectiveConfig(identity=0, perceptual=0, voice_judged=False)
 NO_CHANGE = AugmentConfig(0, 0, 0)
 
 
