@@ -24,6 +24,7 @@ from data.clip import SPLITS, Split
 from data.describe import Described, Recipe, Task, cached_analyzer, describe_person
 from data.errors import ConfigError, DatasetError, OutputError
 from data.faces import FaceEncoderInfo
+from data.files import write_file
 from data.folder import Failure, Person, read_attributes, scan_folder
 from data.inventory import count_shards
 from data.shards import (
@@ -32,7 +33,6 @@ from data.shards import (
     SplitInfo,
     read_info,
     shard_names,
-    write_atomically,
     write_info,
     write_shard,
 )
@@ -118,7 +118,7 @@ def prepare_folder(config: PrepareConfig) -> Prepared:
         info = _summarize(partial, list(shards), people, splits, config, face_encoder, request)
         if not sum(info.num_clips.values()):
             raise DatasetError(_nothing_usable(config.root, failures))
-        write_atomically(partial / FAILURES_NAME, _to_jsonl(failures))
+        write_file(partial / FAILURES_NAME, _to_jsonl(failures))
         for name in shards:
             (partial / f"{name}.{FAILURES_NAME}").unlink()
         (partial / _REQUEST_NAME).unlink()
@@ -182,7 +182,7 @@ def _open_partial(out: Path, request: dict[str, Any]) -> Path:
         if partial.exists():
             shutil.rmtree(partial)
         partial.mkdir(parents=True)
-        write_atomically(saved, json.dumps(request).encode())
+        write_file(saved, json.dumps(request))
     return partial
 
 
@@ -215,7 +215,7 @@ def _write_shards(partial: Path, shards: dict[str, list[Person]], config: Prepar
                     yield from result.rows
 
             own_rows = list(rows(len(people), failures))
-            write_atomically(partial / f"{name}.{FAILURES_NAME}", _to_jsonl(failures))
+            write_file(partial / f"{name}.{FAILURES_NAME}", _to_jsonl(failures))
             write_shard(partial / name, own_rows, feature_size)
 
 

@@ -21,6 +21,7 @@ from data.alignment import CROP_REGION, Region
 from data.clip import SAMPLE_RATE, SPLITS
 from data.errors import DatasetError
 from data.faces import FaceEncoderInfo
+from data.files import write_file
 
 SCHEMA_VERSION = 1
 ROWS_PER_GROUP = 16
@@ -78,7 +79,7 @@ class DatasetInfo:
 
 def write_info(folder: Path, info: DatasetInfo) -> None:
     """Write dataset.json by a temporary name, fsync and rename."""
-    write_atomically(folder / INFO_NAME, (json.dumps(asdict(info), indent=2, ensure_ascii=False) + "\n").encode())
+    write_file(folder / INFO_NAME, json.dumps(asdict(info), indent=2, ensure_ascii=False) + "\n")
 
 
 def read_info(folder: Path) -> DatasetInfo:
@@ -193,13 +194,3 @@ def shard_names(shards_by_split: Mapping[str, int]) -> dict[str, list[str]]:
         ]
         for split in SPLITS
     }
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all, whenever the process dies."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -1,1 +1,1 @@
-"""Retrieval, image quality and attributes, measured as docs/PROTOCOL.md says, into one report."""
+"""Retrieval, image quality and attributes, measured as docs/protocol.md says, into one report."""

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from data.files import write_file
 from eval.markdown import percent, table
 from eval.measure_images import ImageMeasurement
 from eval.pictures import save_mosaic
 from eval.retrieval_report import as_plain_json
 from eval.retrieval_text import provenance_section
-from training.files import write_file
 
 
 def write_image_report(out: Path, measured: ImageMeasurement, provenance: dict[str, Any]) -> None:

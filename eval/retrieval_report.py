@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from data.dataset import ClipDataset
+from data.files import write_file
 from eval.measure_retrieval import PRIMARY, RetrievalMeasurement
 from eval.retrieval_pictures import save_pictures
 from eval.retrieval_text import as_markdown
 from eval.subject import Subject
-from training.files import write_file
 
 
 def write_retrieval_report(

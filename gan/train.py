@@ -161,7 +161,13 @@ class GanTraining:
 
 def _channels_last(module: nn.Module) -> nn.Module:
     """Convolutions run fastest so, on CPUs as on GPUs."""
-    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for parameter in module.parameters():
+        if parameter.ndim == 4 and parameter.shape[1] == 1:
+            # Depthwise kernels are the same in both layouts, but their gradients come in the usual one; DDP copies
+            # and warns where the two differ.
+            parameter.data = parameter.data.contiguous()
+    return module
 
 
 def assemble(encoder: VoiceEncoder, training: GanTraining, image_size: int) -> Voice2Face:

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
+from data.dataset import ClipDataset
+from encoder.voice_encoder import VoiceEncoder, VoiceEncoderConfig
+from gan.generator import GeneratorConfig
+from gan.voice2face import Voice2Face, Voice2FaceConfig
 from tests.synthetic import TinyWorld, make_tiny_dataset
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -15,6 +21,40 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 def tiny_world(tmp_path_factory: pytest.TempPathFactory) -> TinyWorld:
     """27 made-up people, prepared at 64 px once a session."""
     return make_tiny_dataset(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tiny_world: TinyWorld, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small voice encoder of random weights for the tiny data set."""
+    torch.manual_seed(0)
+    face_encoder = ClipDataset(tiny_world.dataset, "train").info.face_encoder
+    options = {"width": 4, "hidden_size": 16}
+    config = VoiceEncoderConfig(
+        backbone="speech2face",
+        backbone_options=options,
+        embedding_size=8,
+        window_seconds=1.0,
+        face_encoder=face_encoder,
+    )
+    encoder = VoiceEncoder(config).eval()
+    dataset = ClipDataset(tiny_world.dataset, "train")
+    voices = [dataset.waveform(clip) for clip in np.flatnonzero(dataset.has_voice)]
+    # Without the statistics a random network hears next to no difference between voices.
+    encoder.set_input_statistics(encoder.hidden_of(voices), torch.from_numpy(dataset.all_face_features()[0]))
+    folder = tmp_path_factory.mktemp("encoder") / "model"
+    encoder.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_encoder: Path) -> Voice2Face:
+    """Encoder and generator of random weights whose drawings depend on voice and noise."""
+    torch.manual_seed(1)
+    encoder = VoiceEncoder.from_pretrained(tiny_encoder)
+    generator = GeneratorConfig(noise_size=4, condition_size=8, widths=(8, 8, 8, 4, 4))
+    model = Voice2Face(Voice2FaceConfig(encoder.config, generator, image_size=64))
+    model.encoder.load_state_dict(encoder.state_dict())
+    return model
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from data.errors import ModelError
-from training.files import sync_folder, write_file
+from data.files import sync_folder, write_file
 from training.run import Run
 
 _FORMAT_VERSION = 1

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import yaml
 
 from data.errors import ConfigError
-from training.files import write_file
+from data.files import write_file
 
 T = TypeVar("T")
 

@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from data.errors import ConfigError, ModelError, OutputError
+from data.files import write_file
 from training.config import build_config, config_to_dict
-from training.files import write_file
 
 _FORMAT_VERSION = 1
 _FILES = ("config.json", "model.safetensors", "README.md")

@@ -11,7 +11,7 @@ import torch
 from accelerate.utils import gather_object
 
 from data.errors import ModelError
-from training.files import write_file
+from data.files import write_file
 from training.run import Run
 
 

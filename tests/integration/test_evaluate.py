@@ -1,58 +1,26 @@
 """The evaluation commands as subprocesses, on made-up people and models with random weights."""
 
 import json
-import os
 import re
 import runpy
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
 
-from data.dataset import ClipDataset
 from data.errors import ConfigError, ModelError, OutputError
-from encoder.voice_encoder import VoiceEncoder, VoiceEncoderConfig
-from gan.generator import GeneratorConfig
-from gan.voice2face import Voice2Face, Voice2FaceConfig
+from gan.voice2face import Voice2Face
+from tests.commands import ROOT, run_script
 from tests.synthetic import TinyWorld
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def command(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / f"{name}.py"), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-    )
 
 
 @pytest.fixture(scope="module")
-def models(tiny_world: TinyWorld, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def models(tiny_encoder: Path, tiny_model: Voice2Face, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """An encoder alone and a whole model around it, untrained."""
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("models")
-    face_encoder = ClipDataset(tiny_world.dataset, "train").info.face_encoder
-    encoder_config = VoiceEncoderConfig(
-        face_encoder=face_encoder,
-        backbone="speech2face",
-        backbone_options={"width": 2, "hidden_size": 16},
-        embedding_size=8,
-    )
-    encoder = VoiceEncoder(encoder_config)
-    encoder.save_pretrained(folder / "encoder")
-    generator = GeneratorConfig(noise_size=8, condition_size=8, widths=(8, 8, 8, 8, 8))
-    painter = Voice2Face(Voice2FaceConfig(encoder=encoder_config, generator=generator, image_size=64))
-    painter.encoder.load_state_dict(encoder.state_dict())
-    painter.save_pretrained(folder / "whole")
-    return folder / "encoder", folder / "whole"
+    folder = tmp_path_factory.mktemp("models") / "whole"
+    tiny_model.save_pretrained(folder)
+    return tiny_encoder, folder
 
 
 def common(tiny_world: TinyWorld, model: Path, out: Path) -> list[object]:
@@ -82,7 +50,7 @@ def check_pictures(report: dict, folder: Path, text: str) -> None:
 
 
 def test_a_whole_model_is_judged_in_three_spaces_beside_floors_and_bounds(tiny_world, models, tmp_path):
-    result = command(
+    result = run_script(
         "evaluate_retrieval",
         *common(tiny_world, models[1], tmp_path / "report"),
         *("--judge", "dlib", "--gallery-sizes", 5, 100, "--num-draws", 4),
@@ -126,7 +94,7 @@ def check_provenance(report: dict, text: str, model: Path) -> None:
 
 
 def test_an_encoder_alone_is_judged_in_every_gallery_and_metric_and_needs_no_judge(tiny_world, models, tmp_path):
-    result = command(
+    result = run_script(
         "evaluate_retrieval",
         *common(tiny_world, models[0], tmp_path),
         *("--judge", "none", "--split", "all", "--gallery-sizes", 5, 100, "--num-draws", 30),
@@ -153,7 +121,9 @@ def test_an_encoder_alone_is_judged_in_every_gallery_and_metric_and_needs_no_jud
 
 
 def test_fid_of_few_drawings_is_printed_as_not_comparable(tiny_world, models, tmp_path):
-    result = command("evaluate_fid", *common(tiny_world, models[1], tmp_path), "--num-images", 20, "--wandb", "offline")
+    result = run_script(
+        "evaluate_fid", *common(tiny_world, models[1], tmp_path), "--num-images", 20, "--wandb", "offline"
+    )
     assert result.returncode == 0, result.stderr
     assert "too few pictures to be comparable" in result.stdout
     # The mirror is a whole offline run that the printed command would upload.
@@ -178,7 +148,7 @@ def run_here(name: str, *arguments: object) -> None:
 
 
 def test_a_mistake_is_one_line_and_exit_code_2(tiny_world, models, tmp_path):
-    result = command("evaluate_retrieval", *common(tiny_world, tmp_path / "nothing", tmp_path / "out"))
+    result = run_script("evaluate_retrieval", *common(tiny_world, tmp_path / "nothing", tmp_path / "out"))
     assert result.returncode == 2
     lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1 and "nothing" in lines[0] and "Traceback" not in result.stderr

@@ -7,29 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import torch
 from PIL import Image
 
-from data.dataset import ClipDataset
-from encoder.voice_encoder import VoiceEncoderConfig
-from gan.generator import GeneratorConfig
-from gan.voice2face import Voice2Face, Voice2FaceConfig
+from gan.voice2face import Voice2Face
 from tests.commands import run_script
-from tests.synthetic import TinyWorld, speak
+from tests.synthetic import speak
 
 
 @pytest.fixture(scope="module")
-def model(tiny_world: TinyWorld, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    encoder = VoiceEncoderConfig(
-        backbone="speech2face",
-        backbone_options={"width": 4, "hidden_size": 16},
-        embedding_size=8,
-        face_encoder=ClipDataset(tiny_world.dataset, "train").info.face_encoder,
-    )
-    generator = GeneratorConfig(noise_size=4, condition_size=8, widths=(8, 8, 8, 4, 4))
+def model(tiny_model: Voice2Face, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
-    Voice2Face(Voice2FaceConfig(encoder, generator, 64)).save_pretrained(folder)
+    tiny_model.save_pretrained(folder)
     return folder
 
 

@@ -11,9 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from data.dataset import ClipDataset
 from data.errors import ModelError, Wav2FaceError
-from encoder.voice_encoder import VoiceEncoder, VoiceEncoderConfig
 from gan.config import GanConfig
 from gan.train import train
 from gan.voice2face import Voice2Face
@@ -22,22 +20,6 @@ from tests.synthetic import TinyWorld
 from training.config import parse_config
 
 NUM_IMAGES = 48
-
-
-@pytest.fixture(scope="module")
-def encoder(tiny_world: TinyWorld, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    face_encoder = ClipDataset(tiny_world.dataset, "train").info.face_encoder
-    config = VoiceEncoderConfig(
-        backbone="speech2face",
-        backbone_options={"width": 4, "hidden_size": 16},
-        embedding_size=8,
-        window_seconds=1.0,
-        face_encoder=face_encoder,
-    )
-    folder = tmp_path_factory.mktemp("encoder") / "model"
-    VoiceEncoder(config).save_pretrained(folder)
-    return folder
 
 
 def tiny(world: TinyWorld, encoder: Path, out: Path, *more: object) -> list[object]:
@@ -52,10 +34,10 @@ def tiny(world: TinyWorld, encoder: Path, out: Path, *more: object) -> list[obje
 
 
 @pytest.fixture(scope="module")
-def finished(tiny_world: TinyWorld, encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(tiny_world: TinyWorld, tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An uninterrupted run."""
     out = tmp_path_factory.mktemp("gan") / "run"
-    result = launch_script("train_gan", *tiny(tiny_world, encoder, out))
+    result = launch_script("train_gan", *tiny(tiny_world, tiny_encoder, out))
     assert result.returncode == 0, result.stderr
     return out
 
@@ -79,9 +61,9 @@ def test_a_run_leaves_statistics_samples_checkpoints_and_a_model(finished: Path)
 
 
 def test_a_killed_run_resumes_to_the_same_weights_bit_for_bit(
-    finished: Path, tiny_world: TinyWorld, encoder: Path, tmp_path: Path
+    finished: Path, tiny_world: TinyWorld, tiny_encoder: Path, tmp_path: Path
 ) -> None:
-    arguments = tiny(tiny_world, encoder, tmp_path / "run")
+    arguments = tiny(tiny_world, tiny_encoder, tmp_path / "run")
     kill_once(tmp_path / "run" / "checkpoints" / "latest", "train_gan", *arguments)
     assert (tmp_path / "run" / "checkpoints" / "latest").read_text() != f"{NUM_IMAGES:012d}"
     result = run_script("train_gan", *arguments, "--resume")
@@ -91,8 +73,10 @@ def test_a_killed_run_resumes_to_the_same_weights_bit_for_bit(
     assert all(torch.equal(expected[name], resumed[name]) for name in expected)
 
 
-def test_two_processes_train_as_one_does(finished: Path, tiny_world: TinyWorld, encoder: Path, tmp_path: Path) -> None:
-    result = launch_script("train_gan", *tiny(tiny_world, encoder, tmp_path / "run"), num_processes=2)
+def test_two_processes_train_as_one_does(
+    finished: Path, tiny_world: TinyWorld, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    result = launch_script("train_gan", *tiny(tiny_world, tiny_encoder, tmp_path / "run"), num_processes=2)
     assert result.returncode == 0, result.stderr
     assert "on 2 x cpu" in result.stdout
     first, two = (json.loads((run / "stats.jsonl").open().readline()) for run in (finished, tmp_path / "run"))
@@ -105,26 +89,28 @@ def test_two_processes_train_as_one_does(finished: Path, tiny_world: TinyWorld, 
 
 
 def test_it_trains_in_bf16_with_micro_batches_and_offline_dashboards(
-    tiny_world: TinyWorld, encoder: Path, tmp_path: Path
+    tiny_world: TinyWorld, tiny_encoder: Path, tmp_path: Path
 ) -> None:
     more = ("--precision", "bf16", "--micro-batch-size", 4, "--tracker.wandb", "offline", "--num-workers", 1)
-    result = run_script("train_gan", *tiny(tiny_world, encoder, tmp_path / "run", *more))
+    result = run_script("train_gan", *tiny(tiny_world, tiny_encoder, tmp_path / "run", *more))
     assert result.returncode == 0, result.stderr
     assert "in bf16" in result.stdout and "wandb sync" in result.stdout
     assert all(torch.isfinite(tensor).all() for tensor in weights(tmp_path / "run").values())
 
 
-def test_the_plain_decoder_trains_as_a_configuration(tiny_world: TinyWorld, encoder: Path, tmp_path: Path) -> None:
+def test_the_plain_decoder_trains_as_a_configuration(tiny_world: TinyWorld, tiny_encoder: Path, tmp_path: Path) -> None:
     config = ("--config", "configs/baselines/transposed_conv.yaml")
-    result = run_script("train_gan", *config, *tiny(tiny_world, encoder, tmp_path / "run"))
+    result = run_script("train_gan", *config, *tiny(tiny_world, tiny_encoder, tmp_path / "run"))
     assert result.returncode == 0, result.stderr
     last = json.loads((tmp_path / "run" / "stats.jsonl").read_text().splitlines()[-1])
     assert "generator/adversarial" not in last and "discriminator/adversarial" not in last
     assert Voice2Face.from_pretrained(tmp_path / "run" / "model").noise_size == 0
 
 
-def test_a_dry_run_builds_everything_and_writes_nothing(tiny_world: TinyWorld, encoder: Path, tmp_path: Path) -> None:
-    result = run_script("train_gan", *tiny(tiny_world, encoder, tmp_path / "run", "--dry-run"))
+def test_a_dry_run_builds_everything_and_writes_nothing(
+    tiny_world: TinyWorld, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    result = run_script("train_gan", *tiny(tiny_world, tiny_encoder, tmp_path / "run", "--dry-run"))
     assert result.returncode == 0, result.stderr
     assert "everything fits" in result.stdout
     assert not (tmp_path / "run").exists()
@@ -145,7 +131,7 @@ def test_a_dry_run_builds_everything_and_writes_nothing(tiny_world: TinyWorld, e
 )
 def test_a_mistake_is_named_before_anything_is_written(
     tiny_world: TinyWorld,
-    encoder: Path,
+    tiny_encoder: Path,
     tmp_path: Path,
     arguments: list[object],
     message: str,
@@ -153,24 +139,26 @@ def test_a_mistake_is_named_before_anything_is_written(
 ) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    argv = [str(argument) for argument in tiny(tiny_world, encoder, tmp_path / "run", *arguments)]
+    argv = [str(argument) for argument in tiny(tiny_world, tiny_encoder, tmp_path / "run", *arguments)]
     with pytest.raises(Wav2FaceError, match=message) as error:
         train(parse_config(GanConfig, argv, ""))
     assert len(str(error.value).splitlines()) == 1
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
-def test_fp16_ends_in_one_line_and_exit_code_2(tiny_world: TinyWorld, encoder: Path, tmp_path: Path) -> None:
-    result = run_script("train_gan", *tiny(tiny_world, encoder, tmp_path / "run", "--precision", "fp16"))
+def test_fp16_ends_in_one_line_and_exit_code_2(tiny_world: TinyWorld, tiny_encoder: Path, tmp_path: Path) -> None:
+    result = run_script("train_gan", *tiny(tiny_world, tiny_encoder, tmp_path / "run", "--precision", "fp16"))
     assert result.returncode == 2
     assert "fp32" in result.stderr and len(result.stderr.strip().splitlines()) == 1
 
 
-def test_a_data_set_of_another_face_network_is_refused(tiny_world: TinyWorld, encoder: Path, tmp_path: Path) -> None:
+def test_a_data_set_of_another_face_network_is_refused(
+    tiny_world: TinyWorld, tiny_encoder: Path, tmp_path: Path
+) -> None:
     shutil.copytree(tiny_world.dataset, tmp_path / "dataset")
     info = json.loads((tmp_path / "dataset" / "dataset.json").read_text())
     info["face_encoder"]["sha256"] = "0" * 64
     (tmp_path / "dataset" / "dataset.json").write_text(json.dumps(info))
-    argv = tiny(tiny_world, encoder, tmp_path / "run", "--dataset", tmp_path / "dataset")
+    argv = tiny(tiny_world, tiny_encoder, tmp_path / "run", "--dataset", tmp_path / "dataset")
     with pytest.raises(ModelError, match="train an encoder on it first"):
         train(parse_config(GanConfig, list(map(str, argv)), ""))
