@@ -1,16 +1,14 @@
-"""The image-quality report: report.json, report.md and a picture of real faces beside drawings."""
+"""The image-quality part of a report: numbers, text and a picture of real faces beside drawings."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from data.files import write_file
 from eval.markdown import percent, table
 from eval.measure_images import ImageMeasurement
 from eval.pictures import save_mosaic
-from eval.retrieval_report import as_plain_json
+from eval.report import write_report
 from eval.retrieval_text import provenance_section
 
 
@@ -24,9 +22,7 @@ def write_image_report(out: Path, measured: ImageMeasurement, provenance: dict[s
     """
     pictures = {"real_and_drawn": "real_and_drawn.png"}
     save_mosaic(out / pictures["real_and_drawn"], [("real", measured.real), ("drawn from voices", measured.drawn)])
-    report = {
-        "format_version": 1,
-        "kind": "image_quality",
+    content = {
         **provenance,
         "results": [result.as_json() for result in measured.results],
         "bounds": [bound.as_json() for bound in measured.bounds],
@@ -34,8 +30,7 @@ def write_image_report(out: Path, measured: ImageMeasurement, provenance: dict[s
         "notes": measured.notes,
         "pictures": pictures,
     }
-    write_file(out / "report.json", json.dumps(as_plain_json(report), indent=1) + "\n")
-    write_file(out / "report.md", _as_markdown(measured, provenance, pictures))
+    write_report(out, "image_quality", content, _as_markdown(measured, provenance, pictures))
 
 
 def _as_markdown(measured: ImageMeasurement, provenance: dict[str, Any], pictures: dict[str, str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,29 +9,31 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from eval.report import Kind, read_parts
 from training.trackers import Trackers
 
 _TABLES = ("results", "floors", "bounds", "groups", "lengths", "listening")
 
 
-def mirror_report(trackers: Trackers, folder: Path) -> str | None:
-    """Log the tables, pictures and headlines of a report and close the mirrors.
+def mirror_report(trackers: Trackers, folder: Path, kind: Kind) -> str | None:
+    """Log the tables, pictures and headlines of a report's part and close the mirrors.
 
     Args:
         trackers: Open mirrors.
         folder: Holds report.json and its pictures.
+        kind: Which part.
 
     Returns:
         The command that uploads an offline W&B run, where there is one.
     """
-    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    report = read_parts(folder)[kind]
     for name in _TABLES:
         if report.get(name):
             columns, rows = as_table(report[name])
-            trackers.log_table(f"{report['kind']}/{name}", columns, rows, 0)
+            trackers.log_table(f"{kind}/{name}", columns, rows, 0)
     for name, file in report["pictures"].items():
         with Image.open(folder / file) as picture:
-            trackers.log_image(f"{report['kind']}/{name}", np.asarray(picture.convert("RGB")), 0)
+            trackers.log_image(f"{kind}/{name}", np.asarray(picture.convert("RGB")), 0)
     trackers.log_scalars(headline_numbers(report), 0)
     return trackers.finish()
 

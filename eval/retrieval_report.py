@@ -1,15 +1,13 @@
-"""The retrieval report: report.json for programs, report.md for readers, pictures for both."""
+"""The retrieval part of a report: numbers for programs, text for readers, pictures for both."""
 
 from __future__ import annotations
 
-import json
-import math
 from pathlib import Path
 from typing import Any
 
 from data.dataset import ClipDataset
-from data.files import write_file
 from eval.measure_retrieval import PRIMARY, RetrievalMeasurement
+from eval.report import write_report
 from eval.retrieval_pictures import save_pictures
 from eval.retrieval_text import as_markdown
 from eval.subject import Subject
@@ -34,17 +32,12 @@ def write_retrieval_report(
         seed: Of the drawings' noise.
     """
     pictures = save_pictures(out, subject, dataset, measured, seed)
-    write_file(
-        out / "report.json",
-        json.dumps(as_plain_json(_as_json(measured, provenance, pictures)), indent=1) + "\n",
-    )
-    write_file(out / "report.md", as_markdown(measured, provenance, pictures))
+    content = _as_json(measured, provenance, pictures)
+    write_report(out, "retrieval", content, as_markdown(measured, provenance, pictures))
 
 
 def _as_json(measured: RetrievalMeasurement, provenance: dict[str, Any], pictures: dict[str, str]) -> dict[str, Any]:
     return {
-        "format_version": 1,
-        "kind": "retrieval",
         **provenance,
         "primary_metrics": PRIMARY,
         "results": [result.as_json() for result in measured.results],
@@ -59,12 +52,3 @@ def _as_json(measured: RetrievalMeasurement, provenance: dict[str, Any], picture
         "notes": measured.notes,
         "pictures": pictures,
     }
-
-
-def as_plain_json(value: Any) -> Any:
-    """Lists, dicts and numbers with NaN, which is no JSON, as null."""
-    if isinstance(value, dict):
-        return {key: as_plain_json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [as_plain_json(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,7 +1,6 @@
 """Judge how far drawings lie from real faces (Frechet distance, KID), and write a report.
 
-python scripts/evaluate_fid.py --model runs/real/model --dataset datasets/real --judge dlib --out
-reports/real-fid
+python scripts/evaluate_fid.py --model runs/real/model --dataset datasets/real --judge dlib --out reports/real
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ def main(argv: list[str]) -> None:
     parser = CommandParser(description="Judge how far drawings lie from real faces: Frechet distance and KID.")
     parser.add_argument("--model", required=True, help="folder or hub id of a whole model")
     parser.add_argument("--dataset", required=True, help="folder of a prepared data set")
-    parser.add_argument("--out", required=True, help="folder of the report; an older report in it is replaced")
+    parser.add_argument("--out", required=True, help="folder of the report")
     parser.add_argument("--split", default="test", choices=[*SPLITS, "all"], help="default: %(default)s")
     parser.add_argument("--judge", default="dlib", help="face network E, not the training network (default: dlib)")
     parser.add_argument("--insightface-root", help="folder that holds models/<pack> (default: ~/.insightface)")
@@ -81,7 +80,7 @@ def main(argv: list[str]) -> None:
             f"{1000 * row.kid:.3f} ({row.num_images} drawings, {row.num_real} real faces)"
         )
     print(f"report: {out / 'report.md'}")
-    upload = mirror_report(trackers, out)
+    upload = mirror_report(trackers, out, "image_quality")
     if upload is not None:
         print(f"to upload it: {upload}")
 

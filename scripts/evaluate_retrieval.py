@@ -1,7 +1,6 @@
 """Judge how well a voice finds its speaker's face, and write a report.
 
-python scripts/evaluate_retrieval.py --model runs/real/model --dataset datasets/real --judge dlib --out
-reports/real
+python scripts/evaluate_retrieval.py --model runs/real/model --dataset datasets/real --judge dlib --out reports/real
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ def main(argv: list[str]) -> None:
     parser = CommandParser(description="Judge how well a voice finds its speaker's face.")
     parser.add_argument("--model", required=True, help="folder or hub id of a voice encoder or a whole model")
     parser.add_argument("--dataset", required=True, help="folder of a prepared data set")
-    parser.add_argument("--out", required=True, help="folder of the report; an older report in it is replaced")
+    parser.add_argument("--out", required=True, help="folder of the report")
     parser.add_argument("--split", default="test", choices=[*SPLITS, "all"], help="default: %(default)s")
     parser.add_argument(
         "--judge",
@@ -82,7 +81,7 @@ def main(argv: list[str]) -> None:
         recalls = ", ".join(f"R@{k} {100 * v:.1f} %" for k, v in row.recall.items() if k in ("1", "5", "10"))
         print(f"{row.space}: {recalls} in galleries of {row.gallery}, {row.queries} voices of {row.identities} people")
     print(f"report: {out / 'report.md'}")
-    upload = mirror_report(trackers, out)
+    upload = mirror_report(trackers, out, "retrieval")
     if upload is not None:
         print(f"to upload it: {upload}")
 

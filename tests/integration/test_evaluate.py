@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from data.errors import ConfigError, ModelError, OutputError
+from eval.report import read_parts
 from gan.voice2face import Voice2Face
 from tests.commands import ROOT, run_script
 from tests.synthetic import TinyWorld
@@ -56,7 +57,7 @@ def test_a_whole_model_is_judged_in_three_spaces_beside_floors_and_bounds(tiny_w
         *("--judge", "dlib", "--gallery-sizes", 5, 100, "--num-draws", 4),
     )
     assert result.returncode == 0, result.stderr
-    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    report = read_parts(tmp_path / "report")["retrieval"]
     text = (tmp_path / "report" / "report.md").read_text()
     for entry in (*report["results"], *report["floors"], *report["bounds"], *report["lengths"]):
         check_entry(entry)
@@ -100,7 +101,7 @@ def test_an_encoder_alone_is_judged_in_every_gallery_and_metric_and_needs_no_jud
         *("--judge", "none", "--split", "all", "--gallery-sizes", 5, 100, "--num-draws", 30),
     )
     assert result.returncode == 0, result.stderr
-    report = json.loads((tmp_path / "report.json").read_text())
+    report = read_parts(tmp_path)["retrieval"]
     for entry in (*report["results"], *report["groups"]):
         check_entry(entry)
     assert {(e["space"], e["metric"], e["gallery_kind"], e["gallery"]) for e in report["results"]} == {
@@ -129,7 +130,7 @@ def test_fid_of_few_drawings_is_printed_as_not_comparable(tiny_world, models, tm
     # The mirror is a whole offline run that the printed command would upload.
     (upload,) = re.findall(r"wandb sync (\S+)", result.stdout)
     assert list(Path(upload).glob("*.wandb"))
-    report = json.loads((tmp_path / "report.json").read_text())
+    report = read_parts(tmp_path)["image_quality"]
     (entry,) = [e for e in report["results"] if e["feature_space"] == "dlib"]
     assert entry["num_images"] == 20 and entry["comparable"] is False
     assert entry["frechet_distance"] > 0 and entry["kid"] > 0
