@@ -46,13 +46,15 @@ class Balancer:
         self.halflife_images = halflife_images
         self.reduce_mean = reduce_mean
         self.squared_norms = torch.zeros(len(self.weights), dtype=torch.float64)
-        self.total_weight = 0.0  # of the running mean: corrects its start from zero
+        # Of the running means: corrects their start from zero, which comes later for terms that join later.
+        self.total_weights = torch.zeros(len(self.weights), dtype=torch.float64)
 
     def gradient(self, terms: Mapping[str, Tensor], images: Tensor, num_images: int) -> tuple[Tensor, Tensor]:
         """The combined gradient at the drawings.
 
         Args:
-            terms: A scalar for each weight, computed from `images`.
+            terms: A scalar for each weight, computed from `images`. Terms may be absent: the first that is there is
+                the reference then.
             images: [N, 3, S, S] drawings that require gradients.
             num_images: Images of this step over all processes, for the half-life.
 
@@ -60,27 +62,34 @@ class Balancer:
             The gradient to back-propagate from `images`, and [num_terms] the share of each term in it, in the order
             of `weights`, summing to 1.
         """
-        gradients = [torch.autograd.grad(terms[name], images, retain_graph=True)[0].float() for name in self.weights]
+        zeros = torch.zeros_like(images, dtype=torch.float32)
+        gradients = [
+            torch.autograd.grad(terms[name], images, retain_graph=True)[0].float() if name in terms else zeros
+            for name in self.weights
+        ]
         # A mean over n of N drawings has a gradient (N / n)^(1/2) times as long as one over all of them.
         squares = torch.stack([gradient.square().sum() for gradient in gradients])
-        squares = self.reduce_mean(squares * self.coverage.to(squares.device))
-        keep = 0.5 ** (num_images / self.halflife_images)
-        self.squared_norms = keep * self.squared_norms.to(squares.device) + (1 - keep) * squares.double()
-        self.total_weight = keep * self.total_weight + (1 - keep)
-        norms = (self.squared_norms / self.total_weight).sqrt().clamp_min(1e-20)
-        weights = torch.tensor(list(self.weights.values()), dtype=torch.float64, device=norms.device)
-        scales = (weights * norms[0] / norms).float()
-        combined = sum((scale * g for scale, g in zip(scales, gradients, strict=True)), torch.zeros_like(images))
+        device = squares.device
+        squares = self.reduce_mean(squares * self.coverage.to(device))
+        present = torch.tensor([name in terms for name in self.weights], dtype=torch.float64, device=device)
+        forget = (1 - 0.5 ** (num_images / self.halflife_images)) * present
+        self.squared_norms = torch.lerp(self.squared_norms.to(device), squares.double(), forget)
+        self.total_weights = torch.lerp(self.total_weights.to(device), torch.ones_like(forget), forget)
+        norms = (self.squared_norms / self.total_weights.clamp_min(1e-12)).sqrt().clamp_min(1e-20)
+        weights = torch.tensor(list(self.weights.values()), dtype=torch.float64, device=device) * present
+        reference = int(present.argmax())
+        scales = (weights / weights[reference] * norms[reference] / norms).float()
+        combined = sum((scale * g for scale, g in zip(scales, gradients, strict=True)), zeros)
         pulls = scales * squares.float().sqrt()
         return combined.to(images.dtype), pulls / pulls.sum().clamp_min(1e-20)
 
     def state_dict(self) -> dict[str, Any]:
         """The running norms."""
-        return {"squared_norms": self.squared_norms, "total_weight": self.total_weight}
+        return {"squared_norms": self.squared_norms, "total_weights": self.total_weights}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take the running norms back; their number must match."""
         if state["squared_norms"].shape != self.squared_norms.shape:
             raise ValueError(f"running norms of {tuple(state['squared_norms'].shape)} terms, not {len(self.weights)}")
         self.squared_norms = state["squared_norms"].clone()
-        self.total_weight = float(state["total_weight"])
+        self.total_weights = state["total_weights"].clone()

@@ -48,6 +48,8 @@ class ObjectiveConfig:
 
     Attributes:
         adversarial: The discriminator's say.
+        adversarial_start: Images seen before the discriminator joins. Until then the generator learns where a face is
+            from the other terms, at a fraction of a step's cost.
         identity: One minus the cosine between T's features of the drawing and of the true face.
         perceptual: LPIPS, or the distance of T's inner maps, to the true face.
         pixel: Mean absolute difference to the true face at half the resolution.
@@ -64,6 +66,7 @@ class ObjectiveConfig:
     """
 
     adversarial: float = 1.0
+    adversarial_start: int = 0
     identity: float = 0.15
     perceptual: float = 0.3
     pixel: float = 1.0

@@ -99,10 +99,11 @@ class GanTraining:
         Raises:
             ModelError: If a loss or gradient is not finite; nothing has been updated with it then.
         """
-        if self.discriminator is not None:
+        if self._has_adversary(images_seen):
             self.discriminator_gradients(batch, images_seen, stats)
+            assert self.discriminator is not None
             self._update(self.discriminator, self.discriminator_optimizer, "discriminator", images_seen, stats)
-        self.generator_gradients(batch, stats)
+        self.generator_gradients(batch, images_seen, stats)
         self._update(self.generator, self.generator_optimizer, "generator", images_seen, stats)
         self.ema.update(self.config.batch_size)
 
@@ -124,9 +125,10 @@ class GanTraining:
             loss = sum((term for term in terms.values() if term.requires_grad), torch.zeros((), device=term.device))
             (loss * (len(part.images) / len(batch.images))).backward()
 
-    def generator_gradients(self, batch: FaceBatch, stats: Stats) -> None:
+    def generator_gradients(self, batch: FaceBatch, images_seen: int, stats: Stats) -> None:
         """Accumulate the gradients of the generator's phase."""
-        plain_discriminator = self.run.accelerator.unwrap_model(self.discriminator) if self.discriminator else None
+        discriminator = self.discriminator if self._has_adversary(images_seen) else None
+        plain_discriminator = None if discriminator is None else self.run.accelerator.unwrap_model(discriminator)
         for rows in self._micro_batches(batch, self.generator):
             part = batch[rows]
             with self.run.autocast():
@@ -138,8 +140,12 @@ class GanTraining:
             gradient, shares = self.balancer.gradient(terms, drawing, num_images)
             fake_images.backward((gradient * (len(part.images) / len(batch.images))).to(fake_images.dtype))
             for name, share in zip(self.balancer.weights, shares, strict=True):
-                stats.add(f"generator/{name}", terms[name])
+                if name in terms:
+                    stats.add(f"generator/{name}", terms[name])
                 stats.add(f"share/{name}", share)
+
+    def _has_adversary(self, images_seen: int) -> bool:
+        return self.discriminator is not None and images_seen >= self.config.objective.adversarial_start
 
     def _micro_batches(self, batch: FaceBatch, module: nn.Module) -> Iterator[slice]:
         size = self.config.micro_batch_size or len(batch.images)

@@ -43,7 +43,7 @@ def main(argv: list[str]) -> None:
     own = batch[slice(run.rank * share, (run.rank + 1) * share)].to(run.device)
     stats = Stats(run, 0)
     training.discriminator_gradients(own, 0, stats)
-    training.generator_gradients(own, stats)
+    training.generator_gradients(own, 0, stats)
     if run.is_main:
         networks = {"generator": training.generator, "discriminator": training.discriminator}
         bare = {name: run.accelerator.unwrap_model(network) for name, network in networks.items()}

@@ -41,6 +41,17 @@ def test_a_term_that_looks_at_a_part_of_the_drawings_has_the_same_average_pull()
     torch.testing.assert_close(shares, torch.tensor([0.5, 0.5]))
 
 
+def test_a_term_may_join_later_and_the_first_that_is_there_is_the_reference() -> None:
+    images = torch.zeros(1, 3, 2, 2, requires_grad=True)
+    balancer = Balancer({"adversarial": 1, "identity": 0.5, "pixel": 0.25})
+    terms = terms_of(images)
+    alone, shares = balancer.gradient({name: terms[name] for name in ("identity", "pixel")}, images, 1)
+    assert alone.flatten().tolist()[:3] == pytest.approx([0, 1000, 500])
+    assert shares.tolist() == pytest.approx([0, 2 / 3, 1 / 3])
+    joined, _ = balancer.gradient(terms, images, 1)
+    assert joined.flatten().tolist()[:3] == pytest.approx([2, 1, 0.5])
+
+
 def test_norms_forget_half_of_their_past_in_a_half_life() -> None:
     images = torch.zeros(1, 3, 2, 2, requires_grad=True)
     balancer = Balancer({"a": 1, "b": 1}, halflife_images=10)
@@ -48,7 +59,7 @@ def test_norms_forget_half_of_their_past_in_a_half_life() -> None:
     balancer.gradient({"a": flat[0], "b": flat[1]}, images, 10)
     balancer.gradient({"a": flat[0], "b": 3 * flat[1]}, images, 10)
     # Weights 1/4 and 1/2, corrected for the start from zero: (1 + 2 * 9) / 3.
-    assert (balancer.squared_norms / balancer.total_weight).tolist() == pytest.approx([1, 19 / 3])
+    assert (balancer.squared_norms / balancer.total_weights).tolist() == pytest.approx([1, 19 / 3])
 
 
 def test_its_state_comes_back_and_another_number_of_terms_is_refused() -> None:
