@@ -176,7 +176,7 @@ def measure_retrieval(
         whole_split=next(g for g in galleries if g.kind == "whole_split"),
         test=test,
         spaces=spaces,
-        attributes=measure_attributes(dataset, test, readers),
+        attributes=measure_attributes(dataset, test, train_evidence, readers),
         listening=listening,
         reconstruction=None if subject.painter is None else measure_reconstruction(subject, dataset, test, seed),
         faces_found=_faces_found(subject, dataset, test, seed) if painted else None,

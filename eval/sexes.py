@@ -139,12 +139,14 @@ def sexes_for_galleries(dataset: ClipDataset, test: Evidence, readers: Readers) 
     ]
 
 
-def measure_attributes(dataset: ClipDataset, test: Evidence, readers: Readers) -> dict[str, Any]:
+def measure_attributes(dataset: ClipDataset, test: Evidence, train: Evidence, readers: Readers) -> dict[str, Any]:
     """How far the sex and the age of what the model says agree with voices, labels and photographs.
 
     The model speaks through a drawing, read by a classifier on E's features of photographs, and through the
     regressed feature, read by one on T's. Three references: labels; the pitch of the voice (above or below
-    the threshold); the same classifier on the person's true face.
+    the threshold); the same classifier on the person's true face. All drawings share a look that photographs lack, and
+    a classifier of photographs reads it as a sex or an age; so drawings are read a second time with their mean over
+    training voices brought to the mean of training photographs.
     """
     labels = known_sexes(dataset)[test.pool.query_owners]
     pitches = np.array([median_pitch(dataset.waveform(int(clip))) for clip in test.clips])
@@ -153,9 +155,15 @@ def measure_attributes(dataset: ClipDataset, test: Evidence, readers: Readers) -
     sources: list[tuple[str, FaceReader, NDArray[np.floating], NDArray[np.floating]]] = []
     if readers.judge is not None and test.judged_drawings is not None and test.judged_faces is not None:
         sources.append(("drawing", readers.judge, test.judged_drawings, test.judged_faces))
+        if train.judged_drawings is not None and train.judged_faces is not None:
+            look = train.judged_drawings.mean(0) - train.judged_faces.mean(0)
+            sources.append(
+                ("drawing, common look removed", readers.judge, test.judged_drawings - look, test.judged_faces)
+            )
     sources.append(("regressed feature", readers.training, test.voice_features, test.face_features))
     sex_rows: list[dict[str, Any]] = []
     age_rows: list[dict[str, Any]] = []
+    told: set[int] = set()  # what a reader says of true faces does not depend on the drawings
     for said_by, reader, said, faces in sources:
         if reader.sex is not None:
             logits, face_logits = reader.sex(said), reader.sex(faces)[own_face]
@@ -168,6 +176,7 @@ def measure_attributes(dataset: ClipDataset, test: Evidence, readers: Readers) -
                 row = _agreement(logits, female, known, test.pool.query_owners)
                 if row is not None:
                     sex_rows.append({"said_by": said_by, "compared_with": name, **row})
+        if reader.sex is not None and id(reader) not in told:
             row = _agreement(face_logits, labels == "female", labels != "", test.pool.query_owners)
             if row is not None:
                 sex_rows.append({"said_by": f"true face, as the {said_by}", "compared_with": "labels", **row})
@@ -175,9 +184,10 @@ def measure_attributes(dataset: ClipDataset, test: Evidence, readers: Readers) -
             row = _age_error(dataset, test, reader, said)
             if row is not None:
                 age_rows.append({"said_by": said_by, **row})
-            row = _age_error(dataset, test, reader, faces[own_face])
+            row = None if id(reader) in told else _age_error(dataset, test, reader, faces[own_face])
             if row is not None:
                 age_rows.append({"said_by": f"true face, as the {said_by}", **row})
+        told.add(id(reader))
     pitch_row = _agreement(
         pitches - readers.pitch,
         labels == "female",
