@@ -35,6 +35,8 @@ def main(argv: list[str]) -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     config = parse_config(GanConfig, ["--out", "benchmark", *keys], "Keys of the training that is measured.")
+    # A whole step has an adversary, however late the training lets it join.
+    config = dataclasses.replace(config, objective=dataclasses.replace(config.objective, adversarial_start=0))
     measure_training(config, arguments.image_size, arguments.steps)
 
 
