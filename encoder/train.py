@@ -132,7 +132,8 @@ def train_encoder(config: EncoderTrainingConfig) -> None:
         loss = torch.stack([getattr(config.losses, name) * term for name, term in terms.items()]).sum()
         optimizer.zero_grad(set_to_none=True)
         run.accelerator.backward(loss * run.num_processes)
-        check_finite({**terms, "gradient": _gradient_norm(trainable)}, images_seen)
+        gradients = [p.grad for p in trainable.parameters() if p.grad is not None]
+        check_finite({**terms, "gradient": torch.nn.utils.get_total_norm(gradients)}, images_seen)
         optimizer.step()
         before, images_seen = images_seen, images_seen + config.batch_size
         progress.update(config.batch_size)
@@ -190,11 +191,6 @@ def _optimizer(trainable: TrainedParts, config: EncoderTrainingConfig) -> torch.
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW([group for group in groups if group["params"]], lr=config.learning_rate.start)
-
-
-def _gradient_norm(trainable: TrainedParts) -> Tensor:
-    gradients = [p.grad for p in trainable.parameters() if p.grad is not None]
-    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
 
 
 def _size(trainable: TrainedParts) -> str:

@@ -6,10 +6,8 @@ import sys
 import time
 from pathlib import Path
 
-import torch
-
 from data.dataset import ClipDataset
-from data.errors import ConfigError, DatasetError, OutputError
+from data.errors import DatasetError, OutputError
 
 _START = time.monotonic()
 
@@ -41,19 +39,6 @@ def split_of_people(root: str, split: str) -> ClipDataset:
     if not len(dataset):
         raise DatasetError(f"{root}: nobody is in its split '{split}'; choose another with --split")
     return dataset
-
-
-def check_device(device: str) -> None:
-    """Refuse a device that this machine lacks.
-
-    Raises:
-        ConfigError: Says which are there.
-    """
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"--device {device}: not on this machine ({reason})") from None
 
 
 def tell_progress(what: str) -> None:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from data.clip import SPLITS
 from data.errors import ConfigError, ModelError
-from eval.commands import check_device, open_output, split_of_people, tell_progress
+from eval.commands import open_output, split_of_people, tell_progress
 from eval.image_features import ImageFeatures, InceptionFeatures, JudgeFeatures, find_inception
 from eval.image_report import write_image_report
 from eval.measure_images import ImageOptions, measure_images
 from eval.mirror import mirror_report
 from eval.provenance import describe_code, describe_dataset, describe_model, describe_network
 from eval.subject import check_same_training_network, load_judge, load_subject
-from training.command import CommandParser, run_command
+from training.command import CommandParser, check_device, run_command
 from training.trackers import TrackerConfig, Trackers
 
 

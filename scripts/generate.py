@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
 from data.errors import ConfigError, OutputError
 from gan.voice2face import SYNTHETIC_NOTICE, Voice2Face, save_drawing
-from training.command import CommandParser, run_command
+from training.command import CommandParser, check_device, run_command
 
 
 def main(argv: list[str]) -> None:
@@ -30,12 +29,8 @@ def main(argv: list[str]) -> None:
         raise OutputError(f"{out}: drawings are saved as PNG, choose a name that ends in .png")
     if not out.parent.is_dir():
         raise OutputError(f"{out}: there is no folder {out.parent}; create it first")
-    try:
-        device = torch.device(arguments.device)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"--device {arguments.device}: {str(error).splitlines()[0]}") from None
-    model = Voice2Face.from_pretrained(arguments.model).to(device)
+    check_device(arguments.device)
+    model = Voice2Face.from_pretrained(arguments.model).to(arguments.device)
     pictures = model(arguments.voice, num_images=arguments.num_images, seed=arguments.seed)
     save_drawing(Image.fromarray(np.concatenate([np.asarray(picture) for picture in pictures], axis=1)), out)
     print(f"{len(pictures)} drawings in {out} (synthetic; a plausible face, not the speaker)")

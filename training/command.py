@@ -44,6 +44,21 @@ def run_command(main: Callable[[list[str]], None]) -> NoReturn:
     sys.exit(0)
 
 
+def check_device(device: str) -> None:
+    """Refuse a device that this machine lacks.
+
+    Raises:
+        ConfigError: Says which are there.
+    """
+    import torch  # here, so that commands without a device start at once
+
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"--device {device}: not on this machine ({reason})") from None
+
+
 def _report(line: str) -> None:
     """Print a line once, however many processes meet the same error."""
     rank = os.environ.get("RANK", "0")
