@@ -1,0 +1,125 @@
+"""Who the personas are: sex and four shared traits, and the noisy copies of them that drive face and voice.
+
+The causal graph is small. A persona has a sex and four shared traits z. The face sees them through noise, as
+face_traits; the voice through noise of its own, as voice_traits. Sex reaches both as it is. Everything else about
+a face or a voice is drawn privately (`persona_rng`), so that nothing but sex and the noisy traits ties the two
+sides together: that is why the best possible retrieval can be computed (`data.personas.limit`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+Trait = Literal["age", "size", "robustness", "adiposity"]
+TRAITS: tuple[Trait, ...] = get_args(Trait)
+"""The shared traits, in the order of all arrays of traits."""
+
+FACE_NOISE: dict[Trait, float] = {"age": 0.30, "size": 0.65, "robustness": 0.65, "adiposity": 0.65}
+"""Standard deviation of the noise between a shared trait and the face, in units of the trait's own."""
+
+VOICE_NOISE: dict[Trait, float] = {"age": 0.35, "size": 0.30, "robustness": 0.30, "adiposity": 0.60}
+"""Standard deviation of the noise between a shared trait and the voice, in units of the trait's own."""
+
+MEAN_AGE = 42.0
+"""Years at z = 0."""
+
+AGE_DEVIATION = 16.0
+"""Years a unit of z."""
+
+AGE_RANGE = (18.0, 80.0)
+"""Years between which the shared age is truncated."""
+
+TRAIT_LIMIT = 2.6
+"""Other shared traits are clipped at this many standard deviations."""
+
+PrivateStream = Literal["face", "image", "voice", "clip"]
+_STREAMS: dict[str, int] = {"persona": 0, "face": 1, "image": 2, "voice": 3, "clip": 4}
+
+
+@dataclass(frozen=True)
+class Population:
+    """A number of personas.
+
+    Attributes:
+        seed: Of all draws.
+        is_male: [N].
+        traits: [N, 4] float32, the shared traits z in the order of `TRAITS`, about standard normal.
+        face_traits: [N, 4] float32, unit variance, what of them drives the face: (z + noise) / sqrt(1 + noise^2).
+        voice_traits: [N, 4] float32, unit variance, what of them drives the voice.
+    """
+
+    seed: int
+    is_male: NDArray[np.bool_]
+    traits: NDArray[np.float32]
+    face_traits: NDArray[np.float32]
+    voice_traits: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.is_male)
+
+
+def draw_population(num_identities: int, seed: int) -> Population:
+    """Draw personas.
+
+    Persona i is a function of (seed, i) alone: a smaller population is the beginning of a larger one.
+
+    Args:
+        num_identities: How many, at least 1.
+        seed: At least 0.
+    """
+    assert num_identities >= 1 and seed >= 0
+    # Both fill their rows one after another, so that more rows leave the first ones as they are.
+    uniform = _generator(seed, "persona", 0).random((num_identities, 2))
+    normal = _generator(seed, "persona", 1).standard_normal((num_identities, 11))
+    age = truncated_age(uniform[:, 1])
+    others = np.clip(normal[:, :3], -TRAIT_LIMIT, TRAIT_LIMIT)
+    traits = np.concatenate([age[:, None], others], axis=1)
+    return Population(
+        seed=seed,
+        is_male=uniform[:, 0] < 0.5,
+        traits=traits.astype(np.float32),
+        face_traits=_blur(traits, normal[:, 3:7], FACE_NOISE),
+        voice_traits=_blur(traits, normal[:, 7:11], VOICE_NOISE),
+    )
+
+
+def truncated_age(quantiles: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The shared trait age, z in units of `AGE_DEVIATION`, at quantiles in [0, 1) of its truncated normal prior."""
+    normal = NormalDist()
+    low, high = (normal.cdf((limit - MEAN_AGE) / AGE_DEVIATION) for limit in AGE_RANGE)
+    return np.array([normal.inv_cdf(low + (high - low) * quantile) for quantile in quantiles.tolist()])
+
+
+def age_in_years(trait: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Years from the trait age (shared, or as face or voice show it)."""
+    return MEAN_AGE + AGE_DEVIATION * np.asarray(trait, np.float64)
+
+
+def persona_rng(seed: int, stream: PrivateStream, *index: int) -> np.random.Generator:
+    """The random numbers of one private draw; all private draws come from here.
+
+    Args:
+        seed: The population's.
+        stream: What is drawn: a persona's `face` or `voice` as a whole, or one `image` or `clip` of it.
+        index: Persona, and number of the image or clip.
+    """
+    return _generator(seed, stream, *index)
+
+
+def _generator(seed: int, stream: str, *index: int) -> np.random.Generator:
+    # A spawn key, unlike a list of seeds, tells (1,) from (1, 0).
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_STREAMS[stream], *index)))
+
+
+def _blur(
+    traits: NDArray[np.float64], noise: NDArray[np.float64], deviations: dict[Trait, float]
+) -> NDArray[np.float32]:
+    """What one side sees of the traits, brought back to unit variance."""
+    deviation = np.array([deviations[trait] for trait in TRAITS])
+    blurred: NDArray[np.float64] = (traits + deviation * noise) / np.sqrt(1 + deviation**2)
+    return blurred.astype(np.float32)
