@@ -1,0 +1,75 @@
+"""The crops that a face encoder learns from: everybody's, in memory where they fit."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from data.dataset import ClipDataset, Draw
+from data.errors import DatasetError
+
+_LARGEST_SIDE = 128
+"""Larger crops are reduced to this: the network's square is then 88 px of its 112."""
+
+
+class FacePictures:
+    """Random access to the crops of a split, a person at a time; a map-style data set over `Draw`s.
+
+    Attributes:
+        people: Identities with a face, as indices into the data set's; a class is a place in this list.
+        num_faces: Crops of all of them.
+    """
+
+    def __init__(self, clips: ClipDataset, memory_bytes: int) -> None:
+        """List the crops, and decode them all if they fit.
+
+        Args:
+            clips: A split.
+            memory_bytes: How much they may take; more crops are decoded when they are asked for.
+
+        Raises:
+            DatasetError: If nobody in the split has a face, or a crop is damaged.
+        """
+        self._clips = clips
+        faces = {person: clips.faces_of(person) for person in range(len(clips.identities))}
+        self.people = [person for person, own in faces.items() if own]
+        if not self.people:
+            raise DatasetError(f"{clips.root}: nobody in the {clips.split} split has a face; prepare more")
+        self._places = [place for person in self.people for place in faces[person]]
+        self._ends = np.cumsum([len(faces[person]) for person in self.people])
+        self.num_faces = len(self._places)
+        self._class_of = {person: number for number, person in enumerate(self.people)}
+        self._crops: NDArray[np.uint8] | None = None
+        side = min(clips.info.face_size, _LARGEST_SIDE)
+        if self.num_faces * side * side * 3 <= memory_bytes:
+            progress = tqdm(range(self.num_faces), desc=f"reading {clips.split} faces", disable=None, delay=2)
+            self._crops = np.stack([self.crop(number) for number in progress])
+
+    def __len__(self) -> int:
+        return len(self.people)
+
+    def __getitem__(self, draw: Draw) -> tuple[Tensor, int]:
+        """A random crop [S, S, 3] uint8 RGB of a person, and the person's class."""
+        own = self._class_of[draw.identity]
+        first = int(self._ends[own - 1]) if own else 0
+        number = int(np.random.default_rng(draw.seed).integers(first, self._ends[own]))
+        return torch.from_numpy(self.crop(number).copy()), own
+
+    def crop(self, number: int) -> NDArray[np.uint8]:
+        """Crop `number` of `num_faces`, people by people: [S, S, 3] uint8 RGB, S at most 128."""
+        if self._crops is not None:
+            return self._crops[number]
+        crop = self._clips.face(*self._places[number])
+        if len(crop) <= _LARGEST_SIDE:
+            return crop
+        size = (_LARGEST_SIDE, _LARGEST_SIDE)
+        return np.asarray(Image.fromarray(crop).resize(size, Image.Resampling.BOX))
+
+    def classes(self) -> NDArray[np.int64]:
+        """[num_faces] int64, whose each crop is."""
+        counts = np.diff(self._ends, prepend=0)
+        return np.repeat(np.arange(len(self.people)), counts)
