@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from dataclasses import asdict
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 import yaml
 
@@ -36,6 +38,21 @@ def describe_code() -> dict[str, Any]:
         "torch": torch.__version__,
         "numpy": np.__version__,
     }
+
+
+def describe_machine() -> str:
+    """Processor, cores that this process may use, memory and GPU, in a few words."""
+    processor = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        processor = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass  # not Linux, or a processor without a name
+    num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    parts = [processor, f"{num_cores} core{'s' if num_cores > 1 else ''}"]
+    parts.append(f"{psutil.virtual_memory().total / 2**30:.0f} GB of memory")
+    parts.append(torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU")
+    return ", ".join(parts)
 
 
 def describe_model(subject: Subject) -> dict[str, Any]:

@@ -8,9 +8,12 @@ from typing import Any
 from data.dataset import ClipDataset
 from eval.measure_retrieval import PRIMARY, RetrievalMeasurement
 from eval.report import write_report
+from eval.retrieval import recall_curve
 from eval.retrieval_pictures import save_pictures
 from eval.retrieval_text import as_markdown
 from eval.subject import Subject
+
+_MAX_K = 100
 
 
 def write_retrieval_report(
@@ -41,6 +44,11 @@ def _as_json(measured: RetrievalMeasurement, provenance: dict[str, Any], picture
         **provenance,
         "primary_metrics": PRIMARY,
         "results": [result.as_json() for result in measured.results],
+        # R@1, R@2 ... of each space in the headline gallery, for whoever draws the curve.
+        "curves": {
+            space: recall_curve(answers, measured.headline)[:_MAX_K].tolist()
+            for space, answers in measured.curves.items()
+        },
         "floors": [result.as_json() for result in measured.floors],
         "bounds": [result.as_json() for result in measured.bounds],
         "groups": [result.as_json() for result in measured.groups],

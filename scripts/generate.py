@@ -1,4 +1,4 @@
-"""Draw faces that a voice suggests: python scripts/generate.py --model runs/real/model --voice me.m4a --out me.png."""
+"""Draw faces that a voice suggests: python scripts/generate.py --voice me.m4a --out me.png [--model MODEL]."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from data.errors import ConfigError, OutputError
+from data.weights import shipped_weights
 from gan.voice2face import SYNTHETIC_NOTICE, Voice2Face, save_drawing
 from training.command import CommandParser, check_device, run_command
 
@@ -15,7 +16,7 @@ from training.command import CommandParser, check_device, run_command
 def main(argv: list[str]) -> None:
     """Parse, load, draw, save one row of drawings."""
     parser = CommandParser(description="Draw faces that a voice suggests.", epilog=SYNTHETIC_NOTICE)
-    parser.add_argument("--model", required=True, help="folder or hub id of a trained model")
+    parser.add_argument("--model", help="folder or hub id of a trained model (default: the one of personas that ships)")
     parser.add_argument("--voice", required=True, help="a recording: any audio or video file")
     parser.add_argument("--out", required=True, help="the PNG to write")
     parser.add_argument("--num-images", type=int, default=4, help="drawings side by side (default: %(default)s)")
@@ -30,7 +31,8 @@ def main(argv: list[str]) -> None:
     if not out.parent.is_dir():
         raise OutputError(f"{out}: there is no folder {out.parent}; create it first")
     check_device(arguments.device)
-    model = Voice2Face.from_pretrained(arguments.model).to(arguments.device)
+    source = shipped_weights("model") if arguments.model is None else arguments.model
+    model = Voice2Face.from_pretrained(source).to(arguments.device)
     pictures = model(arguments.voice, num_images=arguments.num_images, seed=arguments.seed)
     save_drawing(Image.fromarray(np.concatenate([np.asarray(picture) for picture in pictures], axis=1)), out)
     print(f"{len(pictures)} drawings in {out} (synthetic; a plausible face, not the speaker)")

@@ -1,0 +1,1 @@
+"""A page that shows what a model hears and draws, how well, and what it cost."""

@@ -1,0 +1,162 @@
+"""The page: what a model hears and draws, how well, how it was trained, and how to get the same again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from data.dataset import ClipDataset
+from data.files import write_file
+from eval.page.numbers import (
+    Headline,
+    headlines,
+    show_attributes,
+    show_distances,
+    show_listening,
+    show_recall,
+)
+from eval.page.people import show_people
+from eval.page.runs import show_run
+from eval.page.stages import Stage, tell_time
+from eval.provenance import describe_code, describe_dataset, describe_machine, describe_model, describe_network
+from eval.report import read_parts
+from eval.subject import Subject
+
+PAGE_NAME = "index.html"
+
+_COLOURS = 4  # of stages, taken by turns
+
+
+@dataclass(frozen=True)
+class PageOptions:
+    """What the page shows besides the model.
+
+    Attributes:
+        report: Folder of the reports on this model; None for a page without numbers.
+        runs: Run folders whose curves are shown, in this order.
+        stages: What was run, with times.
+        note: Shown beneath the title, such as that this is a short version.
+        num_people: Cards.
+        seed: Of gallery and noise.
+    """
+
+    report: Path | None = None
+    runs: Sequence[Path] = ()
+    stages: Sequence[Stage] = ()
+    note: str = ""
+    num_people: int = 8
+    seed: int = 0
+
+
+def write_page(out: Path, subject: Subject, dataset: ClipDataset, options: PageOptions) -> Path:
+    """Write `index.html` and its pictures and recordings into an existing folder; it needs nothing else.
+
+    Args:
+        out: The folder.
+        subject: The model.
+        dataset: A split whose people were not trained on.
+        options: What else is shown.
+
+    Returns:
+        The page's path.
+    """
+    parts = {} if options.report is None else read_parts(options.report)
+    retrieval, images = parts.get("retrieval"), parts.get("image_quality")
+    population = dataset.info.extra.get("population")
+    people = show_people(out, subject, dataset, options.num_people, options.seed)
+    runs = [run for run in (show_run(out, folder) for folder in options.runs) if run is not None]
+    tiles = headlines(retrieval, images)
+    seconds = sum(stage.seconds for stage in options.stages)
+    if seconds:
+        tiles.append(Headline(tell_time(seconds), "for all on this page, the data included", describe_machine()))
+    context = {
+        "note": options.note,
+        "are_personas": population is not None,
+        "headlines": tiles,
+        "people": people,
+        "recall": show_recall(retrieval) if retrieval is not None else None,
+        "attributes": show_attributes(retrieval, "labels") if retrieval is not None else None,
+        "all_attributes": show_attributes(retrieval) if retrieval is not None else None,
+        "listening": show_listening(retrieval) if retrieval is not None else None,
+        "faces_found": (retrieval or {}).get("faces_found"),
+        "distances": show_distances(images) if images is not None else None,
+        "notes": list(dict.fromkeys(note for part in parts.values() for note in part["notes"])),
+        "stages": options.stages,
+        "total_seconds": seconds,
+        "runs": runs,
+        "facts": _facts(subject, dataset, parts, options),
+        "commands": [stage.command for stage in options.stages],
+    }
+    return _render(out, context)
+
+
+def _facts(
+    subject: Subject, dataset: ClipDataset, parts: dict[str, dict[str, Any]], options: PageOptions
+) -> list[tuple[str, str]]:
+    """Where everything on the page comes from, as names and values."""
+    code, model = describe_code(), describe_model(subject)
+    data = describe_dataset(dataset, dataset.split)
+    network = describe_network(subject.face_encoder)
+    judge = next((part["judge"] for part in parts.values() if part.get("judge")), None)
+    commit = "unknown" if code["commit"] is None else str(code["commit"])[:12]
+    facts = [
+        ("model", f"{model['source']}, {model['parameters'] / 1e6:.2f} M weights, sha256 {_short(model['sha256'])}"),
+        ("voice encoder", model["backbone"]),
+        (
+            "data",
+            f"{data['root']}, split {data['split']}: {data['identities']:,} people, "
+            f"{data['clips_with_voice']:,} voices, {data['faces']:,} faces of {data['face_size']} px",
+        ),
+        ("split by identity", f"seed {data['split_seed']}, sha256 {_short(data['split_sha256'])}"),
+    ]
+    population = dataset.info.extra.get("population")
+    if isinstance(population, dict):
+        facts.append(("population", ", ".join(f"{key} {value}" for key, value in population.items())))
+    if network is not None:
+        facts.append(("training face network", f"{network['name']}, sha256 {_short(network['sha256'])}"))
+    if judge is not None:
+        facts.append(("judging face network", f"{judge['name']}, sha256 {_short(judge['sha256'])}"))
+    changed = " with changes since" if code["changed_since"] else ""
+    seed = f"seed {options.seed}" if not parts else f"page {options.seed}, reports {_seeds(parts)}"
+    return [
+        *facts,
+        ("seeds", seed),
+        ("code", f"commit {commit}{changed}"),
+        ("software", f"Python {code['python']}, torch {code['torch']}, numpy {code['numpy']}"),
+        ("machine", describe_machine()),
+    ]
+
+
+def _seeds(parts: dict[str, dict[str, Any]]) -> str:
+    return ", ".join(dict.fromkeys(str(part["settings"]["seed"]) for part in parts.values()))
+
+
+def _short(sha256: str | None) -> str:
+    return "unknown" if sha256 is None else sha256[:16]
+
+
+def _ordinal(number: int) -> str:
+    if number % 100 in (11, 12, 13):
+        return f"{number}th"
+    return f"{number}{({1: 'st', 2: 'nd', 3: 'rd'}).get(number % 10, 'th')}"
+
+
+def _render(out: Path, context: dict[str, Any]) -> Path:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"time": tell_time, "ordinal": _ordinal}
+    style = Markup((Path(__file__).parent / "style.css").read_text(encoding="utf-8"))  # ours: not escaped
+    page = environment.get_template("page.html").render(style=style, num_colours=_COLOURS, **context)
+    path = out / PAGE_NAME
+    write_file(path, page)
+    return path

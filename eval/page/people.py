@@ -1,0 +1,205 @@
+"""The people of the page: a voice to hear, true faces, drawings over several noises, and whom the model would pick."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from matplotlib import colormaps
+from numpy.typing import NDArray
+from PIL import Image
+
+from data.audio import Waveform, encode_flac
+from data.clip import SAMPLE_RATE
+from data.dataset import ClipDataset
+from data.files import write_file
+from encoder.spectrograms import LogMelSpectrogram
+from eval.subject import Subject, draw_faces, embed_true_faces, encode_voices, noise_of
+from gan.voice2face import save_drawing
+
+T = TypeVar("T")
+
+ASSETS = "assets"
+GALLERY_SIZE = 100
+NUM_TRUE_FACES = 2
+NUM_DRAWINGS = 5
+NUM_ANSWERS = 7
+
+_SPECTROGRAM_SIZE = (520, 192)
+_SPECTROGRAM_RANGE = 9.0  # natural logarithms of energy, about 39 dB
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of the page.
+
+    Attributes:
+        file: Relative to the page.
+        text: What it shows, for whom can't see it.
+        caption: Beneath it; may be empty.
+        is_right: Whether it is the right answer.
+    """
+
+    file: str
+    text: str
+    caption: str = ""
+    is_right: bool = False
+
+
+@dataclass(frozen=True)
+class Person:
+    """A card of the page.
+
+    Attributes:
+        name: The identity.
+        about: Sex and age, as far as they are known; may be empty.
+        voice: The recording's file, relative to the page.
+        seconds: Its length.
+        spectrogram: What was heard.
+        true_faces: Some of the person's pictures.
+        drawings: Of the same voice, over several noises; empty for an encoder alone.
+        answers: The nearest faces of the gallery, the nearest first.
+        rank: Of the right face in the gallery, from 1.
+        gallery: Its size.
+    """
+
+    name: str
+    about: str
+    voice: str
+    seconds: float
+    spectrogram: Picture
+    true_faces: list[Picture]
+    drawings: list[Picture]
+    answers: list[Picture]
+    rank: int
+    gallery: int
+
+
+def show_people(out: Path, subject: Subject, dataset: ClipDataset, num_people: int, seed: int) -> list[Person]:
+    """Choose people of a split and write what the page shows of them to `out/assets`.
+
+    Args:
+        out: The page's folder.
+        subject: The model.
+        dataset: The split; nobody in it was trained on.
+        num_people: At most so many.
+        seed: Of gallery and noise.
+    """
+    (out / ASSETS).mkdir(exist_ok=True)
+    chosen = choose_people(dataset, num_people)
+    clips = [dataset.voices_of(person)[0] for person in chosen]
+    if not chosen:
+        return []
+    features, embeddings = encode_voices(subject, dataset, clips)
+    gallery = draw_gallery(dataset, chosen, seed)
+    faces = [dataset.faces_of(person)[0] for person in gallery]
+    stored = np.stack([dataset.face_features(clip)[face] for clip, face in faces])
+    scores = embeddings @ embed_true_faces(subject, stored).T
+    people = []
+    for row, (person, clip) in enumerate(zip(chosen, clips, strict=True)):
+        card = f"{ASSETS}/{row + 1:02d}"
+        name = dataset.identities[person]
+        waveform = dataset.waveform(clip)
+        write_file(out / f"{card}-voice.flac", encode_flac(waveform))
+        Image.fromarray(draw_log_mel(waveform)).save(out / f"{card}-voice.png")
+        seconds = len(waveform) / SAMPLE_RATE
+        order = np.argsort(-scores[row], kind="stable")
+        right = gallery.index(person)
+        answers = [
+            _save(
+                out,
+                f"{card}-answer-{place + 1}.png",
+                dataset.face(*faces[index]),
+                f"Answer {place + 1}: {'the right face' if index == right else 'somebody else'}",
+                is_right=index == right,
+            )
+            for place, index in enumerate(order[:NUM_ANSWERS].tolist())
+        ]
+        people.append(
+            Person(
+                name=name,
+                about=describe(dataset, person),
+                voice=f"{card}-voice.flac",
+                seconds=seconds,
+                spectrogram=Picture(f"{card}-voice.png", f"Spectrogram of {seconds:.1f} s of speech"),
+                true_faces=[
+                    _save(out, f"{card}-true-{i + 1}.png", dataset.face(*key), f"True face of {name}, picture {i + 1}")
+                    for i, key in enumerate(spread(dataset.faces_of(person), NUM_TRUE_FACES))
+                ],
+                drawings=_draw(out, card, subject, features[row], seed),
+                answers=answers,
+                rank=1 + int((scores[row] > scores[row, right]).sum()),
+                gallery=len(gallery),
+            )
+        )
+    return people
+
+
+def choose_people(dataset: ClipDataset, num_people: int) -> list[int]:
+    """People with a voice and a face, spread over the split, the sexes by turns where they are known."""
+    paired = [i for i in range(len(dataset.identities)) if dataset.voices_of(i) and dataset.faces_of(i)]
+    groups: dict[str | None, list[int]] = {}
+    for person in paired:
+        groups.setdefault(dataset.attributes(person).sex, []).append(person)
+    share = -(-num_people // max(1, len(groups)))
+    by_turns = [spread(group, share) for _, group in sorted(groups.items(), key=lambda item: str(item[0]))]
+    chosen = [group[i] for i in range(share) for group in by_turns if i < len(group)][:num_people]
+    rest = [person for person in paired if person not in chosen]
+    return chosen + spread(rest, num_people - len(chosen))
+
+
+def spread(items: Sequence[T], num: int) -> list[T]:
+    """At most `num` of the items, evenly spaced."""
+    if num < 1 or not items:
+        return []
+    num = min(num, len(items))
+    return [items[i * len(items) // num] for i in range(num)]
+
+
+def draw_gallery(dataset: ClipDataset, people: Sequence[int], seed: int) -> list[int]:
+    """The people and others of the split, `GALLERY_SIZE` where there are so many, in random order."""
+    with_both = {i for i in range(len(dataset.identities)) if dataset.voices_of(i) and dataset.faces_of(i)}
+    random = np.random.default_rng([seed, 8])
+    others = random.permutation(sorted(with_both - set(people))).tolist()
+    gallery = [*people, *others[: max(0, GALLERY_SIZE - len(people))]]
+    return [gallery[i] for i in random.permutation(len(gallery))]
+
+
+def describe(dataset: ClipDataset, person: int) -> str:
+    """Sex and age of a person in words, as far as they are known."""
+    attributes = dataset.attributes(person)
+    sex = {"female": "woman", "male": "man", None: ""}[attributes.sex]
+    age = "" if attributes.age is None else f"{attributes.age:.0f} years"
+    return ", ".join(part for part in (sex, age) if part)
+
+
+@torch.no_grad()
+def draw_log_mel(waveform: Waveform) -> NDArray[np.uint8]:
+    """A log-mel spectrogram as a picture [192, 520, 3] uint8, low frequencies below, time from left to right."""
+    level = LogMelSpectrogram()(torch.from_numpy(waveform)[None])[0].T.flip(0).numpy()
+    shown = np.clip((level - np.quantile(level, 0.995)) / _SPECTROGRAM_RANGE + 1, 0, 1)
+    colours = (colormaps["magma"](shown)[..., :3] * 255).astype(np.uint8)
+    return np.asarray(Image.fromarray(colours).resize(_SPECTROGRAM_SIZE, Image.Resampling.BICUBIC))
+
+
+def _draw(out: Path, card: str, subject: Subject, feature: NDArray[np.float32], seed: int) -> list[Picture]:
+    if subject.painter is None:
+        return []
+    # The same noises for everybody: what differs from card to card in one column, the voice alone has changed.
+    num = NUM_DRAWINGS if subject.painter.noise_size else 1
+    noise = noise_of([f"{seed}/page/{i}" for i in range(num)], subject.painter.noise_size)
+    pictures = []
+    for i, drawing in enumerate(draw_faces(subject.painter, np.repeat(feature[None], num, 0), noise)):
+        file = f"{card}-drawing-{i + 1}.png"
+        save_drawing(Image.fromarray(drawing), out / file)
+        pictures.append(Picture(file, f"Face drawn from the voice, noise {i + 1}"))
+    return pictures
+
+
+def _save(out: Path, file: str, pixels: NDArray[np.uint8], text: str, *, is_right: bool = False) -> Picture:
+    Image.fromarray(pixels).save(out / file)
+    return Picture(file, text, is_right=is_right)
