@@ -1,0 +1,89 @@
+"""Pictures of personas: what a face shows of sex and four traits, and everything private to a face."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from data.alignment import FACE_SIZES
+from data.errors import ConfigError
+from data.personas.population import Population, persona_rng
+from data.personas.rendering.draws import PrivateDraws
+from data.personas.rendering.parameters import read_traits
+from data.personas.rendering.photo import draw_photo
+from data.personas.rendering.portrait import draw_person, render
+
+_CHUNK = 16  # pictures at a time: they fit into the cache of a core
+
+
+def render_faces(
+    population: Population, personas: NDArray[np.integer], images: NDArray[np.integer], face_size: int
+) -> NDArray[np.uint8]:
+    """Render aligned pictures of personas.
+
+    A picture is a function of the population's seed, of the persona's sex and face traits, and of the numbers of
+    persona and picture: not of the rest of the batch (to one grey level), nor of the other traits.
+
+    Args:
+        population: Who they are.
+        personas: [M] indices of personas; the same may come more than once.
+        images: [M] numbers of pictures, from 0.
+        face_size: Side in pixels: 64, 128 or 256.
+
+    Returns:
+        [M, S, S, 3] uint8 RGB, covering `data.alignment.CROP_REGION`.
+
+    Raises:
+        ConfigError: For another size.
+    """
+    return render_with_landmarks(population, personas, images, face_size)[0]
+
+
+def render_with_landmarks(
+    population: Population, personas: NDArray[np.integer], images: NDArray[np.integer], face_size: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """As `render_faces`, and [M, 5, 2] the true landmarks in pixels, in the order of `ARCFACE_TEMPLATE`."""
+    if face_size not in FACE_SIZES:
+        raise ConfigError(f"face size {face_size}: personas are drawn at {', '.join(map(str, FACE_SIZES))} pixels")
+    assert personas.shape == images.shape and personas.ndim == 1
+    if not len(personas):
+        return np.zeros((0, face_size, face_size, 3), np.uint8), np.zeros((0, 5, 2))
+    _keep_memory()
+    threads = torch.get_num_threads()
+    # Thousands of small operations: several threads would mostly wait for each other.
+    torch.set_num_threads(1)
+    try:
+        parts = [
+            _render_chunk(population, personas[start : start + _CHUNK], images[start : start + _CHUNK], face_size)
+            for start in range(0, len(personas), _CHUNK)
+        ]
+    finally:
+        torch.set_num_threads(threads)
+    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+
+def _render_chunk(
+    population: Population, personas: NDArray[np.integer], images: NDArray[np.integer], face_size: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    seed = population.seed
+    face_draws = PrivateDraws(persona_rng(seed, "face", int(persona)) for persona in personas)
+    image_draws = PrivateDraws(
+        persona_rng(seed, "image", int(persona), int(image)) for persona, image in zip(personas, images, strict=True)
+    )
+    traits = read_traits(population.is_male[personas], population.face_traits[personas])
+    return render(draw_person(traits, face_draws), draw_photo(image_draws), face_size)
+
+
+@lru_cache(maxsize=1)
+def _keep_memory() -> None:
+    """Let glibc keep freed memory: without it every temporary map costs page faults, a quarter of the time."""
+    try:
+        library = ctypes.CDLL(None)
+        for parameter, value in ((-3, 1 << 30), (-1, 2**31 - 1), (-2, 64 << 20)):  # mmap and trim threshold, padding
+            library.mallopt(parameter, value)
+    except (OSError, AttributeError):  # another C library
+        pass

@@ -1,0 +1,120 @@
+"""The canvas that all layers of a head are painted on, and the two strokes they are painted with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+EXTENT = 2.72  # head units a side
+CENTRE_V = 0.06  # v of the canvas centre
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of the canvas: where small features are computed."""
+
+    rows: slice
+    columns: slice
+    u: Tensor  # [1, 1, width]
+    v: Tensor  # [1, height, 1]
+
+
+class Canvas:
+    """Pixel coordinates of a square canvas in head units.
+
+    Attributes:
+        size: Pixels a side.
+        pixel: Head units a pixel.
+        u: [1, 1, N].
+        v: [1, N, 1].
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.pixel = EXTENT / size
+        line = (torch.arange(size) + 0.5) * self.pixel - EXTENT / 2
+        self.u = line.view(1, 1, size)
+        self.v = (line + CENTRE_V).view(1, size, 1)
+        self.abs_u = self.u.abs()
+
+    def window(self, left: float, right: float, top: float, bottom: float, side: float = 1.0) -> Window:
+        """The pixels of a rectangle given in head units, clipped to the canvas; `side` -1 mirrors it."""
+        if side < 0:
+            left, right = -right, -left
+
+        def index(position: float) -> int:
+            return min(max(int((position + EXTENT / 2) / self.pixel), 0), self.size)
+
+        rows = slice(index(top - CENTRE_V), index(bottom - CENTRE_V) + 1)
+        columns = slice(index(left), index(right) + 1)
+        return Window(rows, columns, self.u[:, :, columns], self.v[:, rows])
+
+    def slopes(self, heights: Tensor) -> tuple[Tensor, Tensor]:
+        """Central differences of a [B, N, N] map by u and by v, zero on the border."""
+        by_u, by_v = torch.zeros_like(heights), torch.zeros_like(heights)
+        by_u[:, :, 1:-1] = (heights[:, :, 2:] - heights[:, :, :-2]) * (0.5 / self.pixel)
+        by_v[:, 1:-1] = (heights[:, 2:] - heights[:, :-2]) * (0.5 / self.pixel)
+        return by_u, by_v
+
+
+@lru_cache(maxsize=8)
+def canvas_of(size: int) -> Canvas:
+    """The canvas of a size, made once."""
+    return Canvas(size)
+
+
+def smoothstep(x: Tensor, start: Tensor | float, end: Tensor | float) -> Tensor:
+    """0 below `start`, 1 above `end`, a cubic between (start > end falls)."""
+    t = ((x - start) / (end - start)).clamp(0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def gauss(x: Tensor, centre: Tensor | float, width: Tensor | float) -> Tensor:
+    """exp(-((x - centre) / width)^2)."""
+    return torch.exp(-(((x - centre) / width) ** 2))
+
+
+class SoftSpots:
+    """A sum of axis-parallel Gaussian spots, all of them in one batched matrix product."""
+
+    def __init__(self, canvas: Canvas, num_pictures: int) -> None:
+        self._canvas = canvas
+        self._num_pictures = num_pictures
+        self._spots: list[tuple[Tensor, ...]] = []
+
+    def add(
+        self,
+        u: Tensor | float,
+        v: Tensor | float,
+        width: Tensor | float,
+        height: Tensor | float,
+        amount: Tensor | float,
+    ) -> None:
+        """One spot, exp(-((u - u0) / width)^2 - ((v - v0) / height)^2) * amount."""
+        values = []
+        for value in (u, v, width, height, amount):
+            tensor = value.reshape(-1) if isinstance(value, Tensor) else torch.tensor([float(value)])
+            values.append(tensor.expand(self._num_pictures))
+        self._spots.append(tuple(values))
+
+    def add_pair(
+        self,
+        u: Tensor | float,
+        v: Tensor | float,
+        width: Tensor | float,
+        height: Tensor | float,
+        amount: Tensor | float,
+    ) -> None:
+        """The same spot on both sides of the face."""
+        self.add(u, v, width, height, amount)
+        self.add(-u, v, width, height, amount)
+
+    def paint(self) -> Tensor:
+        """[B, N, N]: the sum."""
+        u, v, width, height, amount = (torch.stack(column, 1)[..., None] for column in zip(*self._spots, strict=True))
+        across = torch.exp(-(((self._canvas.u - u) / width) ** 2))
+        along = torch.exp(-(((self._canvas.v.transpose(1, 2) - v) / height) ** 2)) * amount
+        return torch.bmm(along.transpose(1, 2), across)

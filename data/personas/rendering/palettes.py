@@ -1,0 +1,78 @@
+"""The colours that personas are drawn from, as sRGB in [0, 1], and how they are mixed in linear light."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.personas.rendering.draws import Values
+
+_Palette = NDArray[np.float64]
+
+# From the lightest to the darkest skin.
+SKIN: _Palette = np.array(
+    [
+        [0.925, 0.775, 0.705],
+        [0.895, 0.715, 0.620],
+        [0.850, 0.650, 0.540],
+        [0.770, 0.560, 0.440],
+        [0.650, 0.450, 0.335],
+        [0.515, 0.340, 0.250],
+        [0.390, 0.250, 0.185],
+        [0.285, 0.180, 0.140],
+    ]
+)
+# Black, dark brown, brown, light brown, dark blond, blond.
+HAIR: _Palette = np.array(
+    [
+        [0.070, 0.058, 0.055],
+        [0.140, 0.095, 0.070],
+        [0.260, 0.160, 0.100],
+        [0.390, 0.255, 0.155],
+        [0.590, 0.435, 0.275],
+        [0.790, 0.650, 0.440],
+    ]
+)
+RED_HAIR: _Palette = np.array([0.52, 0.22, 0.09])
+# Dark brown, brown, hazel, green, blue, grey.
+IRIS: _Palette = np.array(
+    [
+        [0.210, 0.115, 0.060],
+        [0.330, 0.195, 0.090],
+        [0.400, 0.320, 0.150],
+        [0.300, 0.400, 0.250],
+        [0.300, 0.440, 0.560],
+        [0.430, 0.500, 0.540],
+    ]
+)
+CLOTHES: _Palette = np.array(
+    [
+        [0.130, 0.140, 0.170],
+        [0.860, 0.860, 0.850],
+        [0.170, 0.250, 0.430],
+        [0.520, 0.130, 0.150],
+        [0.170, 0.350, 0.290],
+        [0.600, 0.540, 0.440],
+        [0.370, 0.380, 0.420],
+        [0.720, 0.420, 0.260],
+        [0.340, 0.250, 0.420],
+        [0.890, 0.840, 0.740],
+        [0.500, 0.640, 0.740],
+        [0.820, 0.580, 0.580],
+        [0.250, 0.270, 0.330],
+        [0.780, 0.640, 0.280],
+    ]
+)
+
+
+def linear(srgb: _Palette) -> _Palette:
+    """sRGB values in linear light (a plain power, as the camera of this package undoes it)."""
+    return np.asarray(np.power(np.clip(srgb, 0.0, 1.0), 2.2))
+
+
+def mix(palette: _Palette, position: Values) -> _Palette:
+    """[M, 3] sRGB: the palette at positions from 0 (first colour) to 1 (last)."""
+    place = np.clip(position, 0, 1) * (len(palette) - 1)
+    index = np.minimum(place.astype(int), len(palette) - 2)
+    part = (place - index)[:, None]
+    return np.asarray(palette[index] * (1 - part) + palette[index + 1] * part)
