@@ -158,6 +158,24 @@ def write_shard(path: Path, rows: Iterable[Row], feature_size: int) -> int:
         OSError: If the disk is full or the folder can't be written to.
     """
     schema = clip_schema(feature_size)
+    tables = (pa.Table.from_pylist(group, schema=schema) for group in _grouped(rows, ROWS_PER_GROUP))
+    return write_tables(path, schema, tables)
+
+
+def write_tables(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> int:
+    """Write tables as one Parquet file, a row group each, by a temporary name, fsync and rename.
+
+    Args:
+        path: Replaced if it exists.
+        schema: Of all tables.
+        tables: Of `ROWS_PER_GROUP` rows, the last of fewer.
+
+    Returns:
+        How many rows were written.
+
+    Raises:
+        OSError: If the disk is full or the folder can't be written to.
+    """
     temporary = path.with_name(f".{path.name}.tmp")
     num_rows = 0
     with temporary.open("wb") as file:
@@ -165,9 +183,9 @@ def write_shard(path: Path, rows: Iterable[Row], feature_size: int) -> int:
         with pq.ParquetWriter(
             file, schema, compression="none", use_dictionary=False, write_statistics=["clip_id", "identity"]
         ) as writer:
-            for group in _grouped(rows, ROWS_PER_GROUP):
-                writer.write_table(pa.Table.from_pylist(group, schema=schema), row_group_size=ROWS_PER_GROUP)
-                num_rows += len(group)
+            for table in tables:
+                writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+                num_rows += table.num_rows
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
