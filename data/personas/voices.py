@@ -1,0 +1,213 @@
+"""What personas sound like: voice traits to the parameters of a synthetic voice, and its clips.
+
+Robustness lowers the pitch, size scales the formants (a longer vocal tract has lower ones), age slows the speech
+and makes it tremble, rough and breathy, adiposity darkens it. All else is drawn privately: accent, habits of
+speed and melody, small deviations of single formants; and, by clip, the words, the speed, room and microphone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+
+from data.audio import Waveform, prepare_speech
+from data.personas.acoustics import add_breath, record, trim
+from data.personas.espeak import ESPEAK_RATE, EspeakEngine
+from data.personas.population import Population, age_in_years, persona_rng
+from data.personas.texts import compose_text
+
+ACCENTS = ("gmw/en-US", "gmw/en", "gmw/en-GB-x-rp", "gmw/en-GB-scotland")
+"""espeak-ng's kinds of English that personas speak."""
+
+MAX_SECONDS = 6.0
+"""Longer clips are faded out."""
+
+MIN_SECONDS = 3.0
+"""Who has said less goes on."""
+
+_TARGET_SECONDS = 4.4
+_CLIP_RATE_DEVIATION = 0.04
+_TRAIT_LIMIT = 3.0  # beyond it a voice would leave what espeak-ng speaks well
+_PRIVATE_LIMIT = 2.3
+
+_NUM_FORMANTS = 9  # of espeak-ng, from 0 (the glottal one, below the first) to 8
+_PITCH_EXCURSION = 0.38  # width of espeak-ng's pitch range, relative to the pitch
+
+
+@dataclass(frozen=True)
+class PrivateVoice:
+    """What a voice is besides its traits; no face knows of it.
+
+    Attributes:
+        accent: One of `ACCENTS`.
+        rate: Added words a minute.
+        melody: Factor of the pitch range.
+        formant_deviations: Relative, of formants 1 to 4.
+        consonants: Loudness of consonants in percent.
+        roughness: Added steps of roughness, before rounding.
+        breath: Factor of breath.
+    """
+
+    accent: str
+    rate: float
+    melody: float
+    formant_deviations: tuple[float, float, float, float]
+    consonants: float
+    roughness: float
+    breath: float
+
+
+@dataclass(frozen=True)
+class VoiceParameters:
+    """A persona's voice.
+
+    Attributes:
+        pitch: Median fundamental frequency in Hz.
+        formant_scale: Of all formants; 1 is espeak-ng's own man.
+        words_per_minute: Speed.
+        flutter: espeak-ng's slow tremble of the pitch.
+        roughness: Uneven glottal pulses, 0 to 7 in espeak-ng's steps.
+        breath: As `add_breath` takes it.
+        darkness: Percent by which high frequencies are lowered.
+        private: The rest.
+    """
+
+    pitch: float
+    formant_scale: float
+    words_per_minute: float
+    flutter: int
+    roughness: int
+    breath: float
+    darkness: float
+    private: PrivateVoice
+
+
+def draw_private_voice(seed: int, persona: int) -> PrivateVoice:
+    """What is drawn for one persona's voice alone."""
+    rng = persona_rng(seed, "voice", persona)
+    accent = ACCENTS[rng.integers(len(ACCENTS))]
+    normal = np.clip(rng.standard_normal(9), -_PRIVATE_LIMIT, _PRIVATE_LIMIT)
+    return PrivateVoice(
+        accent=accent,
+        rate=5.0 * normal[0],
+        melody=float(np.exp(0.18 * normal[1])),
+        formant_deviations=tuple((0.010 * normal[2:6]).tolist()),
+        consonants=100 + 10 * normal[6],
+        roughness=0.3 * normal[7],
+        breath=float(np.exp(0.12 * normal[8])),
+    )
+
+
+def voice_parameters(population: Population, persona: int) -> VoiceParameters:
+    """The voice of one persona: a function of its sex, voice traits and private draws."""
+    is_male = bool(population.is_male[persona])
+    traits = np.clip(population.voice_traits[persona].astype(np.float64), -_TRAIT_LIMIT, _TRAIT_LIMIT)
+    age, size, robustness, adiposity = traits.tolist()
+    private = draw_private_voice(population.seed, persona)
+    # How far age has come, linear over all ages that a voice can show, so that none sounds like another.
+    ageing = float(np.clip((age + 2.2) / 4.7, 0, 1.1))
+    return VoiceParameters(
+        pitch=(116.0 if is_male else 204.0) * np.exp(-0.115 * robustness) * _pitch_by_age(age, is_male),
+        formant_scale=(0.955 if is_male else 1.115) * np.exp(-0.045 * size),
+        words_per_minute=190 - 62 * ageing + private.rate,
+        flutter=round(1 + 24 * ageing),
+        roughness=int(np.clip(round(6 * ageing - 1 + private.roughness), 0, 7)),
+        breath=0.01 * np.exp(2.5 * ageing) * private.breath,
+        darkness=22 * adiposity,
+        private=private,
+    )
+
+
+def _pitch_by_age(age: float, is_male: bool) -> float:
+    """Men's voices rise late in life, women's fall from middle age on."""
+    years = float(age_in_years(np.float64(age)))
+    if is_male:
+        return 1 + 0.10 * float(np.clip((years - 60) / 20, 0, 1))
+    return 1 - 0.10 * float(np.clip((years - 45) / 30, 0, 1))
+
+
+def describe_variant(voice: VoiceParameters) -> str:
+    """The voice as a variant file of espeak-ng."""
+    private, darkness = voice.private, voice.darkness
+    excursion = _PITCH_EXCURSION * private.melody * voice.pitch
+    low = voice.pitch - _median_position(voice) * excursion
+    lines = ["language variant", "name persona", f"pitch {round(low)} {round(low + excursion)}"]
+    deviations = (0.0, *private.formant_deviations, 0.0, 0.0, 0.0, 0.0)
+    for formant in range(_NUM_FORMANTS):
+        frequency = round(100 * voice.formant_scale * (1 + deviations[formant]))
+        loudness = 100 - 0.9 * darkness if formant >= 3 else 100 + (0.25 * darkness if formant <= 1 else 0)
+        width = 100 + 0.5 * darkness
+        lines.append(f"formant {formant} {frequency} {_whole(loudness, 30, 190)} {_whole(width, 60, 160)}")
+    tone = (
+        *(600, 170),
+        *(1200, _whole(140 - 0.5 * darkness, 20, 255)),
+        *(2000, _whole(120 - darkness, 20, 255)),
+        *(3500, _whole(100 - 1.3 * darkness, 20, 255)),
+    )
+    lines.append("tone " + " ".join(map(str, tone)))
+    lines += [f"flutter {voice.flutter}", f"roughness {voice.roughness}"]
+    lines.append(f"consonants {round(private.consonants)} {round(private.consonants)}")
+    return "\n".join(lines) + "\n"
+
+
+def _median_position(voice: VoiceParameters) -> float:
+    """Where in espeak-ng's pitch range the median of its speech lies, 0 its low and 1 its high end.
+
+    Fitted to medians that Praat measured in clips of 300 personas (scripts/measure_personas.py checks it).
+    """
+    pitch = 0.112 * np.log(voice.pitch / 154)
+    return float(0.68 + pitch + 0.147 * (voice.private.melody - 1) + 0.0031 * (voice.flutter - 13))
+
+
+def _whole(value: float, low: float, high: float) -> int:
+    return round(float(np.clip(value, low, high)))
+
+
+class VoiceSynthesizer:
+    """Speaks for personas; one at a time in a process, as a context manager."""
+
+    def __init__(self) -> None:
+        """Start espeak-ng.
+
+        Raises:
+            ModelError: If it is not installed.
+        """
+        self._engine = EspeakEngine()
+
+    def __enter__(self) -> VoiceSynthesizer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop espeak-ng and remove its folder."""
+        self._engine.close()
+
+    def speak(self, population: Population, persona: int, clip: int) -> Waveform:
+        """One clip.
+
+        Args:
+            population: Whose voices.
+            persona: Who speaks.
+            clip: Which clip; the same three give the same samples, whatever was said before.
+
+        Returns:
+            [T] float32 at 16 kHz, 3 to 6 seconds, as `prepare_speech` leaves it.
+        """
+        voice = voice_parameters(population, persona)
+        rng = persona_rng(population.seed, "clip", persona, clip)
+        haste = np.clip(rng.standard_normal(), -_PRIVATE_LIMIT, _PRIVATE_LIMIT)
+        words_per_minute = voice.words_per_minute * np.exp(_CLIP_RATE_DEVIATION * haste)
+        num_words = round(_TARGET_SECONDS * words_per_minute / 60)
+        self._engine.restart()
+        self._engine.choose_voice(voice.private.accent, describe_variant(voice), round(words_per_minute))
+        spoken = self._engine.speak(compose_text(rng, num_words))
+        while spoken.size < MIN_SECONDS * ESPEAK_RATE:
+            spoken = np.concatenate([spoken, self._engine.speak(compose_text(rng, 1))])
+        spoken = trim(spoken, round(MAX_SECONDS * ESPEAK_RATE))
+        return prepare_speech(record(add_breath(spoken, voice.breath, rng), rng), "none")
