@@ -32,17 +32,20 @@ class LossConfig:
     Attributes:
         info_nce: Contrastive, in the joint space.
         am_softmax: Over training identities, in the joint space, for voices and faces alike.
+        speaker: AM-softmax over training identities on the backbone's output: who speaks, whatever the faces. It
+            teaches a backbone from random weights to hear people apart, which faces alone teach it slowly.
         cosine: 1 - cos of the regressed and the true feature.
         feature_l1: Sum of absolute differences of the features.
         normalised_l2: Squared distance of the normalised features.
         distillation: Cross entropy of soft identities, from cosines to the mean feature of each person.
         temperature: Of info_nce.
-        margin: Of am_softmax.
-        scale: Of am_softmax.
+        margin: Of am_softmax and speaker.
+        scale: Of am_softmax and speaker.
     """
 
     info_nce: float = 1.0
     am_softmax: float = 0.0
+    speaker: float = 0.0
     cosine: float = 1.0
     feature_l1: float = 0.0
     normalised_l2: float = 0.0
@@ -57,7 +60,7 @@ class LossConfig:
                 raise ConfigError(f"losses.{item.name} {getattr(self, item.name)} must not be negative")
         if self.temperature <= 0 or self.scale <= 0:
             raise ConfigError("losses.temperature and losses.scale must be greater than 0")
-        if not (self.trains_embedding or self.trains_feature):
+        if not (self.trains_embedding or self.trains_feature or self.speaker):
             raise ConfigError("all losses have weight 0: there is nothing to train")
 
     @property
@@ -81,6 +84,7 @@ class Rows:
         face: [N, E] unit, faces in the joint space.
         voice_classes: [N, C] cosines of voices to class centres.
         face_classes: [N, C] the same for faces.
+        speaker_classes: [N, C] cosines of the backbone's outputs to speakers' centres.
     """
 
     feature: Tensor
@@ -88,6 +92,7 @@ class Rows:
     face: Tensor
     voice_classes: Tensor
     face_classes: Tensor
+    speaker_classes: Tensor
 
 
 class TrainedParts(nn.Module):
@@ -109,10 +114,8 @@ class TrainedParts(nn.Module):
         encoder.feature_head.requires_grad_(losses.trains_feature)
         encoder.voice_head.requires_grad_(losses.trains_embedding)
         encoder.face_head.requires_grad_(losses.trains_embedding)
-        num_centres = num_classes if losses.am_softmax > 0 else 0
-        # Drawn for itself, so that whether it is there does not change anything else.
-        centres = torch.randn(num_centres, encoder.config.embedding_size, generator=torch.Generator().manual_seed(0))
-        self.class_centres = nn.Parameter(centres, requires_grad=num_centres > 0)
+        self.class_centres = _centres(num_classes if losses.am_softmax > 0 else 0, encoder.config.embedding_size)
+        self.speaker_centres = _centres(num_classes if losses.speaker > 0 else 0, encoder.backbone.hidden_size)
 
     def train(self, mode: bool = True) -> TrainedParts:
         """As any module's, but a frozen backbone stays in eval mode."""
@@ -128,10 +131,24 @@ class TrainedParts(nn.Module):
             voices: [N, T] waveforms, or [N, H] outputs of a frozen backbone.
             face_features: [N, D] unit features of T.
         """
-        encoding = self.encoder.head(voices) if self._from_hidden else self.encoder(voices)
+        hidden = voices if self._from_hidden else self.encoder.hidden(voices)
+        encoding = self.encoder.head(hidden)
         face = self.encoder.face(face_features)
         centres = F.normalize(self.class_centres, dim=1)
-        return Rows(encoding.feature, encoding.embedding, face, encoding.embedding @ centres.T, face @ centres.T)
+        return Rows(
+            feature=encoding.feature,
+            voice=encoding.embedding,
+            face=face,
+            voice_classes=encoding.embedding @ centres.T,
+            face_classes=face @ centres.T,
+            speaker_classes=F.normalize(hidden, dim=1) @ F.normalize(self.speaker_centres, dim=1).T,
+        )
+
+
+def _centres(num_classes: int, size: int) -> nn.Parameter:
+    # Drawn for itself, so that whether it is there does not change anything else.
+    centres = torch.randn(num_classes, size, generator=torch.Generator().manual_seed(0))
+    return nn.Parameter(centres, requires_grad=num_classes > 0)
 
 
 def gather_rows(run: Run, rows: Tensor) -> Tensor:
@@ -176,6 +193,8 @@ def loss_terms(
             for cosines in (rows.voice_classes, rows.face_classes)
         ]
         terms["am_softmax"] = (both[0] + both[1]) / 2
+    if config.speaker:
+        terms["speaker"] = am_softmax(rows.speaker_classes, classes, config.margin, config.scale)
     if config.cosine:
         terms["cosine"] = cosine_distance(rows.feature, face_features)
     if config.feature_l1:

@@ -87,3 +87,54 @@ class MelPowerSpectrogram(nn.Module):
         spectrum = torch.fft.rfft(frames)
         power = spectrum.real.square() + spectrum.imag.square()
         return power @ self.filters
+
+
+class LogMelSpectrogram(nn.Module):
+    """Logarithmic mel energies over long windows, in which the harmonics of low voices stand apart.
+
+    64 ms Hann windows, 16 ms hop, 96 bands up to 7.6 kHz, each band's logarithm less the recording's mean over
+    all bands and frames: loudness says nothing of a voice.
+    """
+
+    num_mels = 96
+    _window_samples = SAMPLE_RATE * 64 // 1000
+    _hop_samples = SAMPLE_RATE * 16 // 1000
+    _max_frequency = 7600.0
+    # Of the mean energy; what lies 60 dB below is silence.
+    _floor = 1e-6
+
+    window: Tensor
+    filters: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        # torchaudio takes a second to import; only those who build this model pay for it.
+        from torchaudio.functional import melscale_fbanks
+
+        filters = melscale_fbanks(
+            n_freqs=self._window_samples // 2 + 1,
+            f_min=40.0,
+            f_max=self._max_frequency,
+            n_mels=self.num_mels,
+            sample_rate=SAMPLE_RATE,
+            norm="slaney",
+            mel_scale="slaney",
+        )
+        self.register_buffer("window", torch.hann_window(self._window_samples), persistent=False)
+        self.register_buffer("filters", filters, persistent=False)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Transform a batch of waveforms.
+
+        Args:
+            waveform: [N, T] float32 in [-1, 1] at 16 kHz, T >= 1024.
+
+        Returns:
+            [N, (T - 1024) // 256 + 1, 96] natural logarithms, zero on average; 0 throughout in silence.
+        """
+        frames = waveform.unfold(-1, self._window_samples, self._hop_samples) * self.window
+        spectrum = torch.fft.rfft(frames)
+        energy = (spectrum.real.square() + spectrum.imag.square()) @ self.filters
+        mean = energy.mean(dim=(1, 2), keepdim=True)
+        logarithm = (energy + self._floor * mean + 1e-12).log()
+        return logarithm - logarithm.mean(dim=(1, 2), keepdim=True)

@@ -33,6 +33,7 @@ class EncoderTrainingConfig(RunConfig):
         losses: What for.
         canonical: Where heads on a frozen backbone start.
         freeze_backbone: Train the heads alone: every voice is heard once, and the rest takes seconds.
+        refit_heads: Once a backbone has been trained, put the closed forms of `canonical` in the place of its heads.
         num_crops: Random crops that a frozen backbone hears of each voice, besides the whole.
         crop_seconds: Their length.
         total_images: Length of the run.
@@ -50,6 +51,7 @@ class EncoderTrainingConfig(RunConfig):
     losses: LossConfig = field(default_factory=LossConfig)
     canonical: CanonicalConfig = field(default_factory=CanonicalConfig)
     freeze_backbone: bool = True
+    refit_heads: bool = False
     num_crops: int = 0
     crop_seconds: float = 3.0
     total_images: int = 100_000
@@ -66,8 +68,12 @@ class EncoderTrainingConfig(RunConfig):
             raise ConfigError("total_images must be 1 or more, and batch_size 2 or more: people are compared")
         if self.num_crops < 0 or self.num_workers < 0:
             raise ConfigError("num_crops and num_workers must not be negative")
-        if self.freeze_backbone and self.model.backbone == "speech2face":
-            raise ConfigError("speech2face has no published weights to freeze: set --freeze-backbone false")
+        if self.freeze_backbone and self.model.backbone in ("speech2face", "tdnn"):
+            raise ConfigError(f"{self.model.backbone} has no published weights to freeze: set --freeze-backbone false")
+        if self.freeze_backbone and (self.refit_heads or self.losses.speaker):
+            raise ConfigError(
+                "refit_heads and losses.speaker are for a backbone that is trained: freeze_backbone false"
+            )
 
 
 def train_encoder(config: EncoderTrainingConfig) -> None:
@@ -97,11 +103,9 @@ def train_encoder(config: EncoderTrainingConfig) -> None:
     hidden = None
     if config.freeze_backbone:
         hidden = hear_all(encoder, clips, config.num_crops, config.crop_seconds, run)
-        pairs = Pairs(clips, config.model.window_samples, hidden)
-    heard = hidden[torch.from_numpy(clips.has_voice)].flatten(0, 1) if hidden is not None else None
-    encoder.set_input_statistics(heard, pairs.prototypes())
-    if config.freeze_backbone and config.canonical.enabled:
-        start_heads(encoder, pairs.mean_hidden(), pairs.prototypes(), pairs.features, config.canonical)
+        pairs = fit_heads(encoder, clips, hidden, config)
+    else:
+        encoder.set_input_statistics(None, pairs.prototypes())
 
     validation = _validation(config, encoder, run)
     parts = run.accelerator.prepare(trainable)
@@ -150,9 +154,34 @@ def train_encoder(config: EncoderTrainingConfig) -> None:
         if done or crossed(config.save_images, before, images_seen):
             checkpoints.save(images_seen)
     progress.close()
+    if config.refit_heads:
+        hidden = hear_all(encoder, clips, 0, config.crop_seconds, run)
+        fit_heads(encoder, clips, hidden, config)
+        if validation is not None:
+            stats.write(scores := validate(encoder, *validation), images_seen)
+            run.log("heads refitted: " + ", ".join(f"{name} {value:.3f}" for name, value in scores.items()))
     run.on_main(lambda: encoder.save_pretrained(run.folder / "model"))
     run.log(f"the model is in {run.folder / 'model'}")
     run.finish()
+
+
+def fit_heads(encoder: VoiceEncoder, clips: ClipDataset, hidden: Tensor, config: EncoderTrainingConfig) -> Pairs:
+    """Set what heads on a frozen backbone read and, where the config says so, the heads themselves.
+
+    Args:
+        encoder: Changed in place.
+        clips: The training split.
+        hidden: [num_clips, num_crops, H] as from `hear_all`.
+        config: Of the training.
+
+    Returns:
+        The pairs whose voices are these outputs.
+    """
+    pairs = Pairs(clips, config.model.window_samples, hidden)
+    encoder.set_input_statistics(hidden[torch.from_numpy(clips.has_voice)].flatten(0, 1), pairs.prototypes())
+    if config.canonical.enabled:
+        start_heads(encoder, pairs.mean_hidden(), pairs.prototypes(), pairs.features, config.canonical)
+    return pairs
 
 
 def _shallow(design: EncoderDesign) -> dict[str, Any]:

@@ -28,8 +28,9 @@ class EncoderDesign:
     """What one chooses of a voice encoder; the rest follows from the data set.
 
     Attributes:
-        backbone: `ge2e`, `speech2face` or `hf:<id or folder>`.
-        backbone_options: `width` and `hidden_size` of speech2face, the transformers configuration of hf.
+        backbone: `ge2e`, `speech2face`, `tdnn` or `hf:<id or folder>`.
+        backbone_options: `width` and `hidden_size` of speech2face and tdnn, the transformers configuration of
+            hf.
         embedding_size: Length of an embedding in the joint space.
         voice_dropout: Share of the backbone's outputs dropped before each head while training.
         face_dropout: Share of the face feature dropped before its head while training.

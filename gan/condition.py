@@ -54,7 +54,7 @@ class FaceBatch:
         return FaceBatch(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
-def hear_people(encoder: VoiceEncoder, dataset: ClipDataset, num_folds: int, run: Run) -> dict[int, Tensor]:
+def hear_people(encoder: VoiceEncoder, dataset: ClipDataset, config: ConditionConfig, run: Run) -> dict[int, Tensor]:
     """The face feature that each clip's voice suggests to an encoder that never met the speaker.
 
     The encoder foretells the faces of the people it was trained on better than those of strangers, and a generator
@@ -64,7 +64,7 @@ def hear_people(encoder: VoiceEncoder, dataset: ClipDataset, num_folds: int, run
     Args:
         encoder: The trained encoder.
         dataset: The split that it was trained on.
-        num_folds: How many folds; 0 takes the encoder as it is.
+        config: How many folds, and the ridge of their fits.
         run: Its processes share the work.
 
     Returns:
@@ -74,11 +74,13 @@ def hear_people(encoder: VoiceEncoder, dataset: ClipDataset, num_folds: int, run
     pairs = Pairs(dataset, encoder.config.window_samples, hidden)
     features = _regress(encoder, hidden)
     voices, faces = pairs.mean_hidden(), pairs.prototypes()
-    folds = torch.arange(len(pairs.people)) % max(1, num_folds)
-    for fold in range(num_folds):
+    folds = torch.arange(len(pairs.people)) % max(1, config.num_folds)
+    for fold in range(config.num_folds):
         stranger = copy.deepcopy(encoder)
         kept = folds != fold
-        start_heads(stranger, voices[kept], faces[kept], pairs.features, CanonicalConfig())
+        start_heads(
+            stranger, voices[kept], faces[kept], pairs.features, CanonicalConfig(feature_ridge=config.feature_ridge)
+        )
         left_out = {person for person, own in zip(pairs.people, folds.tolist(), strict=True) if own == fold}
         rows = torch.tensor([int(identity) in left_out for identity in dataset.identity_of])
         features[rows] = _regress(stranger, hidden[rows])

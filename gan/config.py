@@ -23,12 +23,14 @@ class ConditionConfig:
             the networks from telling training people by the exact feature.
         num_folds: Training people are heard by encoders that never met them, fitted anew on the others in this many
             folds (see `gan.condition.hear_people`); 0 takes the encoder as it is.
+        feature_ridge: Of these fits, as in the encoder's `canonical`.
     """
 
     source: Literal["voice", "face", "mix"] = "mix"
     voice_share: float = 0.5
     noise: float = 0.2
     num_folds: int = 5
+    feature_ridge: float = 20.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.voice_share <= 1:
@@ -37,6 +39,8 @@ class ConditionConfig:
             raise ConfigError(f"condition.noise {self.noise}: it can't be negative")
         if self.num_folds < 0 or self.num_folds == 1:
             raise ConfigError(f"condition.num_folds {self.num_folds}: 0, or 2 and more, are possible")
+        if self.feature_ridge <= 0:
+            raise ConfigError(f"condition.feature_ridge {self.feature_ridge}: it must be above 0")
 
 
 @dataclass(frozen=True)

@@ -221,8 +221,7 @@ def train(config: GanConfig) -> None:
     training.register(checkpoints)
     start_step = (checkpoints.load_latest() or 0) // config.batch_size
     # Faces that are drawn from their true features alone need no voice.
-    folds = config.condition.num_folds
-    heard = hear_people(encoder, dataset, folds, run) if config.condition.source != "face" else {}
+    heard = hear_people(encoder, dataset, config.condition, run) if config.condition.source != "face" else {}
     sheet = _sample_sheet(config, encoder.to(run.device))
     faces = ConditionedFaces(dataset, heard, config.condition, training.noise_size)
     batches = IdentityBatches(faces.identities, config.batch_size, config.seed, run.rank, run.num_processes, start_step)

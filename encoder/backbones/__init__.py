@@ -12,8 +12,8 @@ def build_backbone(name: str, options: dict[str, Any]) -> Backbone:
     """Build a backbone with random weights; `load_pretrained` reads published ones.
 
     Args:
-        name: "ge2e", "speech2face" or "hf:<id or folder>".
-        options: What its constructor takes besides: width and hidden_size for speech2face, the transformers
+        name: "ge2e", "speech2face", "tdnn" or "hf:<id or folder>".
+        options: What its constructor takes besides: width and hidden_size for speech2face and tdnn, the transformers
             configuration for hf.
 
     Raises:
@@ -29,13 +29,17 @@ def build_backbone(name: str, options: dict[str, Any]) -> Backbone:
             from encoder.backbones.speech2face import Speech2Face
 
             return Speech2Face(**options)
+        if name == "tdnn":
+            from encoder.backbones.tdnn import TDNN
+
+            return TDNN(**options)
         if name.startswith("hf:"):
             from encoder.backbones.hf import HuggingFace
 
             return HuggingFace(name.removeprefix("hf:"), options)
     except TypeError as error:
         raise ConfigError(f"backbone_options of {name}: {error}") from error
-    raise ConfigError(f'backbone "{name}" is unknown: ge2e, speech2face or hf:<id or folder>')
+    raise ConfigError(f'backbone "{name}" is unknown: ge2e, speech2face, tdnn or hf:<id or folder>')
 
 
 def default_options(name: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from data.errors import ConfigError, ModelError
 from encoder.backbones import build_backbone, default_options
 from encoder.backbones.ge2e import GE2E, partial_starts
 from encoder.backbones.speech2face import Speech2Face
-from encoder.spectrograms import MelPowerSpectrogram, PowerLawSpectrogram
+from encoder.spectrograms import LogMelSpectrogram, MelPowerSpectrogram, PowerLawSpectrogram
 
 # Recorded from the package Resemblyzer 0.1.4 itself (its normalize_volume and embed_utterance with librosa 0.11):
 # length and seed of `tone`, the eight largest entries of the embedding, and the sum of all.
@@ -81,9 +81,9 @@ def test_ge2e_does_not_care_for_loudness(ge2e: GE2E) -> None:
         torch.testing.assert_close(ge2e(waveform), ge2e(20 * waveform), rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["ge2e", "speech2face"])
+@pytest.mark.parametrize("name", ["ge2e", "speech2face", "tdnn"])
 def test_gradients_reach_the_waveform_and_are_finite_even_where_it_is_silent(name: str) -> None:
-    options = {"width": 4, "hidden_size": 8} if name == "speech2face" else {}
+    options = {} if name == "ge2e" else {"width": 4, "hidden_size": 8}
     waveform = torch.from_numpy(tone(1.0, 5))[None].repeat(2, 1)
     waveform[:, :4000] = 0
     waveform.requires_grad_()
@@ -141,6 +141,25 @@ def test_the_papers_stack_hears_any_length() -> None:
     stack = Speech2Face(width=4, hidden_size=8).eval()
     for num_samples in (8_000, 48_000, 96_000):
         assert stack(torch.randn(2, num_samples)).shape == (2, 8)
+
+
+def test_the_time_delay_network_hears_any_length_and_does_not_care_for_loudness() -> None:
+    torch.manual_seed(0)
+    network = build_backbone("tdnn", {"width": 8, "hidden_size": 6}).eval()
+    waveform = torch.from_numpy(tone(2.0, 4))[None].repeat(2, 1)
+    for num_samples in (8_000, 20_001, 32_000):
+        assert network(waveform[:, :num_samples]).shape == (2, 6)
+    torch.testing.assert_close(network(waveform), network(20 * waveform), rtol=1e-3, atol=1e-3)
+
+
+def test_log_mel_energies_tell_a_tone_and_average_to_zero() -> None:
+    time = torch.arange(16_000) / 16_000
+    energies = LogMelSpectrogram()(torch.sin(2 * torch.pi * 1000 * time)[None])[0]
+    assert energies.shape == ((16_000 - 1024) // 256 + 1, 96)
+    assert energies.mean().abs() < 1e-4
+    # 1 kHz is 15 of Slaney's mels of 66.7 Hz; 40 Hz to 7.6 kHz are 0.6 to 44.5 of them, in 97 steps.
+    assert energies.mean(dim=0).argmax().item() == pytest.approx((15 - 0.6) / (44.5 - 0.6) * 97 - 1, abs=1)
+    assert LogMelSpectrogram()(torch.zeros(1, 8_000)).abs().max() < 1e-4
 
 
 def test_an_unknown_backbone_or_option_is_told() -> None:

@@ -8,7 +8,7 @@ from data.faces import FaceEncoderInfo
 from encoder.objective import LossConfig, Rows, TrainedParts, gather_rows, loss_terms
 from encoder.voice_encoder import VoiceEncoder, VoiceEncoderConfig
 
-ALL_ON = LossConfig(info_nce=1, am_softmax=1, cosine=1, feature_l1=1, normalised_l2=1, distillation=1)
+ALL_ON = LossConfig(info_nce=1, am_softmax=1, speaker=1, cosine=1, feature_l1=1, normalised_l2=1, distillation=1)
 
 
 def parts(losses: LossConfig, freeze_backbone: bool = True) -> TrainedParts:
@@ -53,7 +53,7 @@ def test_shares_of_a_batch_have_gradients_that_sum_to_those_of_the_whole() -> No
         if expected.grad is not None:
             torch.testing.assert_close(first.grad + second.grad, expected.grad, rtol=1e-4, atol=1e-5)
             compared += 1
-    assert compared == 7  # three heads with weights and biases, and the class centres
+    assert compared == 8  # three heads with weights and biases, and the centres of classes and of speakers
 
 
 def test_only_losses_with_a_weight_are_computed() -> None:

@@ -121,3 +121,25 @@ def test_settings_that_make_no_sense_are_refused(
     arguments = [str(argument) for argument in tiny(tiny_world, tmp_path / "run", *more)]
     with pytest.raises(ConfigError, match=message):
         parse_config(EncoderTrainingConfig, arguments, "")
+
+
+def test_a_backbone_taught_by_speakers_alone_gets_its_heads_in_closed_form(
+    tiny_world: TinyWorld, tmp_path: Path
+) -> None:
+    result = run_script(
+        "train_encoder",
+        *("--dataset", tiny_world.dataset, "--out", tmp_path / "run", "--freeze-backbone", "false"),
+        *("--refit-heads", "true", "--model.backbone", "tdnn", "--model.window-seconds", 0.5),
+        *("--model.backbone-options", '{"width": 8, "hidden_size": 8}', "--model.embedding-size", 4),
+        *("--losses.speaker", 1, "--losses.info-nce", 0, "--losses.cosine", 0, "--batch-size", 8),
+        *("--total-images", 32, "--learning-rate.start", 0.001),
+    )
+    assert result.returncode == 0, result.stderr
+    assert "heads refitted" in result.stdout + result.stderr
+    fitted = weights(tmp_path / "run")
+    assert all(fitted[name].abs().max() > 0 for name in ("feature_head.weight", "hidden_mean"))
+    # The regression is fitted to the statistics that were measured with it: the mean voice suggests the mean face.
+    clips = ClipDataset(tiny_world.dataset, "train")
+    encoder = VoiceEncoder.from_pretrained(tmp_path / "run" / "model")
+    voices = encoder.encode([clips.waveform(int(i)) for i in np.flatnonzero(clips.has_voice)])
+    assert torch.cosine_similarity(voices.feature.mean(dim=0), encoder.face_mean, dim=0) > 0.99
