@@ -8,12 +8,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from data.personas.rendering.canvas import Canvas, gauss, smoothstep
+from data.personas.rendering.canvas import Canvas, Window, gauss, smoothstep
 from data.personas.rendering.geometry import Outline, blur
 from data.personas.rendering.light import Light
 from data.personas.rendering.parameters import Skin, Skull
 from data.personas.rendering.photo import Photo
 from data.personas.rendering.textures import skin_mottling
+
+
+def body_window(canvas: Canvas) -> Window:
+    """Where neck and clothes are seen: the lower rows of the canvas."""
+    return canvas.window(-2.0, 2.0, 0.62, 2.0)
 
 
 @dataclass(frozen=True)
@@ -24,8 +29,8 @@ class Layer:
     mask: Tensor
 
 
-def chin_shadow(canvas: Canvas, outline: Outline, light: Light) -> Tensor:
-    """[B, N, N]: 1 in the shadow that the head throws on neck and collar, with a soft edge."""
+def chin_shadow(canvas: Canvas, window: Window, outline: Outline, light: Light) -> Tensor:
+    """[B, h, N]: 1 in the shadow that the head throws on neck and collar, with a soft edge."""
     size = canvas.size
     quarter = F.avg_pool2d(outline.mask[:, None], 4)
     soft = blur(quarter, 2 * max(1, round(size * 0.014)) + 1)
@@ -34,14 +39,21 @@ def chin_shadow(canvas: Canvas, outline: Outline, light: Light) -> Tensor:
     unit = 2 / (size * canvas.pixel)
     shift = torch.stack([light.u * 0.16 * unit, light.v * 0.26 * unit], -1).view(-1, 1, 1, 2)
     places = torch.stack([columns, rows], -1)[None] + shift
-    return F.grid_sample(soft, places, padding_mode="zeros", align_corners=False)[:, 0]
+    return F.grid_sample(soft, places[:, window.rows], padding_mode="zeros", align_corners=False)[:, 0]
 
 
 def paint_neck(
-    canvas: Canvas, outline: Outline, skull: Skull, skin: Skin, photo: Photo, light: Light, shadow: Tensor
+    canvas: Canvas,
+    window: Window,
+    outline: Outline,
+    skull: Skull,
+    skin: Skin,
+    photo: Photo,
+    light: Light,
+    shadow: Tensor,
 ) -> Layer:
     """The neck: a column that widens into the shoulders, in the shadow of the chin; a double chin at its top."""
-    u, abs_u, v = canvas.u, canvas.abs_u, canvas.v
+    u, abs_u, v = window.u, window.u.abs(), window.v
     half = skull.neck + 0.9 * (v - 1.02).clamp(min=0) ** 1.6
     x = (u / half).clamp(-1, 1)
     normal_z = torch.sqrt((1 - x * x).clamp(min=0) + 0.03)
@@ -65,7 +77,7 @@ def paint_neck(
         )
     colour = torch.stack(channels, 1)
     wrinkle = torch.sin(v * 55 + 6 * abs_u) * gauss(v, 1.12, 0.10) * skull.lines * 0.05
-    mottling = skin_mottling(canvas.size)[skin.texture]
+    mottling = skin_mottling(canvas.size)[:, window.rows][skin.texture]
     colour = colour * (1 + 0.012 * mottling - wrinkle)[:, None]
     # The double chin: a soft roll under the jaw, lit from above, dark below.
     roll_v = outline.chin + 0.055 - 0.20 * (abs_u / 0.45) ** 2
@@ -76,13 +88,15 @@ def paint_neck(
     colour = colour * (1 - 0.38 * crease)[:, None] + skin.colour * lift[:, None] * torch.tensor([1.0, 0.93, 0.9]).view(
         1, 3, 1, 1
     )
-    mask = ((half - abs_u) / canvas.pixel + 0.5).clamp(0, 1) * (v > 0.3)
+    mask = ((half - abs_u) / canvas.pixel + 0.5).clamp(0, 1)
     return Layer(colour, mask)
 
 
-def paint_clothes(canvas: Canvas, skull: Skull, skin: Skin, photo: Photo, light: Light, shadow: Tensor) -> Layer:
+def paint_clothes(
+    canvas: Canvas, window: Window, skull: Skull, skin: Skin, photo: Photo, light: Light, shadow: Tensor
+) -> Layer:
     """Shoulders in cloth with one of five necklines."""
-    u, abs_u, v, pixel = canvas.u, canvas.abs_u, canvas.v, canvas.pixel
+    u, abs_u, v, pixel = window.u, window.u.abs(), window.v, canvas.pixel
     collar = photo.collar
     shirt, turtle = collar == 2, collar == 4
     slope = ((abs_u - skull.neck * 0.95).clamp(min=0) / (1.0 + 0.05 * skull.male + photo.shoulder)) ** 1.6
@@ -97,9 +111,7 @@ def paint_clothes(canvas: Canvas, skull: Skull, skin: Skin, photo: Photo, light:
     line = torch.where(collar == 3, wide, line)
     line = torch.where(shirt, open_shirt, line)
     line = torch.where(turtle, roll_neck, line)
-    upper = torch.where(abs_u < skull.neck + 0.05, torch.minimum(line, torch.maximum(shoulder, line)), shoulder)
-    collar_top = torch.where(shirt | turtle, 1.0, 1.13) + 0.9 * (abs_u - skull.neck - 0.03).clamp(min=0)
-    upper = torch.where(shirt | turtle, torch.minimum(upper.maximum(collar_top), shoulder.maximum(collar_top)), upper)
+    upper = torch.where(abs_u < skull.neck + 0.045, line, shoulder)
     mask = ((v - upper) / pixel + 0.5).clamp(0, 1)
     depth = v - upper
     normal_u = (u * 0.62).clamp(-0.9, 0.9)
@@ -107,7 +119,7 @@ def paint_clothes(canvas: Canvas, skull: Skull, skin: Skin, photo: Photo, light:
     normal_z = torch.sqrt((1 - normal_u**2 - normal_v**2).clamp(min=0.1))
     facing = normal_u * light.u + normal_v * light.v + normal_z * light.z
     fold = torch.sin(abs_u * 10 + v * 7 + 2 * torch.sin(u * 5 + v * 3)) * 0.05 * smoothstep(depth, 0.05, 0.25)
-    weave = 1 + 0.02 * skin_mottling(canvas.size)[skin.texture]
+    weave = 1 + 0.02 * skin_mottling(canvas.size)[:, window.rows][skin.texture]
     lit = (facing + fold + 0.10).clamp(min=0) / 1.10 * photo.key * (1 - 0.75 * shadow)
     ambient = photo.fill * (0.5 - 0.5 * normal_v) * (1 - 0.45 * shadow)
     amount = (lit[:, None] * photo.key_colour + ambient[:, None] * photo.sky_colour) * weave[:, None]
@@ -131,7 +143,7 @@ def paint_ears(
         w = canvas.window(0.46, 0.98, -0.22, 0.52, side)
         u, v, pixel = w.u * side, w.v, canvas.pixel
         centre_v = 0.13
-        middle = outline.half_width.amax(1, keepdim=True) - 0.012 + skull.ear_angle + 0.022
+        middle = outline.half_width.amax(1, keepdim=True) - 0.006 + skull.ear_angle
         x = u - middle + 0.17 * (v - centre_v)
         y = (v - centre_v) / skull.ear_length
         width = (skull.ear_width + 0.018) * (1.05 - 0.34 * smoothstep(y, -0.1, 0.9))

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from data.alignment import CROP_REGION, similarity_to_template
 from data.personas.rendering.canvas import CENTRE_V, EXTENT, smoothstep
+from data.personas.rendering.geometry import blur
 from data.personas.rendering.mouth import mouth_corner_v, mouth_half_width
 from data.personas.rendering.parameters import Features
 from data.personas.rendering.photo import Photo
@@ -82,9 +83,8 @@ def aim(landmarks: NDArray[np.float64], jitter: NDArray[np.float64], size: int, 
 
 
 def low_heights(heights: Tensor, hair_front: Tensor) -> Tensor:
-    """[B, 1, N/2, N/2]: smooth heights that parallax is computed from, hair on top."""
-    low = F.avg_pool2d(heights[:, None], 2) + 0.06 * F.avg_pool2d(hair_front[:, None], 2)
-    return F.avg_pool2d(F.avg_pool2d(low, 3, 1, 1), 5, 1, 2)
+    """[B, 1, N/4, N/4]: smooth heights that parallax is computed from, hair on top."""
+    return blur(F.avg_pool2d((heights + 0.06 * hair_front)[:, None], 4), 3)
 
 
 def _heights_at(low: Tensor, u: Tensor, v: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-EXTENT = 2.72  # head units a side
+EXTENT = 2.66  # head units a side
 CENTRE_V = 0.06  # v of the canvas centre
 
 

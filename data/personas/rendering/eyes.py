@@ -23,11 +23,12 @@ def paint_brows(albedo: Tensor, canvas: Canvas, features: Features, hair: Hair, 
         along = (u - start) / length
         arch = features.brow_arch * (1 - ((along - 0.62) / 0.55) ** 2) * 1.6
         centre = features.brow_v - arch - photo.brow_raise + 0.030 * (along - 0.75).clamp(min=0) ** 2 * 8
-        half = features.brow_thickness * (0.88 - 0.10 * along) * (1 - smoothstep(along, 0.60, 1.08) * 0.75)
+        half = features.brow_thickness * (0.90 - 0.12 * along) * (1 - smoothstep(along, 0.50, 1.08) * 0.80)
+        half = half * (0.55 + 0.45 * smoothstep(along, -0.10, 0.25))
         distance = (w.v - centre).abs() - half
-        edge = 0.006 + canvas.pixel * 0.8
-        cover = smoothstep(-distance, -edge, edge) * smoothstep(along, -0.03, 0.16) * smoothstep(along, 1.04, 0.86)
-        hairs = 0.84 + 0.16 * torch.tanh(grain[w.rows, w.columns] * 1.3)[None]
+        edge = 0.010 + canvas.pixel * 0.7
+        cover = smoothstep(-distance, -edge, edge) * smoothstep(along, -0.06, 0.20) * smoothstep(along, 1.06, 0.80)
+        hairs = 0.93 + 0.07 * torch.tanh(grain[w.rows, w.columns])[None]
         cover = (cover * hairs * features.brow_density).clamp(0, 0.95)[:, None]
         under = albedo[:, :, w.rows, w.columns]
         albedo[:, :, w.rows, w.columns] = under + (hair.brow_colour - under) * cover
@@ -58,9 +59,10 @@ def paint_eyes(
 
         # The white: shaded like a ball, under the shadow of the upper lid, pink in the corner.
         lid_shadow = torch.exp(-((y - upper).clamp(min=0) / 0.020)) * 0.50
-        white = torch.stack([0.80 - 0.13 * reach**2, 0.765 - 0.20 * reach**2, 0.745 - 0.21 * reach**2], 1) * (
+        white = torch.stack([0.74 - 0.16 * reach**2, 0.71 - 0.22 * reach**2, 0.69 - 0.22 * reach**2], 1) * (
             1 - 0.06 * skull.lines
         ).unsqueeze(1)
+        white = white * (1 - 0.32 * skin.tone).unsqueeze(1)
         white = white * (1 - 0.22 * smoothstep(x * light.u * side, 0.0, -0.10)).unsqueeze(1)
 
         # The iris: dark rim, light fibres below, the pupil.

@@ -148,7 +148,9 @@ def _add_nose(heights: Tensor, canvas: Canvas, features: Features) -> None:
     end, wing = features.nose_end, features.nose_width
     tip = end - 0.075
     down = ((v + 0.085) / (tip + 0.085)).clamp(0, 1)
-    under = 1 - smoothstep(v, tip + 0.005, end + 0.030)
+    # Its lower edge is a bow: low at the columella, high at the wings.
+    sag = end + 0.030 - 0.055 * (u / wing).clamp(-1.3, 1.3) ** 2
+    under = 1 - smoothstep(v, sag - 0.105, sag + 0.020)
     ridge = features.bridge_height * smoothstep(v, -0.19, -0.02) * (1 - down)
     ridge = ridge + (features.nose_height * 0.80) * down**1.25 + features.nose_hump * gauss(down, 0.40, 0.22)
     half = features.bridge_width * (1.05 + 0.25 * gauss(down, 0.0, 0.35) + 0.45 * down * down)
@@ -163,7 +165,7 @@ def _add_nose(heights: Tensor, canvas: Canvas, features: Features) -> None:
     wing_u, wing_v = wing * 0.78, end - 0.040
     nose = nose + 0.062 * torch.exp(-(((abs_u - wing_u) / (wing * 0.36)) ** 2) - ((v - wing_v) / 0.050) ** 2)
     nose = nose - 0.014 * torch.exp(-(((abs_u - wing - 0.045) / 0.028) ** 2) - ((v - end + 0.030) / 0.050) ** 2)
-    nose = nose - 0.022 * torch.exp(-(((abs_u - wing * 0.45) / (wing * 0.30)) ** 2) - ((v - end - 0.002) / 0.020) ** 2)
+    nose = nose - 0.014 * torch.exp(-(((abs_u - wing * 0.45) / (wing * 0.30)) ** 2) - ((v - end - 0.002) / 0.020) ** 2)
     nose = nose - 0.012 * torch.exp(-((u / 0.11) ** 2) - ((v - end - 0.055) / 0.035) ** 2)
     heights[:, w.rows, w.columns] += nose
 

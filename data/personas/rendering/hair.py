@@ -14,7 +14,9 @@ from data.personas.rendering.hairstyles import Hair
 from data.personas.rendering.light import Light
 from data.personas.rendering.parameters import Skin, Skull
 from data.personas.rendering.photo import Photo
-from data.personas.rendering.textures import curls, strands
+from data.personas.rendering.textures import curls, strands, stubble
+
+_MARGIN = 0.05  # head units
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def paint_hair(
     colour = _light_hair(canvas, shape, hair, skin, photo, light, relief, along)
     back_colour = colour * (0.40 + 0.25 * smoothstep(canvas.abs_u, 0.35, 0.75))[:, None]
     if bool((hair.bun > 0).any()):
-        back, back_colour = _add_bun(canvas, skull, hair, photo, light, back, back_colour, relief)
+        _add_bun(canvas, skull, hair, photo, light, back, back_colour, relief)
     soft = blur(F.avg_pool2d(front[:, None], 4), 2 * max(1, round(canvas.size * 0.008)) + 1)
     # The shadow falls a little away from the light.
     shade = F.interpolate(soft, size=(canvas.size, canvas.size), mode="bilinear", align_corners=False)[:, 0]
@@ -63,7 +65,7 @@ def _strand_relief(canvas: Canvas, hair: Hair) -> tuple[Tensor, Tensor]:
     fan = (u + bend * torch.sign(u) - root) / (v + 1.75).clamp(min=0.3)
     # Sideways: arcs round a point over the far end of the parting.
     arc = torch.sqrt((u - hair.part * 1.2) ** 2 * 0.30 + (v + 1.35) ** 2) * 1.15
-    upper = hair.sideways * smoothstep(v, 0.0, -0.30)
+    upper = hair.sideways * smoothstep(v, -0.36, -0.62)
     across = fan + (arc - fan) * upper
     length = v * 0.55 + 0.25 * canvas.abs_u
     length = length + (u * 0.5 - length) * upper
@@ -75,7 +77,8 @@ def _strand_relief(canvas: Canvas, hair: Hair) -> tuple[Tensor, Tensor]:
     straight = 0.75 * lines + 0.55 * clumps
     number = (hair.shift.reshape(-1) * 4).long().clamp(0, 3)
     if bool((torch.maximum(hair.curl, hair.buzz) > 0).any()):
-        straight = torch.lerp(straight, curls(size)[number], torch.maximum(hair.curl, 0.85 * hair.buzz))
+        straight = torch.lerp(straight, curls(size)[number], hair.curl)
+        straight = torch.lerp(straight, 0.8 * stubble(size)[number], hair.buzz * (1 - 0.6 * hair.curl))
     return straight, across
 
 
@@ -93,7 +96,8 @@ class _Shell:
 
     def __init__(self, canvas: Canvas, outline: Outline, skull: Skull, hair: Hair, relief: Tensor) -> None:
         v, pixel = canvas.v, canvas.pixel
-        top = skull.crown + hair.top
+        # The shell is drawn a margin too large and its edge taken back, so that curls can stand out at the top.
+        top = skull.crown + hair.top + _MARGIN
         self.leaned_u = canvas.u - hair.lean * smoothstep(v, -0.45, -1.0)
         cap = (1 - (v.clamp(max=0) / top).abs().clamp(0, 1) ** skull.crown_power.clamp(max=2.7)).clamp(min=0)
         cap = cap ** (1 / 2.35)
@@ -105,16 +109,19 @@ class _Shell:
         # Short hair follows the skull at the side; long hair hangs down from its widest place.
         head = torch.where(v < 0, skull.width * cap, torch.lerp(outline.half_width, skull.width, falling))
         self.half_width = (
-            head + extra * torch.where(v < 0, cap.clamp(min=0.2), torch.ones_like(cap)) + skull.temple * mass
+            head
+            + _MARGIN * cap.clamp(min=0.2)
+            + extra * torch.where(v < 0, cap.clamp(min=0.2), torch.ones_like(cap))
+            + skull.temple * mass
         )
         slope = torch.zeros_like(self.half_width)
         slope[:, 1:-1] = (self.half_width[:, 2:] - self.half_width[:, :-2]) / (2 * pixel)
-        self.edge = (self.half_width - self.leaned_u.abs()) * torch.rsqrt(1 + slope * slope)
+        self.edge = (self.half_width - self.leaned_u.abs()) * torch.rsqrt(1 + slope * slope) - _MARGIN
         rough = (0.005 + 0.010 * hair.ragged * mass.clamp(min=0.3) + 0.018 * hair.curl) * (1 - 0.7 * hair.buzz)
         soft = 0.9 * pixel + 0.006 + 0.006 * hair.curl
         self.inside = smoothstep(self.edge + rough * relief, -soft, soft) * (v > -top + 0.1 * pixel)
         self.radius = (self.leaned_u / self.half_width).clamp(-1, 1)
-        self.height = ((v + 0.15) / (top - 0.15)).clamp(-1, 0.55) * 0.95
+        self.height = ((v + 0.15) / (top - _MARGIN - 0.15)).clamp(-1, 0.55) * 0.95
         self.mass = mass
         self.top = top
 
@@ -130,7 +137,7 @@ def _front_mask(canvas: Canvas, shell: _Shell, outline: Outline, skull: Skull, h
     falls, fringe = hair.falls, hair.bangs
     base_v = 0.12
     half = skull.width * hair.opening - hair.cover - 0.02 * (fringe > 0.15)
-    line = hair.hairline - 1.15 * hair.recession * gauss(abs_u, 0.33, 0.16)
+    line = hair.hairline - 0.80 * hair.recession * gauss(abs_u, 0.30, 0.19)
     line = line + fringe * (1.0 + 0.06 * torch.cos(u * 6)) * (1 - 0.25 * (abs_u / 0.5) ** 2)
     line = line + hair.curtain * 0.95 * ((u - hair.part * 0.8).abs() + 0.004).clamp(max=0.8) ** 1.15
     side_u = u * torch.sign(hair.part)
@@ -153,7 +160,9 @@ def _front_mask(canvas: Canvas, shell: _Shell, outline: Outline, skull: Skull, h
     # At the sides of a fade, and where hair is thin, skin shows through.
     side = (1 - shell.mass) * (1 - falls)
     front = front * (1 - hair.fade * 0.85 * side * smoothstep(v, -0.60, 0.12))
-    thin = hair.thinness * smoothstep(v, -0.98, -0.70) * smoothstep(abs_u, 0.55, 0.2) * (0.7 - 0.3 * torch.tanh(relief))
+    thin = (
+        hair.thinness * smoothstep(v, -0.98, -0.70) * smoothstep(abs_u, 0.55, 0.2) * (0.7 - 0.3 * relief.clamp(-1, 1))
+    )
     front = front * (1 - thin.clamp(0, 0.7))
     wreath = smoothstep(abs_u - (0.45 + 0.10 * (v + 0.5).clamp(min=0)), 0.0, 0.14) * smoothstep(v, -0.62, -0.22)
     wreath = wreath * smoothstep(0.16 - v + 0.02 * relief, -0.04, 0.06) * shell.inside * (0.75 - 0.55 * hair.fade)
@@ -164,8 +173,8 @@ def _front_mask(canvas: Canvas, shell: _Shell, outline: Outline, skull: Skull, h
 def _light_hair(
     canvas: Canvas, shell: _Shell, hair: Hair, skin: Skin, photo: Photo, light: Light, relief: Tensor, along: Tensor
 ) -> Tensor:
-    radius, height = shell.radius, shell.height
-    bump = torch.tanh(relief * 0.8) * (0.011 + 0.010 * hair.curl) * (1 - 0.5 * hair.buzz)
+    radius, height, strand = shell.radius, shell.height, torch.tanh(relief)
+    bump = strand * (0.011 + 0.010 * hair.curl) * (1 - 0.5 * hair.buzz)
     slope_u, slope_v = canvas.slopes(bump)
     depth = torch.sqrt((1 - radius * radius - height * height).clamp(min=0.04))
     normal_u, normal_v = radius - slope_u.clamp(-1.2, 1.2), height - slope_v.clamp(-1.2, 1.2)
@@ -179,7 +188,7 @@ def _light_hair(
     # A strand shines where it lies across the way between light and viewer.
     tilt = height - (0.60 * light.v - 0.06) - 0.045 * relief
     gleam = torch.exp(-((tilt / 0.16) ** 2)) + 0.45 * torch.exp(-(((tilt - 0.42) / 0.20) ** 2))
-    gleam = gleam * (1 - 0.55 * radius.abs()) * (0.55 + 0.45 * torch.tanh(relief * 1.2)) * facing.clamp(min=0)
+    gleam = gleam * (1 - 0.55 * radius.abs()) * (0.55 + 0.45 * strand) * facing.clamp(min=0)
     contact = smoothstep(shell.edge, -0.02, 0.20)
     groove = (
         gauss(canvas.v, -hair.step + 0.02, 0.07)
@@ -193,7 +202,7 @@ def _light_hair(
     open_sky = open_sky * (1 - 0.55 * under)
     parting = gauss(canvas.u, hair.part * 0.8 * (1 + 0.25 * (canvas.v + 0.9)), 0.012 + canvas.pixel * 0.5)
     parting = parting * hair.part_line * smoothstep(canvas.v, -0.48, -0.62) * smoothstep(shell.edge, 0.0, 0.10)
-    albedo = hair.colour * (1 + 0.38 * torch.tanh(relief))[:, None] + 0.003
+    albedo = hair.colour * (1 + 0.38 * strand)[:, None] + 0.003
     albedo = albedo + (0.55 * skin.colour - albedo) * (0.38 * parting)[:, None]
     amount = photo.key[:, None] * diffuse[:, None] * photo.key_colour
     ambient = (photo.fill * open_sky)[:, None] * (
@@ -203,10 +212,7 @@ def _light_hair(
     sheen = (gleam * hair.gloss * photo.key * open_sky)[:, None]
     colour = colour + sheen * (0.030 + 0.50 * hair.colour)
     edge_light = smoothstep(shell.edge, 0.13, 0.0) * (-torch.sign(light.u) * radius).clamp(min=0) * photo.rim
-    return (
-        colour
-        + (edge_light * (0.7 + 0.3 * torch.tanh(relief)))[:, None] * (0.05 + 0.9 * hair.colour) * photo.sky_colour
-    )
+    return colour + (edge_light * (0.7 + 0.3 * strand))[:, None] * (0.05 + 0.9 * hair.colour) * photo.sky_colour
 
 
 def _add_bun(
@@ -218,10 +224,14 @@ def _add_bun(
     back: Tensor,
     back_colour: Tensor,
     relief: Tensor,
-) -> tuple[Tensor, Tensor]:
+) -> None:
+    """Add a bun on the crown, in place."""
+    window = canvas.window(-0.6, 0.6, -2.0, -0.6)
+    rows, columns = window.rows, window.columns
+    relief = relief[:, rows, columns]
     size = hair.bun.clamp(min=0.05)
-    x = (canvas.u - hair.lean) / (size * 1.15)
-    y = (canvas.v + skull.crown + hair.top + 0.35 * size) / size
+    x = (window.u - hair.lean) / (size * 1.15)
+    y = (window.v + skull.crown + hair.top + 0.35 * size) / size
     radius = torch.sqrt(x * x + y * y)
     mask = smoothstep(1 - radius + 0.05 * relief, -0.05, 0.05) * (hair.bun > 0)
     depth = torch.sqrt((1 - radius * radius).clamp(min=0.05))
@@ -230,4 +240,6 @@ def _add_bun(
     amount = facing * photo.key * 0.9 + photo.fill * 0.6
     shine = torch.exp(-(((y + 0.35) / 0.25) ** 2)) * (1 - x.abs()).clamp(min=0) * hair.gloss * photo.key
     colour = hair.colour * amount[:, None] * (1 + 0.15 * twist)[:, None] + shine[:, None] * (0.02 + 0.30 * hair.colour)
-    return torch.maximum(back, mask), back_colour + (colour - back_colour) * mask[:, None]
+    back[:, rows, columns] = torch.maximum(back[:, rows, columns], mask)
+    under = back_colour[:, :, rows, columns]
+    under += (colour - under) * mask[:, None]

@@ -218,8 +218,6 @@ class Hair:
     stubble: Tensor
     beard: Tensor
     moustache: Tensor
-    beard_length: Tensor
-    side_sign: Tensor  # -1 or 1, the side of the parting
 
 
 def draw_hair(traits: Traits, tone: Values, draws: PrivateDraws) -> Hair:
@@ -251,14 +249,13 @@ def draw_hair(traits: Traits, tone: Values, draws: PrivateDraws) -> Hair:
     dyed = ~male & chance(0.25)
     hair_grey = np.where(dyed, grey * 0.25, grey)[:, None]
     silver = linear(uniform(0.62, 0.88))[:, None] * np.array([1.0, 0.985, 0.96])
-    brow_base = np.minimum(colour * 0.55, 0.10)
+    brow_base = np.minimum(colour * 0.45, 0.07)
     shaven = chance(0.46)
     full = ~shaven & chance(0.55)
     moustache = ~shaven & (full | chance(0.35))
-    recession = np.where(male, np.clip(0.015 + 0.20 * lines**1.4 + normal(0.055), -0.02, 0.34), 0.02 * lines)
-    side_sign = np.where(chance(0.5), -1.0, 1.0)
+    recession = np.where(male, np.clip(0.010 + 0.15 * lines**1.4 + normal(0.045), -0.02, 0.26), 0.02 * lines)
     fringe = style["bangs"] > 0
-    hairline = -0.565 + normal(0.022) - 0.30 * np.maximum(recession, 0) - np.where(fringe, 0.0, 0.035)
+    hairline = -0.565 + normal(0.022) - 0.45 * np.maximum(recession, 0) - np.where(fringe, 0.0, 0.035)
     return Hair(
         **{name: column(value) for name, value in style.items()},
         hairline=column(hairline - 0.05 * (style["curtain"] > 0)),
@@ -276,8 +273,6 @@ def draw_hair(traits: Traits, tone: Values, draws: PrivateDraws) -> Hair:
         stubble=column(np.where(male, np.where(shaven, uniform(0.06, 0.30), uniform(0.30, 0.55)), 0.0)),
         beard=column(np.where(male & full, uniform(0.6, 1.0), 0.0)),
         moustache=column(np.where(male & moustache, uniform(0.6, 1.0), 0.0)),
-        beard_length=column(np.where(male & full, uniform(0.0, 1.0), 0.0)),
-        side_sign=column(side_sign),
     )
 
 

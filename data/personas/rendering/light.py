@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from data.personas.rendering.canvas import EXTENT, Canvas, smoothstep
+from data.personas.rendering.canvas import EXTENT, Canvas
 from data.personas.rendering.geometry import Outline, blur
 from data.personas.rendering.photo import Photo
 
@@ -60,24 +60,19 @@ def measure_surface(canvas: Canvas, heights: Tensor, outline: Outline, light: Li
     slope_v.clamp_(-3, 3)
     scale = torch.rsqrt(1 + slope_u * slope_u + slope_v * slope_v)
     normal_u, normal_v = -slope_u * scale, -slope_v * scale
-    half = canvas.size // 2
+    half, size = canvas.size // 2, (canvas.size, canvas.size)
     low = F.avg_pool2d((heights * (outline.mask > 0.5))[:, None], 2)
-    reach = 2 * max(1, round(half * 0.018)) + 1
-    soft = blur(F.avg_pool2d(torch.stack([normal_u, normal_v, scale], 1), 2), reach)
+    reach = 2 * max(1, round(canvas.size * 0.006)) + 1
+    soft = blur(F.avg_pool2d(torch.stack([normal_u, normal_v, scale], 1), 4), reach)
     quarter = F.avg_pool2d(low, 2)
     near, far = 2 * round(half * 0.012) + 1, 2 * round(half * 0.035) + 1
     close = blur(quarter, near)
-    around = F.interpolate(
-        torch.cat([close, blur(close, far)], 1), size=(half, half), mode="bilinear", align_corners=False
-    )
+    around = F.interpolate(torch.cat([close, blur(close, far)], 1), size=(half, half), mode="bilinear")
     bury = (around[:, :1] - low).clamp(min=0) * 8 + (around[:, 1:] - low).clamp(min=0) * 3.2
-    upsampled = F.interpolate(
-        torch.cat([soft, torch.exp(-bury), _cast_shadow(low, light)], 1),
-        size=(canvas.size, canvas.size),
-        mode="bilinear",
-        align_corners=False,
-    )
-    return Surface(normal_u, normal_v, scale, *upsampled.unbind(1))
+    blocked = torch.cat([torch.exp(-bury), _cast_shadow(low, light)], 1)
+    upsampled = [*F.interpolate(soft, size=size, mode="bilinear").unbind(1)]
+    upsampled += F.interpolate(blocked, size=size, mode="bilinear").unbind(1)
+    return Surface(normal_u, normal_v, scale, *upsampled)
 
 
 def _cast_shadow(low: Tensor, light: Light) -> Tensor:
@@ -126,8 +121,3 @@ def light_skin(albedo: Tensor, surface: Surface, shine: Tensor, light: Light, ph
     tight = broad * broad * broad * broad  # ^48
     gleam = (0.050 * broad + 0.085 * tight) * shine * lit * photo.key + 0.020 * turned * open_sky * photo.fill
     return albedo * torch.stack(channels, 1) + gleam[:, None]
-
-
-def fall_off(canvas: Canvas, start: float, end: float) -> Tensor:
-    """[1, N, 1]: 0 above `start`, 1 below `end`."""
-    return smoothstep(canvas.v, start, end)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from data.personas.rendering.draws import PrivateDraws, Values
-from data.personas.rendering.palettes import CLOTHES, linear
+from data.personas.rendering.palettes import BACKDROPS, CLOTHES, linear
 from data.personas.rendering.parameters import column
 from data.personas.rendering.textures import NUM_BACKGROUNDS
 
@@ -67,14 +67,14 @@ def draw_photo(draws: PrivateDraws) -> Photo:
     def temperature(value: Values, strength: Values) -> Tensor:
         return column(np.stack([1 + value, np.ones_like(value), 1 - 1.25 * value], 1) * strength[:, None])
 
-    def field(low: float, high: float, saturation: float) -> Values:
-        grey = uniform(low, high)[:, None]
-        return linear(np.clip(grey + saturation * np.stack([normal(), normal(0.8), normal()], 1), 0.03, 0.97))
+    def backdrop(low: float, high: float) -> Values:
+        """[M, 3] a colour of what stands behind, in brighter or dimmer light."""
+        colour = BACKDROPS[(uniform() * len(BACKDROPS)).astype(int)] + 0.025 * draws.normal_rows(3)
+        return linear(np.clip(colour * uniform(low, high)[:, None], 0.03, 0.97))
 
     cloth_number = (uniform() * len(CLOTHES)).astype(int)
     cloth = linear(np.clip(CLOTHES[cloth_number] + 0.03 * draws.normal_rows(3), 0.03, 0.95))
     under = np.where(chance(0.6)[:, None], linear(np.array([0.88, 0.88, 0.87])), cloth * 0.55)
-    brightness = uniform(0.75, 1.15)
     return Photo(
         yaw=column(normal(0.115)),
         pitch=column(normal(0.055)),
@@ -87,8 +87,8 @@ def draw_photo(draws: PrivateDraws) -> Photo:
         light_u=column(np.sin(azimuth) * np.cos(elevation)),
         light_v=column(-np.sin(elevation)),
         light_z=column(np.cos(azimuth) * np.cos(elevation)),
-        key=column(uniform(0.85, 1.25)),
-        fill=column(uniform(0.32, 0.60)),
+        key=column(uniform(0.95, 1.30)),
+        fill=column(uniform(0.26, 0.50)),
         rim=column(np.clip(uniform(-0.3, 1.0), 0, 1)),
         key_colour=temperature(0.035 + warmth, np.ones_like(warmth)),
         sky_colour=temperature(sky_warmth, np.ones_like(warmth)),
@@ -97,9 +97,9 @@ def draw_photo(draws: PrivateDraws) -> Photo:
         grain=column(uniform(0.003, 0.010)),
         background=torch.from_numpy((uniform() * NUM_BACKGROUNDS).astype(np.int64)),
         background_flip=torch.from_numpy(chance(0.5)),
-        wall=column(field(0.22, 0.80, 0.05) * brightness[:, None]),
-        object=column(field(0.15, 0.85, 0.075)),
-        dark=column(field(0.08, 0.38, 0.05)),
+        wall=column(backdrop(0.65, 1.15)),
+        object=column(backdrop(0.55, 1.20)),
+        dark=column(backdrop(0.25, 0.60)),
         lamp=column(linear(np.stack([uniform(0.8, 1.0), uniform(0.7, 0.95), uniform(0.5, 0.95)], 1))),
         cloth=column(cloth),
         under_cloth=column(under),

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from data.personas.rendering.body import Layer, chin_shadow, paint_clothes, paint_ears, paint_neck
+from data.personas.rendering.body import Layer, body_window, chin_shadow, paint_clothes, paint_ears, paint_neck
 from data.personas.rendering.camera import (
     aim,
     develop,
@@ -40,8 +40,8 @@ from data.personas.rendering.photo import Photo
 from data.personas.rendering.skin import paint_beard, paint_skin
 
 # Canvas pixels and raster pixels for each size of picture: more than the picture's, so that edges are smooth.
-_CANVAS = {64: 128, 128: 192, 256: 320}
-_RASTER = {64: 128, 128: 192, 256: 320}
+_CANVAS = {64: 112, 128: 184, 256: 320}
+_RASTER = {64: 96, 128: 176, 256: 304}
 
 
 @dataclass(frozen=True)
@@ -89,23 +89,25 @@ def render(person: Person, photo: Photo, size: int) -> tuple[NDArray[np.uint8], 
     surface = measure_surface(canvas, heights, outline, light)
 
     albedo = paint_skin(canvas, outline, skull, features, skin, photo)
-    bearded = paint_beard(albedo, canvas, outline, features, hair, skin, mouth)
+    beard_window, bearded = paint_beard(albedo, canvas, outline, features, hair, skin, mouth)
     paint_mouth(albedo, mouth, skin)
     paint_brows(albedo, canvas, features, hair, photo)
-    shine = skin.shine * (1 - 0.85 * bearded)
+    shine = skin.shine.expand(-1, canvas.size, canvas.size).clone()
+    shine[:, beard_window.rows, beard_window.columns] *= 1 - 0.85 * bearded
     shine[:, mouth.window.rows, mouth.window.columns] += 1.1 * mouth.lower
     head = light_skin(albedo, surface, shine, light, photo)
     paint_eyes(head, canvas, skull, features, skin, photo, light)
 
     painted_hair = paint_hair(canvas, outline, skull, hair, skin, photo, light)
     head *= (1 - painted_hair.shade)[:, None]
-    shadow = chin_shadow(canvas, outline, light)
-    neck = paint_neck(canvas, outline, skull, skin, photo, light, shadow)
-    clothes = paint_clothes(canvas, skull, skin, photo, light, shadow)
+    window = body_window(canvas)
+    shadow = chin_shadow(canvas, window, outline, light)
+    neck = paint_neck(canvas, window, outline, skull, skin, photo, light, shadow)
+    clothes = paint_clothes(canvas, window, skull, skin, photo, light, shadow)
 
     image, cover = painted_hair.back_colour.clone(), painted_hair.back.clone()
     for layer in (neck, clothes):
-        _lay_over(image, cover, layer)
+        _lay_over(image[:, :, window.rows], cover[:, window.rows], layer)
     covered = hair.falls * (hair.cover > -0.004)
     for rows, columns, ear in paint_ears(canvas, outline, skull, skin, photo, light, covered):
         _lay_over(image[:, :, rows, columns], cover[:, rows, columns], ear)

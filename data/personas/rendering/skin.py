@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from data.personas.rendering.canvas import Canvas, SoftSpots, gauss, smoothstep
+from data.personas.rendering.canvas import Canvas, SoftSpots, Window, gauss, smoothstep
 from data.personas.rendering.geometry import Outline, forehead_lines, nasolabial_path
 from data.personas.rendering.hairstyles import Hair
 from data.personas.rendering.mouth import Mouth
@@ -57,7 +57,7 @@ def _darkness(canvas: Canvas, skull: Skull, features: Features, skin: Skin, phot
     spots.add_pair(eye_u * 0.58, 0.01, 0.050, 0.060, 0.16)
     spots.add_pair(eye_u, -0.065, 0.13, 0.036, 0.09 + 0.30 * skin.make_up)
     # The nose: nostrils, the shade under it and in the groove of its wings.
-    spots.add_pair(wing * 0.46, nose_end + 0.002, 0.030, 0.014, 1.25)
+    spots.add_pair(wing * 0.50, nose_end + 0.000, 0.026, 0.015, 1.5)
     spots.add(0, nose_end + 0.026, wing * 0.9, 0.017, 0.20)
     spots.add_pair(wing + 0.010, nose_end - 0.018, 0.015, 0.034, 0.12 + 0.10 * lines)
     # The mouth.
@@ -85,44 +85,42 @@ def _darkness(canvas: Canvas, skull: Skull, features: Features, skin: Skin, phot
 
 def paint_beard(
     albedo: Tensor, canvas: Canvas, outline: Outline, features: Features, hair: Hair, skin: Skin, mouth: Mouth
-) -> Tensor:
+) -> tuple[Window, Tensor]:
     """Paint stubble, moustache and beard onto an albedo [B, 3, N, N].
 
     Returns:
-        [B, N, N]: how much hair covers the skin, for shine and relief.
+        A window of the canvas and, [B, h, w], how much hair covers the skin there.
     """
-    grain = stubble(canvas.size)[0]
-    mottling = skin_mottling(canvas.size)[skin.texture]
-    u, v = canvas.abs_u, canvas.v
+    window = canvas.window(-0.80, 0.80, 0.10, 1.20)
+    rows, columns = window.rows, window.columns
+    grain = stubble(canvas.size)[0, rows, columns]
+    curly = curls(canvas.size)[0, rows, columns]
+    u, v = window.u.abs(), window.v
     mouth_v = features.mouth_v
     corner = features.mouth_width + 0.05
     cheek_v = mouth_v - 0.015
     slope = (cheek_v - 0.20) / (outline.half_width.amax(1, keepdim=True) * 0.93 - corner)
     line = cheek_v + 0.06 * smoothstep(corner + 0.03 - u, 0.0, 0.12) - slope * (u - corner).clamp(min=0)
     line = line + 0.05 * torch.sin(((u - corner) / 0.3).clamp(0, 1) * 3.14)
-    jaw = smoothstep(v - line + 0.015 * mottling, -0.05, 0.09)
+    jaw = smoothstep(v - line + 0.004 * grain, -0.05, 0.10)
     jaw = jaw * (1 - 0.55 * gauss(u, 0.13, 0.06) * gauss(v, mouth_v + 0.13, 0.05))
     lip = SoftSpots(canvas, len(mouth_v))
-    lip.add_pair(0.09, (features.nose_end + mouth_v - features.upper_lip) / 2 + 0.015, 0.088, 0.034, 1.1)
-    lip.add_pair(features.mouth_width + 0.010, mouth_v + 0.02, 0.032, 0.07, 0.8)
+    lip.add_pair(0.09, (features.nose_end + mouth_v - features.upper_lip) / 2 + 0.030, 0.105, 0.046, 1.2)
+    lip.add_pair(features.mouth_width + 0.015, mouth_v + 0.03, 0.040, 0.09, 1.0)
     lip.add(0, mouth_v + features.lower_lip + 0.06, 0.05, 0.04, 0.7)
-    moustache = smoothstep(lip.paint(), 0.2, 0.9)
+    moustache = smoothstep(lip.paint()[:, rows, columns], 0.2, 0.9)
     cover = torch.maximum(jaw * hair.stubble, jaw * hair.beard)
     cover = torch.maximum(cover, torch.maximum(moustache * hair.stubble, moustache * hair.moustache))
-    rows, columns = mouth.window.rows, mouth.window.columns
     lips = (mouth.upper + mouth.lower + mouth.gap).clamp(max=1)
-    cover[:, rows, columns] *= 1 - lips
-    curly = curls(canvas.size)[0]
-    rough = 0.80 + 0.20 * torch.tanh(grain + 0.6 * curly)
+    top, left = mouth.window.rows.start - rows.start, mouth.window.columns.start - columns.start
+    cover[:, top : top + lips.shape[1], left : left + lips.shape[2]] *= 1 - lips
+    rough = 0.80 + 0.20 * torch.tanh(grain + 0.6 * curly * hair.beard)
     cover = (cover * rough).clamp(0, 0.94)
     # Stubble looks bluish grey through light skin; a beard has the colour of its hair.
     full = torch.maximum(hair.beard, hair.moustache).unsqueeze(1)
-    stubble_colour = 0.40 * skin.colour * torch.tensor([0.86, 0.98, 1.14]).view(1, 3, 1, 1) + 0.30 * hair.beard_colour
-    lumps = (
-        (1 + 0.45 * torch.tanh(grain * 0.8 + curly * 0.8))[:, None]
-        if grain.dim() == 3
-        else 1 + 0.45 * torch.tanh(grain * 0.8 + curly * 0.8)
-    )
+    stubble_colour = 0.36 * skin.colour * torch.tensor([0.84, 0.97, 1.12]).view(1, 3, 1, 1) + 0.30 * hair.beard_colour
+    lumps = 1 + 0.45 * torch.tanh(grain * 0.8 + curly * 0.8)
     colour = stubble_colour + (hair.beard_colour * lumps - stubble_colour) * full
-    albedo += (colour - albedo) * cover[:, None]
-    return cover
+    under = albedo[:, :, rows, columns]
+    under += (colour - under) * cover[:, None]
+    return window, cover
