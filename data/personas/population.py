@@ -32,10 +32,15 @@ AGE_DEVIATION = 16.0
 """Years a unit of z."""
 
 AGE_RANGE = (18.0, 80.0)
-"""Years between which the shared age is truncated."""
+"""Years between which the shared age lies."""
 
-TRAIT_LIMIT = 2.6
-"""Other shared traits are clipped at this many standard deviations."""
+TRAIT_RANGES: dict[Trait, tuple[float, float]] = {
+    "age": ((AGE_RANGE[0] - MEAN_AGE) / AGE_DEVIATION, (AGE_RANGE[1] - MEAN_AGE) / AGE_DEVIATION),
+    "size": (-3.0, 3.0),
+    "robustness": (-3.0, 3.0),
+    "adiposity": (-3.0, 3.0),
+}
+"""Each shared trait is a standard normal variable truncated to this range."""
 
 PrivateStream = Literal["face", "image", "voice", "clip"]
 _STREAMS: dict[str, int] = {"persona": 0, "face": 1, "image": 2, "voice": 3, "clip": 4}
@@ -48,7 +53,7 @@ class Population:
     Attributes:
         seed: Of all draws.
         is_male: [N].
-        traits: [N, 4] float32, the shared traits z in the order of `TRAITS`, about standard normal.
+        traits: [N, 4] float32, the shared traits z in the order of `TRAITS`, normal within `TRAIT_RANGES`.
         face_traits: [N, 4] float32, unit variance, what of them drives the face: (z + noise) / sqrt(1 + noise^2).
         voice_traits: [N, 4] float32, unit variance, what of them drives the voice.
     """
@@ -74,24 +79,22 @@ def draw_population(num_identities: int, seed: int) -> Population:
     """
     assert num_identities >= 1 and seed >= 0
     # Both fill their rows one after another, so that more rows leave the first ones as they are.
-    uniform = _generator(seed, "persona", 0).random((num_identities, 2))
-    normal = _generator(seed, "persona", 1).standard_normal((num_identities, 11))
-    age = truncated_age(uniform[:, 1])
-    others = np.clip(normal[:, :3], -TRAIT_LIMIT, TRAIT_LIMIT)
-    traits = np.concatenate([age[:, None], others], axis=1)
+    uniform = _generator(seed, "persona", 0).random((num_identities, 5))
+    normal = _generator(seed, "persona", 1).standard_normal((num_identities, 8))
+    traits = np.stack([truncated_normal(uniform[:, 1 + i], trait) for i, trait in enumerate(TRAITS)], axis=1)
     return Population(
         seed=seed,
         is_male=uniform[:, 0] < 0.5,
         traits=traits.astype(np.float32),
-        face_traits=_blur(traits, normal[:, 3:7], FACE_NOISE),
-        voice_traits=_blur(traits, normal[:, 7:11], VOICE_NOISE),
+        face_traits=_blur(traits, normal[:, :4], FACE_NOISE),
+        voice_traits=_blur(traits, normal[:, 4:], VOICE_NOISE),
     )
 
 
-def truncated_age(quantiles: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The shared trait age, z in units of `AGE_DEVIATION`, at quantiles in [0, 1) of its truncated normal prior."""
+def truncated_normal(quantiles: NDArray[np.float64], trait: Trait) -> NDArray[np.float64]:
+    """A shared trait at quantiles in [0, 1) of its truncated normal prior."""
     normal = NormalDist()
-    low, high = (normal.cdf((limit - MEAN_AGE) / AGE_DEVIATION) for limit in AGE_RANGE)
+    low, high = map(normal.cdf, TRAIT_RANGES[trait])
     return np.array([normal.inv_cdf(low + (high - low) * quantile) for quantile in quantiles.tolist()])
 
 
