@@ -1,11 +1,12 @@
 # make venv   .venv with everything that the commands and the tests need
 # make test   lint, types, import contract, tests (makes the venv first)
+# make demo   personas, trainings, reports and a page (makes the venv first); QUICK=1 for the two-minute version
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: venv lint test clean
+.PHONY: venv lint test demo clean
 
 venv: $(STAMP)
 
@@ -27,6 +28,9 @@ lint: $(STAMP)
 # One torch thread a worker: oversubscribed cores are slower than idle ones.
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+demo: $(STAMP)
+	@$(BIN)/python scripts/demo.py $(if $(QUICK),--quick)
 
 clean:
 	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache

@@ -29,5 +29,9 @@ class ModelError(Wav2FaceError):
     """A model that is missing, damaged, or that does not fit the data set or another model."""
 
 
+class StageError(Wav2FaceError):
+    """A command of several that were to run one after the other, and that failed; its log is named."""
+
+
 class OutputError(Wav2FaceError):
     """A place that can't be written to, or that already holds something else."""

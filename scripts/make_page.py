@@ -12,10 +12,10 @@ from data.clip import SPLITS
 from data.errors import ConfigError
 from eval.commands import open_output, split_of_people
 from eval.page.build import PageOptions, write_page
-from eval.page.stages import read_stages
 from eval.report import read_parts
 from eval.subject import check_same_training_network, load_subject
 from training.command import CommandParser, check_device, run_command
+from training.stages import read_records
 
 _MAX_PEOPLE = 64
 
@@ -26,9 +26,9 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--model", required=True, help="folder or hub id of a whole model or a voice encoder")
     parser.add_argument("--dataset", required=True, help="folder of a prepared data set")
     parser.add_argument("--out", required=True, help="folder of the page")
-    parser.add_argument("--report", help="folder of the reports on this model")
+    parser.add_argument("--report", action="append", default=[], help="folder of reports on this model; several")
     parser.add_argument("--run", action="append", default=[], help="a run folder whose curves are shown; several")
-    parser.add_argument("--stages", help="JSON record of what was run, as scripts/demo.py writes it")
+    parser.add_argument("--stages", help="stages.json of what was run, as scripts/demo.py writes it")
     parser.add_argument("--note", default="", help="a sentence under the title")
     parser.add_argument("--split", default="test", choices=[*SPLITS, "all"], help="default: %(default)s")
     parser.add_argument("--num-people", type=int, default=8, help="people shown (default: %(default)s)")
@@ -38,15 +38,16 @@ def main(argv: list[str]) -> None:
     if not 1 <= arguments.num_people <= _MAX_PEOPLE:
         raise ConfigError(f"--num-people {arguments.num_people}: between 1 and {_MAX_PEOPLE} are possible")
     check_device(arguments.device)
-    report = None if arguments.report is None else Path(arguments.report)
-    if report is not None and not read_parts(report):
-        raise ConfigError(f"--report {report}: no report there; make one with scripts/evaluate_retrieval.py")
-    stages = [] if arguments.stages is None else read_stages(Path(arguments.stages))
+    reports = [Path(report) for report in arguments.report]
+    for report in reports:
+        if not read_parts(report):
+            raise ConfigError(f"--report {report}: no report there; make one with scripts/evaluate_retrieval.py")
+    stages = [] if arguments.stages is None else read_records(Path(arguments.stages))
     dataset = split_of_people(arguments.dataset, arguments.split)
     subject = load_subject(arguments.model, arguments.device)
     check_same_training_network(subject, dataset)
     options = PageOptions(
-        report=report,
+        reports=reports,
         runs=[Path(run) for run in arguments.run],
         stages=stages,
         note=arguments.note,

@@ -22,10 +22,11 @@ from eval.page.numbers import (
 )
 from eval.page.people import show_people
 from eval.page.runs import show_run
-from eval.page.stages import Stage, tell_time
 from eval.provenance import describe_code, describe_dataset, describe_machine, describe_model, describe_network
 from eval.report import read_parts
 from eval.subject import Subject
+from training.stage_progress import tell_time
+from training.stages import StageRecord
 
 PAGE_NAME = "index.html"
 
@@ -37,7 +38,7 @@ class PageOptions:
     """What the page shows besides the model.
 
     Attributes:
-        report: Folder of the reports on this model; None for a page without numbers.
+        reports: Folders of reports on this model, each with one part or more; none for a page without numbers.
         runs: Run folders whose curves are shown, in this order.
         stages: What was run, with times.
         note: Shown beneath the title, such as that this is a short version.
@@ -45,9 +46,9 @@ class PageOptions:
         seed: Of gallery and noise.
     """
 
-    report: Path | None = None
+    reports: Sequence[Path] = ()
     runs: Sequence[Path] = ()
-    stages: Sequence[Stage] = ()
+    stages: Sequence[StageRecord] = ()
     note: str = ""
     num_people: int = 8
     seed: int = 0
@@ -65,7 +66,7 @@ def write_page(out: Path, subject: Subject, dataset: ClipDataset, options: PageO
     Returns:
         The page's path.
     """
-    parts = {} if options.report is None else read_parts(options.report)
+    parts = {kind: part for folder in options.reports for kind, part in read_parts(folder).items()}
     retrieval, images = parts.get("retrieval"), parts.get("image_quality")
     population = dataset.info.extra.get("population")
     people = show_people(out, subject, dataset, options.num_people, options.seed)
@@ -90,7 +91,7 @@ def write_page(out: Path, subject: Subject, dataset: ClipDataset, options: PageO
         "total_seconds": seconds,
         "runs": runs,
         "facts": _facts(subject, dataset, parts, options),
-        "commands": [stage.command for stage in options.stages],
+        "commands": [command for stage in options.stages for command in stage.commands],
     }
     return _render(out, context)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import soundfile
 from PIL import Image
 
 from gan.voice2face import Voice2Face
-from tests.commands import run_script
+from tests.commands import ROOT, run_script
 from tests.synthetic import speak
 
 
@@ -40,6 +41,16 @@ def test_it_draws_a_row_of_faces_marked_as_synthetic_the_same_for_the_same_seed(
     with Image.open(tmp_path / "one.png") as first, Image.open(tmp_path / "two.png") as second:
         assert first.size == (192, 64) and "Synthetic" in first.text["Description"]
         assert np.array_equal(first, second)
+
+
+def test_without_a_model_the_one_that_ships_draws(
+    model: Path, voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = runpy.run_path(str(ROOT / "scripts" / "generate.py"))["main"]
+    monkeypatch.setitem(command.__globals__, "shipped_weights", {"model": model}.__getitem__)
+    command(["--voice", str(voice), "--out", str(tmp_path / "one.png"), "--num-images", "1"])
+    with Image.open(tmp_path / "one.png") as picture:
+        assert picture.size == (64, 64)
 
 
 def test_each_mistake_is_one_line_and_exit_code_2_and_writes_nothing(model: Path, voice: Path, tmp_path: Path) -> None:
