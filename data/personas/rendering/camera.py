@@ -18,6 +18,7 @@ from data.personas.rendering.parameters import Features
 from data.personas.rendering.photo import Photo
 from data.personas.rendering.textures import backgrounds, sensor_grain
 
+_SHARPENING = 0.45
 _PIVOT_Z = 0.22  # the head turns round this depth
 _UNITS_PER_HEAD = 65.0  # template units a head unit, about; only the start of the fit
 
@@ -131,7 +132,8 @@ def develop(fine_image: Tensor, photo: Photo, tone: Tensor, size: int) -> NDArra
     image = (image * (photo.exposure * (1 + 0.55 * tone**2)).unsqueeze(1)).clamp(min=0)
     image = image * (1 + 0.10 * image) / (1 + 0.34 * image)
     image = image.clamp(1e-5, 1) ** (1 / 2.2)
-    image = 0.66 * image + 0.34 * image * image * (3 - 2 * image)
+    image = 0.52 * image + 0.48 * image * image * (3 - 2 * image)
+    image = image + _SHARPENING * (image - F.avg_pool2d(image, 3, 1, 1, count_include_pad=False))
     image = image + _grain(photo, size) * photo.grain.unsqueeze(1)
     pixels = (image.clamp(0, 1) * 255 + 0.5).to(torch.uint8)
     return np.ascontiguousarray(pixels.permute(0, 2, 3, 1).numpy())

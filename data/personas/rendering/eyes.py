@@ -59,7 +59,7 @@ def paint_eyes(
 
         # The white: shaded like a ball, under the shadow of the upper lid, pink in the corner.
         lid_shadow = torch.exp(-((y - upper).clamp(min=0) / 0.020)) * 0.50
-        white = torch.stack([0.74 - 0.16 * reach**2, 0.71 - 0.22 * reach**2, 0.69 - 0.22 * reach**2], 1) * (
+        white = torch.stack([0.66 - 0.18 * reach**2, 0.63 - 0.22 * reach**2, 0.61 - 0.22 * reach**2], 1) * (
             1 - 0.06 * skull.lines
         ).unsqueeze(1)
         white = white * (1 - 0.32 * skin.tone).unsqueeze(1)
@@ -70,7 +70,7 @@ def paint_eyes(
         radius = torch.sqrt(dx * dx + dy * dy) / features.iris_radius
         iris_cover = smoothstep(radius, 1.0 + 0.9 * pixel / 0.06, 1.0 - 0.9 * pixel / 0.06)
         rim = 1 - 0.62 * smoothstep(radius, 0.70, 1.0)
-        glow = 0.80 + 0.75 * smoothstep(dy - 0.25 * light.u * side * dx, -0.03, 0.05) * smoothstep(radius, 1.0, 0.6)
+        glow = 0.62 + 0.62 * smoothstep(dy - 0.25 * light.u * side * dx, -0.03, 0.05) * smoothstep(radius, 1.0, 0.6)
         pupil = smoothstep(radius, 0.46 + pixel * 4, 0.46 - pixel * 4)
         iris = skin.iris * (rim * glow)[:, None] * (1 - 0.95 * pupil[:, None])
         ball = white + (iris - white) * iris_cover[:, None]
@@ -92,9 +92,9 @@ def paint_eyes(
         under = under * torch.stack([dark, dark * dark.clamp(min=0.5) ** 0.25, dark * dark.clamp(min=0.5) ** 0.15], 1)
         painted = under + (ball - under) * inside[:, None]
         # Lashes and the wet edge of the lower lid.
-        thick = 0.0085 + pixel * 0.38 + 0.0055 * features.lashes
+        thick = 0.0090 + pixel * 0.46 + 0.0060 * features.lashes
         lash_mask = smoothstep(reach, 1.12, 0.96)
-        lash = torch.exp(-(((y - upper + 0.004) / thick) ** 2)) * lash_mask * (0.62 + 0.34 * features.lashes)
+        lash = torch.exp(-(((y - upper + 0.004) / thick) ** 2)) * lash_mask * (0.72 + 0.26 * features.lashes)
         wing_x = x - features.eye_width
         wing = gauss(y + 0.30 * wing_x, -0.010, 0.009 + pixel * 0.3) * gauss(wing_x, 0.008, 0.028)
         wing = wing * (features.lashes - 0.40).clamp(min=0) * (0.9 + 0.5 * skin.make_up)

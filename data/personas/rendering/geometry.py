@@ -42,7 +42,7 @@ def head_outline(canvas: Canvas, skull: Skull, photo: Photo) -> Outline:
     shape = torch.where(v < 0, above ** (1 / 2.35), below ** (1 / skull.jaw_round))
     bumps = (
         skull.cheekbone * gauss(v, 0.15, 0.16)
-        + skull.cheek_width * gauss(v, 0.40, 0.20)
+        + skull.cheek_width * gauss(v, 0.47, 0.26)
         + skull.temple * gauss(v, -0.45, 0.2)
         + skull.jaw_angle * gauss(v, 0.63 * chin, 0.15)
         + (skull.chin_width * gauss(v, 0.92 * chin, 0.07) + skull.jowl * gauss(v, 0.75 * chin, 0.10)) * (below > 0.02)

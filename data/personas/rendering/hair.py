@@ -174,7 +174,7 @@ def _light_hair(
     canvas: Canvas, shell: _Shell, hair: Hair, skin: Skin, photo: Photo, light: Light, relief: Tensor, along: Tensor
 ) -> Tensor:
     radius, height, strand = shell.radius, shell.height, torch.tanh(relief)
-    bump = strand * (0.011 + 0.010 * hair.curl) * (1 - 0.5 * hair.buzz)
+    bump = strand * (0.011 + 0.004 * hair.curl) * (1 - 0.5 * hair.buzz)
     slope_u, slope_v = canvas.slopes(bump)
     depth = torch.sqrt((1 - radius * radius - height * height).clamp(min=0.04))
     normal_u, normal_v = radius - slope_u.clamp(-1.2, 1.2), height - slope_v.clamp(-1.2, 1.2)
@@ -202,7 +202,7 @@ def _light_hair(
     open_sky = open_sky * (1 - 0.55 * under)
     parting = gauss(canvas.u, hair.part * 0.8 * (1 + 0.25 * (canvas.v + 0.9)), 0.012 + canvas.pixel * 0.5)
     parting = parting * hair.part_line * smoothstep(canvas.v, -0.48, -0.62) * smoothstep(shell.edge, 0.0, 0.10)
-    albedo = hair.colour * (1 + 0.38 * strand)[:, None] + 0.003
+    albedo = hair.colour * (1 + (0.38 - 0.12 * hair.curl) * strand)[:, None] + 0.003
     albedo = albedo + (0.55 * skin.colour - albedo) * (0.38 * parting)[:, None]
     amount = photo.key[:, None] * diffuse[:, None] * photo.key_colour
     ambient = (photo.fill * open_sky)[:, None] * (

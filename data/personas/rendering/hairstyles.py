@@ -72,7 +72,7 @@ _MEN = {
             part=(0.20, 0.34),
             part_line=(0.5, 1),
             sweep=(0.10, 0.24),
-            sideways=(0.55, 0.95),
+            sideways=(0.25, 0.55),
             lean=(-0.03, 0.0),
             lift=(0, 0.5),
         ),
@@ -103,7 +103,9 @@ _LONG = dict(
 _WOMEN = {
     "long, middle parting": (
         0.18,
-        Style(**_LONG, end=(1.2, 2.0), part=(0.0, 0.06), part_line=(0.5, 1), curtain=(0.35, 0.62), cover=(-0.01, 0.06)),
+        Style(
+            **_LONG, end=(1.2, 2.0), part=(0.0, 0.06), part_line=(0.5, 1), curtain=(0.35, 0.62), cover=(-0.015, 0.035)
+        ),
     ),
     "long, side parting": (
         0.18,
@@ -114,10 +116,10 @@ _WOMEN = {
             part_line=(0.3, 1),
             sweep=(0.16, 0.40),
             curtain=(0.1, 0.3),
-            cover=(-0.01, 0.06),
+            cover=(-0.015, 0.035),
         ),
     ),
-    "long, fringe": (0.08, Style(**_LONG, end=(1.2, 2.0), bangs=(0.19, 0.29), cover=(0.0, 0.05), ragged=(0.3, 0.7))),
+    "long, fringe": (0.08, Style(**_LONG, end=(1.2, 2.0), bangs=(0.19, 0.29), cover=(-0.01, 0.03), ragged=(0.3, 0.7))),
     "bob": (
         0.14,
         Style(
@@ -127,10 +129,10 @@ _WOMEN = {
             part_line=(0, 1),
             curtain=(0.2, 0.55),
             sweep=(0, 0.2),
-            cover=(0.0, 0.07),
+            cover=(-0.01, 0.04),
         ),
     ),
-    "bob, fringe": (0.08, Style(**_LONG, end=(0.60, 0.95), bangs=(0.19, 0.29), cover=(0.0, 0.06), ragged=(0.2, 0.6))),
+    "bob, fringe": (0.08, Style(**_LONG, end=(0.60, 0.95), bangs=(0.19, 0.29), cover=(0.0, 0.035), ragged=(0.2, 0.6))),
     "pixie": (
         0.13,
         Style(
@@ -141,7 +143,7 @@ _WOMEN = {
             end=(0.12, 0.30),
             part=(0.12, 0.32),
             sweep=(0.12, 0.36),
-            sideways=(0.3, 0.9),
+            sideways=(0.15, 0.5),
             cover=(0.0, 0.02),
             wave=(0.0, 0.015),
             ragged=(0.5, 1.0),
@@ -270,7 +272,7 @@ def draw_hair(traits: Traits, tone: Values, draws: PrivateDraws) -> Hair:
         colour=column(colour * (1 - 0.94 * hair_grey) + silver * 0.94 * hair_grey),
         brow_colour=column(brow_base * (1 - 0.7 * grey[:, None]) + silver * 0.34 * grey[:, None]),
         beard_colour=column((colour * (1 - grey[:, None]) + silver * 0.9 * grey[:, None]) * 0.62),
-        stubble=column(np.where(male, np.where(shaven, uniform(0.06, 0.30), uniform(0.30, 0.55)), 0.0)),
+        stubble=column(np.where(male, np.where(shaven, uniform(0.12, 0.32), uniform(0.30, 0.55)), 0.0)),
         beard=column(np.where(male & full, uniform(0.6, 1.0), 0.0)),
         moustache=column(np.where(male & moustache, uniform(0.6, 1.0), 0.0)),
     )

@@ -68,7 +68,7 @@ def measure_surface(canvas: Canvas, heights: Tensor, outline: Outline, light: Li
     near, far = 2 * round(half * 0.012) + 1, 2 * round(half * 0.035) + 1
     close = blur(quarter, near)
     around = F.interpolate(torch.cat([close, blur(close, far)], 1), size=(half, half), mode="bilinear")
-    bury = (around[:, :1] - low).clamp(min=0) * 8 + (around[:, 1:] - low).clamp(min=0) * 3.2
+    bury = (around[:, :1] - low).clamp(min=0) * 10 + (around[:, 1:] - low).clamp(min=0) * 4.0
     blocked = torch.cat([torch.exp(-bury), _cast_shadow(low, light)], 1)
     upsampled = [*F.interpolate(soft, size=size, mode="bilinear").unbind(1)]
     upsampled += F.interpolate(blocked, size=size, mode="bilinear").unbind(1)

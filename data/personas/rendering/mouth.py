@@ -77,7 +77,7 @@ def paint_mouth(albedo: Tensor, mouth: Mouth, skin: Skin) -> None:
     lips = skin.colour * skin.lips * (1 - 0.10 * make_up) * tint
     shade = 1 - 0.22 * mouth.upper + 0.06 * mouth.lower
     lips = lips * (shade * (1 + 0.04 * torch.sin(mouth.window.u * 150 + 3 * mouth.window.v)))[:, None]
-    cover = ((mouth.upper + mouth.lower).clamp(0, 1) * (0.74 + 0.20 * skin.make_up))[:, None]
+    cover = ((mouth.upper + mouth.lower).clamp(0, 1) * (0.80 + 0.16 * skin.make_up))[:, None]
     painted = under + (lips - under) * cover
     painted = painted * (1 - 0.70 * mouth.seam[:, None])
     reach = mouth.along.abs()

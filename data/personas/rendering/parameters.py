@@ -162,7 +162,7 @@ def draw_skull(traits: Traits, draws: PrivateDraws) -> Skull:
         jaw_power=column(np.clip(2.22 + 0.34 * male + 0.27 * robust + 0.14 * fat + normal(0.04), 1.75, 3.5)),
         jaw_round=column(np.clip(1.72 + 0.08 * male + 0.05 * robust + 0.10 * fat + normal(0.025), 1.5, 2.4)),
         jaw_angle=column(0.004 + 0.018 * male + 0.0165 * robust),
-        chin_width=column(0.006 + 0.020 * male + 0.016 * robust + normal(0.005)),
+        chin_width=column(0.006 + 0.020 * male + 0.016 * robust + 0.007 * fat + normal(0.005)),
         cheekbone=column(0.016 - 0.006 * fat + normal(0.006)),
         cheek_width=column(0.020 * fat - 0.012 * sag),
         brow_ridge=column(np.clip(0.012 + 0.022 * male + 0.018 * robust, -0.006, 0.1)),
@@ -211,7 +211,7 @@ def draw_features(traits: Traits, draws: PrivateDraws) -> Features:
         lashes=column(np.clip(np.where(traits.male > 0.5, 0.42, 0.80) - 0.22 * lines + normal(0.07), 0.15, 1.0)),
         brow_v=column(-0.196 + 0.012 * male + 0.013 * robust + normal(0.008)),
         brow_arch=column(np.clip(0.020 - 0.009 * male - 0.004 * robust + normal(0.007), -0.006, 0.045)),
-        brow_thickness=column(np.clip(0.0330 + 0.0085 * male + 0.0072 * robust + normal(0.0022), 0.012, 0.068)),
+        brow_thickness=column(np.clip(0.0320 + 0.0115 * male + 0.0072 * robust + normal(0.0022), 0.012, 0.068)),
         brow_density=column(np.clip(0.96 + 0.04 * male - 0.16 * lines + normal(0.05), 0.6, 1.0)),
         brow_length=column(0.185 + normal(0.010)),
     )
@@ -228,6 +228,7 @@ def draw_skin(traits: Traits, tone: Values, draws: PrivateDraws) -> Skin:
     colour = colour * np.stack([1 - 0.02 * lines, 1 - 0.05 * lines, 1 - 0.14 * lines], 1)
     light_eyes, dark_eyes = uniform(), uniform(0, 0.28) ** 1.2
     iris = linear(mix(IRIS, np.where(tone > 0.45, dark_eyes, light_eyes))) * 1.25
+    lips = np.stack([uniform(0.74, 0.95), uniform(0.34, 0.50), uniform(0.38, 0.56)], 1)
     plastic = uniform(0.03, 0.14)
     glasses_colour = np.where(
         draws.chance(0.65)[:, None], plastic[:, None] * np.ones(3), np.stack([uniform(0.08, 0.5) for _ in range(3)], 1)
@@ -236,8 +237,8 @@ def draw_skin(traits: Traits, tone: Values, draws: PrivateDraws) -> Skin:
         tone=column(tone),
         colour=column(colour),
         iris=column(iris),
-        lips=column(np.stack([uniform(0.74, 0.95), uniform(0.34, 0.50), uniform(0.38, 0.56)], 1)),
-        make_up=column(woman * np.clip(uniform(-0.3, 1.0), 0, 1)),
+        lips=column(lips + (0.80 - lips) * (0.38 * traits.male)[:, None]),
+        make_up=column(woman * np.clip(uniform(-0.15, 1.0), 0.12, 1)),
         blush=column(uniform(0.35, 1.1)),
         freckles=column(np.where(tone < 0.35, np.clip(uniform(-1.6, 1.0), 0, 1), 0)),
         age_spots=column(np.clip(lines - 0.45, 0, 1) * uniform(0.6, 1.2)),

@@ -58,7 +58,7 @@ def draw_photo(draws: PrivateDraws) -> Photo:
     """The settings of each picture."""
     normal, uniform, chance = draws.normal, draws.uniform, draws.chance
     side = np.where(chance(0.5), -1.0, 1.0)
-    azimuth, elevation = side * uniform(0.15, 0.95), uniform(0.30, 0.85)
+    azimuth, elevation = side * uniform(0.25, 1.0), uniform(0.30, 0.85)
     smile = np.clip(uniform(-0.40, 1.05), -0.18, 1.0)
     opening = np.where(chance(0.55), np.clip(uniform(-0.2, 1.0), 0, 1), 0.0) * np.clip(smile * 2.2, 0.12, 1)
     warmth = normal(0.055)
@@ -88,7 +88,7 @@ def draw_photo(draws: PrivateDraws) -> Photo:
         light_v=column(-np.sin(elevation)),
         light_z=column(np.cos(azimuth) * np.cos(elevation)),
         key=column(uniform(0.95, 1.30)),
-        fill=column(uniform(0.26, 0.50)),
+        fill=column(uniform(0.22, 0.44)),
         rim=column(np.clip(uniform(-0.3, 1.0), 0, 1)),
         key_colour=temperature(0.035 + warmth, np.ones_like(warmth)),
         sky_colour=temperature(sky_warmth, np.ones_like(warmth)),

@@ -54,8 +54,8 @@ def _darkness(canvas: Canvas, skull: Skull, features: Features, skin: Skin, phot
     # Round the eyes.
     spots.add_pair(eye_u - 0.02, 0.080, 0.11, 0.040, 0.06 + 0.30 * lines)
     spots.add_pair(eye_u - 0.01, 0.130, 0.11, 0.016, 0.22 * (lines - 0.15).clamp(min=0))
-    spots.add_pair(eye_u * 0.58, 0.01, 0.050, 0.060, 0.16)
-    spots.add_pair(eye_u, -0.065, 0.13, 0.036, 0.09 + 0.30 * skin.make_up)
+    spots.add_pair(eye_u * 0.56, -0.01, 0.050, 0.065, 0.24)
+    spots.add_pair(eye_u, -0.065, 0.14, 0.042, 0.16 + 0.34 * skin.make_up)
     # The nose: nostrils, the shade under it and in the groove of its wings.
     spots.add_pair(wing * 0.50, nose_end + 0.000, 0.026, 0.015, 1.5)
     spots.add(0, nose_end + 0.026, wing * 0.9, 0.017, 0.20)
