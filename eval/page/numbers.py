@@ -137,7 +137,10 @@ def _recall_table(report: dict[str, Any], rows: Sequence[dict[str, Any]]) -> Tab
     others = [
         row
         for row in (*report["bounds"], *report["floors"])
-        if _same_gallery(row, first) and row["metric"] == report["primary_metrics"].get(row["space"], row["metric"])
+        # The best possible is among `limits` already.
+        if row["space"] != "latent"
+        and _same_gallery(row, first)
+        and row["metric"] == report["primary_metrics"].get(row["space"], row["metric"])
     ]
     for row in others:
         where = row["judge"] if row["space"] == "image-to-image" else _SPACES[row["space"]][0]

@@ -66,7 +66,10 @@ def retrieval_part() -> dict:
         "primary_metrics": {"joint": "cosine", "image": "cosine"},
         "curves": {"joint": np.linspace(0.1, 1, 100).tolist(), "image": np.linspace(0.1, 0.9, 100).tolist()},
         "limits": [row("", "", 0.9, knows="voice"), row("", "", 0.8, knows="voice", gallery=1000)],
-        "bounds": [row("bound: another real image of the person", "image-to-image", 0.99)],
+        "bounds": [
+            row("bound: another real image of the person", "image-to-image", 0.99),
+            row("best possible, the voice's traits known", "latent", 0.9),
+        ],
         "floors": [row("floor: shuffled voices", "joint", 0.1)],
         "attributes": {
             "sex": [
@@ -226,6 +229,7 @@ def test_the_recall_curve_holds_the_bound_of_its_own_gallery_alone() -> None:
     assert names["bound: who heard the voice perfectly"] == "90.0 %" and names["chance"] == "10.0 %"
     assert [entry.value for entry in view.legend] == sorted(names.values(), key=lambda v: -float(v[:-2]))
     assert view.table.rows[0][:3] == ["joint space", "10.0 (5.0 to 15.0)", "70.0 (65.0 to 75.0)"]
+    assert len(view.table.rows) == 6  # two spaces, the bound once, another image, shuffled voices, chance
     part = retrieval_part()
     del part["limits"], part["curves"]  # of a data set whose truth nobody knows, of an older report
     assert "bound: who heard the voice perfectly" not in {entry.name for entry in show_recall(part).legend}
