@@ -196,7 +196,8 @@ def load_recognizer(
     """Load a face network by name.
 
     Args:
-        name: `insightface:<pack>`, `insightface:<pack>/<file without .onnx>` or `dlib`.
+        name: `insightface:<pack>`, `insightface:<pack>/<file without .onnx>`, `dlib`, `onnx:<path>` or the folder of a
+            trained face encoder, `personas` or `personas-judge` (the networks that ship).
         root: The insightface root, which holds `models/<pack>/`; None for `~/.insightface`.
         providers: Execution providers of onnxruntime, the wanted one first; not getting it is an error.
 
@@ -213,7 +214,14 @@ def load_recognizer(
         from data.faces_dlib import DlibRecognizer
 
         return DlibRecognizer()
-    raise ConfigError(f"unknown face network '{name}': use insightface:<pack> or dlib")
+    from data.faces_onnx import is_onnx_name, load_onnx
+
+    if is_onnx_name(name):
+        return load_onnx(name, providers)
+    raise ConfigError(
+        f"unknown face network '{name}': use insightface:<pack>, dlib, personas, personas-judge, onnx:<path>, or the "
+        "folder of a trained face encoder"
+    )
 
 
 def load_analyzer(

@@ -45,17 +45,33 @@ class ArcFaceRecognizer:
 
     region = ARCFACE_REGION
 
-    def __init__(self, pack: str, path: Path, session: Any) -> None:
+    def __init__(self, name: str, path: Path, session: Any, hint: str | None = None) -> None:
+        """Take over an open network.
+
+        Args:
+            name: What `load_recognizer` takes.
+            path: Its file.
+            session: As from `open_network`.
+            hint: What features shall say of the file's place; by default its absolute path.
+
+        Raises:
+            ModelError: If it is no recognition network.
+        """
         from insightface.model_zoo.arcface_onnx import ArcFaceONNX
 
+        if not _is_recognizer(session):
+            raise ModelError(
+                f"{path}: not a face recognition network (one square picture in, one feature out)"
+            )
         self._network = ArcFaceONNX(model_file=str(path), session=session)
+        self._path = path
         self.input_size: int = self._network.input_size[0]
         self._batch_size = self._largest_batch()
         self.info = FaceEncoderInfo(
-            name=f"insightface:{pack}/{path.stem}",
+            name=name,
             sha256=sha256_of_file(path),
             feature_size=int(session.get_outputs()[0].shape[-1]),
-            path=str(path.resolve()),
+            path=str(path.resolve()) if hint is None else hint,
         )
 
     def embed(self, inputs: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -68,7 +84,7 @@ class ArcFaceRecognizer:
             output = self._network.get_feat([np.ascontiguousarray(image[..., ::-1]) for image in batch])
             if output.shape != (len(batch), self.info.feature_size):
                 raise ModelError(
-                    f"{self.info.path}: gives {output.shape} for {len(batch)} faces, "
+                    f"{self._path}: gives {output.shape} for {len(batch)} faces, "
                     f"{(len(batch), self.info.feature_size)} expected"
                 )
             features.append(unit_rows(output))
@@ -120,9 +136,9 @@ def load_arcface(name: str, root: str | Path | None, providers: Sequence[str]) -
     pack, _, stem = name.partition("/")
     for path in pack_files(pack, root):
         if not stem or path.stem == stem:
-            session = _open(path, providers)
+            session = open_network(path, providers)
             if _is_recognizer(session):
-                return ArcFaceRecognizer(pack, path, session)
+                return ArcFaceRecognizer(f"insightface:{pack}/{path.stem}", path, session)
     raise ModelError(f"insightface pack '{pack}': no recognition network{f' {stem}.onnx' if stem else ''} in it")
 
 
@@ -134,7 +150,7 @@ def load_scrfd(name: str, root: str | Path | None, providers: Sequence[str]) -> 
     """
     pack = name.partition("/")[0]
     for path in pack_files(pack, root):
-        session = _open(path, providers)
+        session = open_network(path, providers)
         # Boxes, scores and key points at three strides.
         if len(session.get_outputs()) >= 9:
             return ScrfdDetector(path, session)
@@ -155,13 +171,17 @@ def _is_recognizer(session: Any) -> bool:
     )
 
 
-def _open(path: Path, providers: Sequence[str]) -> Any:
-    """An onnxruntime session that runs where it was asked to, or an error."""
+def open_network(path: Path, providers: Sequence[str]) -> Any:
+    """An onnxruntime session that runs where it was asked to.
+
+    Raises:
+        ModelError: If it can't be loaded or a provider was not granted, or a package is missing.
+    """
     try:
         import insightface  # noqa: F401
         import onnxruntime
     except ImportError as error:
-        raise ModelError(f"insightface packs need {error.name}: pip install 'wav2face[faces]'") from error
+        raise ModelError(f"ONNX face networks need {error.name}: pip install 'wav2face[faces]'") from error
 
     missing = [name for name in providers if name not in onnxruntime.get_available_providers()]
     if missing:

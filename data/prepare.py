@@ -11,8 +11,7 @@ import collections
 import hashlib
 import json
 import os
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,12 +26,11 @@ from data.faces import FaceEncoderInfo
 from data.files import write_file
 from data.folder import Failure, Person, read_attributes, scan_folder
 from data.inventory import count_shards
+from data.publish import find_finished, open_partial, publish
 from data.shards import (
-    INFO_NAME,
     DatasetInfo,
     SplitInfo,
-    read_info,
-    shard_names,
+    plan_shards,
     write_info,
     write_shard,
 )
@@ -40,8 +38,6 @@ from data.split import DEFAULT_FRACTIONS, assign_split, hash_assignment
 from data.workers import map_in_processes
 
 FAILURES_NAME = "failures.jsonl"
-_REQUEST_NAME = "request.json"
-_IDENTITIES_PER_SHARD = 128
 
 
 @dataclass(frozen=True)
@@ -104,14 +100,17 @@ def prepare_folder(config: PrepareConfig) -> Prepared:
     failures += unusable
     face_encoder = cached_analyzer(recipe.face_analyzer, recipe.insightface_root).recognizer.info
     request = _describe_request(config, people, face_encoder)
-    if (done := _already_done(config, request)) is not None:
-        return done
+    names = {"files_sha256": "files or attributes", "face_encoder_sha256": "face network"}
+    if (info := find_finished(config.out, request, names, config.overwrite)) is not None:
+        return Prepared(info, _read_failures(config.out / FAILURES_NAME), was_there=True)
     try:
-        partial = _open_partial(config.out, request)
+        partial = open_partial(config.out, request)
         splits = {
             person.identity: assign_split(person.identity, config.seed, config.split_fractions) for person in people
         }
-        shards = _plan_shards(people, splits)
+        shards = plan_shards(
+            {split: [person for person in people if splits[person.identity] == split] for split in SPLITS}
+        )
         _write_shards(partial, shards, config, face_encoder.feature_size)
         for name in shards:
             failures += _read_failures(partial / f"{name}.{FAILURES_NAME}")
@@ -121,9 +120,8 @@ def prepare_folder(config: PrepareConfig) -> Prepared:
         write_file(partial / FAILURES_NAME, _to_jsonl(failures))
         for name in shards:
             (partial / f"{name}.{FAILURES_NAME}").unlink()
-        (partial / _REQUEST_NAME).unlink()
         write_info(partial, info)
-        _publish(partial, config.out)
+        publish(partial, config.out)
     except OSError as error:
         raise OutputError(
             f"{config.out}: can't be written to: {error.strerror or error}; "
@@ -151,53 +149,7 @@ def _describe_request(config: PrepareConfig, people: list[Person], face_encoder:
     }
 
 
-def _already_done(config: PrepareConfig, request: dict[str, Any]) -> Prepared | None:
-    """The finished data set if it is the one asked for; None if the output is free or may be replaced."""
-    out = config.out
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return None
-    if not (out / INFO_NAME).is_file():
-        raise OutputError(f"{out}: already exists and is no data set; choose another --out")
-    if config.overwrite:
-        return None
-    info = read_info(out)
-    if info.request == request:
-        return Prepared(info, _read_failures(out / FAILURES_NAME), was_there=True)
-    names = {"files_sha256": "files or attributes", "face_encoder_sha256": "face network"}
-    changed = [names.get(key, key) for key in request if info.request.get(key) != request[key]]
-    raise OutputError(
-        f"{out}: holds a data set made otherwise ({', '.join(changed)}); choose another --out or give --overwrite"
-    )
-
-
-def _open_partial(out: Path, request: dict[str, Any]) -> Path:
-    """The folder to build in: that of an interrupted run of the same request, or a new one."""
-    partial = out.absolute().with_name(f".{out.absolute().name}.partial")
-    saved = partial / _REQUEST_NAME
-    try:
-        is_same = json.loads(saved.read_text(encoding="utf-8")) == request
-    except (OSError, ValueError):
-        is_same = False
-    if not is_same:
-        if partial.exists():
-            shutil.rmtree(partial)
-        partial.mkdir(parents=True)
-        write_file(saved, json.dumps(request))
-    return partial
-
-
-def _plan_shards(people: list[Person], splits: dict[str, Split]) -> dict[str, list[Person]]:
-    """Who goes into which file: people sorted by name, `_IDENTITIES_PER_SHARD` a file, split by split."""
-    members = {split: [person for person in people if splits[person.identity] == split] for split in SPLITS}
-    names = shard_names({split: -(-len(group) // _IDENTITIES_PER_SHARD) for split, group in members.items()})
-    return {
-        name: members[split][i * _IDENTITIES_PER_SHARD : (i + 1) * _IDENTITIES_PER_SHARD]
-        for split in SPLITS
-        for i, name in enumerate(names[split])
-    }
-
-
-def _write_shards(partial: Path, shards: dict[str, list[Person]], config: PrepareConfig, feature_size: int) -> None:
+def _write_shards(partial: Path, shards: dict[str, Sequence[Person]], config: PrepareConfig, feature_size: int) -> None:
     """Describe everybody whose shard is not there yet, and publish shard after shard."""
     missing = {name: people for name, people in shards.items() if not (partial / name).exists()}
     tasks = [Task(person, config.recipe) for people in missing.values() for person in people]
@@ -262,19 +214,6 @@ def _summarize(
         },
         request=request,
     )
-
-
-def _publish(partial: Path, out: Path) -> None:
-    """Put the finished folder where it belongs; what it replaces is gone only afterwards."""
-    out = out.absolute()
-    old = out.with_name(f".{out.name}.old")
-    if old.exists():
-        shutil.rmtree(old)
-    if out.exists():
-        out.replace(old)
-    partial.replace(out)
-    if old.exists():
-        shutil.rmtree(old)
 
 
 def _to_jsonl(failures: list[Failure]) -> bytes:

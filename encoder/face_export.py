@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 
 from data.errors import ModelError, OutputError
+from data.faces_onnx import ONNX_NAME
 from data.files import write_file
 from encoder.face_encoder import INPUT_SIZE, FaceEncoder
 from encoder.verification import Verification
 
-ONNX_NAME = "face_encoder.onnx"
 _OPSET = 13  # newer graphs trip onnx2torch, which the identity loss needs
 
 
@@ -42,7 +42,7 @@ def to_onnx(encoder: FaceEncoder) -> bytes:
         torch.onnx.export(
             encoder.cpu(),
             (torch.zeros(1, 3, INPUT_SIZE, INPUT_SIZE),),
-            buffer,
+            buffer,  # type: ignore[arg-type]
             input_names=["input"],
             output_names=["feature"],
             dynamic_axes={"input": {0: "batch"}, "feature": {0: "batch"}},

@@ -7,16 +7,20 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from data.dataset import ClipDataset, Draw
 from data.errors import DatasetError
 
+APPEARANCE_SIDE = 32
+"""Side in pixels of the pictures that `FacePictures.mean_looks` makes."""
+
 _LARGEST_SIDE = 128
 """Larger crops are reduced to this: the network's square is then 88 px of its 112."""
 
 
-class FacePictures:
+class FacePictures(Dataset[tuple[Tensor, int]]):
     """Random access to the crops of a split, a person at a time; a map-style data set over `Draw`s.
 
     Attributes:
@@ -73,3 +77,19 @@ class FacePictures:
         """[num_faces] int64, whose each crop is."""
         counts = np.diff(self._ends, prepend=0)
         return np.repeat(np.arange(len(self.people)), counts)
+
+    def mean_looks(self) -> Tensor:
+        """How everybody looks in the mean over their crops and these mirrored, apart from how all do.
+
+        Returns:
+            [num_people, 3 * 32 * 32] float32, zero mean over people, unit variance over all numbers.
+        """
+        side = APPEARANCE_SIDE
+        sums = np.zeros((len(self.people), side, side, 3), np.float32)
+        for number, person in enumerate(self.classes().tolist()):
+            crop = self.crop(number)
+            sums[person] += crop.reshape(side, len(crop) // side, side, len(crop) // side, 3).mean(axis=(1, 3))
+        means = sums / np.diff(self._ends, prepend=0)[:, None, None, None].astype(np.float32)
+        looks = torch.from_numpy(means + means[:, :, ::-1]).permute(0, 3, 1, 2).flatten(1)
+        looks = looks - looks.mean(dim=0)
+        return looks / looks.std().clamp_min(1e-6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from encoder.face_augment import FaceAugmentConfig, augment_crops
 from encoder.face_encoder import FaceEncoder, FaceEncoderConfig
 from encoder.face_export import check_exporter, save_face_encoder
 from encoder.face_inference import embed, measure_statistics, to_inputs
-from encoder.face_pictures import FacePictures
+from encoder.face_pictures import APPEARANCE_SIDE, FacePictures
 from encoder.margin import AngularMargin, angular_margin_logits
 from encoder.verification import MAX_FACES, verify
 from training.checkpoints import Checkpoints
@@ -43,6 +44,8 @@ class FaceTrainingConfig(RunConfig):
         augment: How crops are changed while training.
         margin: Of the angular margin softmax, in radians; a warm-up raises it from 0.
         scale: Of its logits.
+        appearance: Weight of the second aim: that a linear map of the feature draws the person's mean picture. Telling
+            people apart alone keeps hair and skin and drops much of build and age, which voices speak of.
         total_images: Length of the run, in crops seen.
         batch_size: Of all processes together; different people.
         micro_batch_size: Images that are normalised together. Each process's share must be a multiple, so that the
@@ -62,6 +65,7 @@ class FaceTrainingConfig(RunConfig):
     augment: FaceAugmentConfig = field(default_factory=FaceAugmentConfig)
     margin: Schedule = field(default_factory=lambda: Schedule(start=0.3, warmup_images=20_000))
     scale: float = 24.0
+    appearance: float = 0.0
     total_images: int = 150_000
     batch_size: int = 128
     micro_batch_size: int = 32
@@ -87,18 +91,22 @@ class FaceTrainingConfig(RunConfig):
             raise ConfigError("num_workers and memory_gb must not be negative")
 
 
-class _Classifier(nn.Module):
-    """What is trained: the encoder and the identities' directions, as one module for all processes to share."""
+class _TrainedParts(nn.Module):
+    """The encoder and what is learnt beside it and thrown away, as one module for all processes to share."""
 
-    def __init__(self, encoder: FaceEncoder, num_identities: int) -> None:
+    def __init__(self, encoder: FaceEncoder, num_identities: int, draws: bool) -> None:
         super().__init__()
         self.encoder = encoder
-        self.margin = AngularMargin(encoder.config.feature_size, num_identities)
+        feature_size = encoder.config.feature_size
+        self.margin = AngularMargin(feature_size, num_identities)
+        # A parameter that is never used would trip the exchange of gradients.
+        self.appearance = nn.Linear(feature_size, 3 * APPEARANCE_SIDE**2) if draws else None
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """[N, 3, 112, 112] to cosines [N, C]."""
-        cosines: Tensor = self.margin(self.encoder(inputs))
-        return cosines
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
+        """[N, 3, 112, 112] to cosines [N, C] with the identities, and pictures [N, 3 * side^2] of the features."""
+        features = F.normalize(self.encoder(inputs).float(), dim=1)
+        drawn = None if self.appearance is None else self.appearance(features * features.shape[1] ** 0.5)
+        return self.margin(features), drawn
 
 
 def train_face_encoder(config: FaceTrainingConfig) -> None:
@@ -119,8 +127,9 @@ def train_face_encoder(config: FaceTrainingConfig) -> None:
     if len(pictures) < 2:
         raise DatasetError(f"{config.dataset}: one person to train on; two at least are needed")
     encoder = FaceEncoder(config.model)
-    classifier = _Classifier(encoder, len(pictures)).to(run.device, memory_format=torch.channels_last)
-    optimizer = _optimizer(classifier, config)
+    parts = _TrainedParts(encoder, len(pictures), config.appearance > 0).to(run.device)
+    parts.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = _optimizer(parts, config)
     about = f"{len(pictures)} people, {pictures.num_faces} faces, {_count(encoder) / 1e6:.2f} M weights"
     if config.dry_run:
         run.log(f"would train on {config.dataset}: {about}")
@@ -128,15 +137,17 @@ def train_face_encoder(config: FaceTrainingConfig) -> None:
         return
 
     average = ExponentialMovingAverage(encoder, config.ema_halflife_images)
+    averaged = cast(FaceEncoder, average.module)
     checkpoints = Checkpoints(run)
-    checkpoints.register("classifier", classifier)
+    checkpoints.register("parts", parts)
     checkpoints.register("average", average)
     checkpoints.register("optimizer", optimizer)
-    prepared = run.accelerator.prepare(classifier)
+    prepared = run.accelerator.prepare(parts)
     images_seen = (checkpoints.load_latest() or 0) if config.resume else 0
     stats = Stats(run, images_seen)
     batches = _batches(config, run, pictures, images_seen // config.batch_size)
     statistics_inputs = _statistics_inputs(run, pictures)
+    looks = pictures.mean_looks().to(run.device) if config.appearance else None
     validation = load_faces(config.dataset, "val")
     if validation is None:
         run.log("nobody to validate on: no two people with two faces in the validation split")
@@ -146,12 +157,12 @@ def train_face_encoder(config: FaceTrainingConfig) -> None:
     while images_seen < config.total_images:
         crops, labels = next(batches)
         set_learning_rate(optimizer, config.learning_rate.at(images_seen, config.total_images))
-        classifier.train()
+        parts.train()
         optimizer.zero_grad(set_to_none=True)
-        terms = _accumulate_gradients(config, run, prepared, crops, labels, images_seen)
-        gradients = [p.grad for p in classifier.parameters() if p.grad is not None]
-        loss = terms["loss/margin_softmax"].mean()
-        check_finite({"loss": loss, "gradient": torch.nn.utils.get_total_norm(gradients)}, images_seen)
+        terms = _accumulate_gradients(config, run, prepared, (crops, labels), looks, images_seen)
+        gradients = [p.grad for p in parts.parameters() if p.grad is not None]
+        losses = {name: values.mean() for name, values in terms.items()}
+        check_finite({**losses, "gradient": torch.nn.utils.get_total_norm(gradients)}, images_seen)
         optimizer.step()
         average.update(config.batch_size)
         before, images_seen = images_seen, images_seen + config.batch_size
@@ -162,36 +173,47 @@ def train_face_encoder(config: FaceTrainingConfig) -> None:
         if done or crossed(config.log_images, before, images_seen):
             stats.flush(images_seen)
         if validation is not None and (done or crossed(config.validate_images, before, images_seen)):
-            measure_statistics(average.module, statistics_inputs)
-            scores = verify(embed(average.module, validation[0]), validation[1])
+            measure_statistics(averaged, statistics_inputs)
+            scores = verify(embed(averaged, validation[0]), validation[1])
             stats.write({f"val/{name}": value for name, value in scores.rates().items()}, images_seen)
             run.log(f"{images_seen} images: validation {scores.summary()}")
         if done or crossed(config.save_images, before, images_seen):
             checkpoints.save(images_seen)
     progress.close()
-    measure_statistics(average.module, statistics_inputs)
-    run.on_main(lambda: _publish(config, run, average.module, pictures))
+    measure_statistics(averaged, statistics_inputs)
+    run.on_main(lambda: _publish(config, run, averaged, pictures))
     run.finish()
 
 
 def _accumulate_gradients(
-    config: FaceTrainingConfig, run: Run, prepared: nn.Module, crops: Tensor, labels: Tensor, images_seen: int
+    config: FaceTrainingConfig,
+    run: Run,
+    prepared: nn.Module,
+    batch: tuple[Tensor, Tensor],
+    looks: Tensor | None,
+    images_seen: int,
 ) -> dict[str, Tensor]:
     """Gradients of the mean loss over this process's crops; terms by name, [number of micro-batches] each."""
+    crops, labels = batch
     margin = config.margin.at(images_seen, config.total_images)
-    losses, accuracies = [], []
+    terms: dict[str, list[Tensor]] = {"loss/margin_softmax": [], "loss/appearance": [], "train/accuracy": []}
     for rows in run.micro_batches(len(crops), config.micro_batch_size, prepared):
         # By its place in the global batch, so that the changes don't depend on the number of processes.
         generator = run.generator(images_seen + run.rank * len(crops) + rows.start, _STREAM_AUGMENT)
         inputs = augment_crops(crops[rows], config.augment, generator)
         own_labels = labels[rows].to(run.device)
         with run.autocast():
-            cosines = prepared(inputs.to(run.device, memory_format=torch.channels_last))
-        loss = F.cross_entropy(angular_margin_logits(cosines, own_labels, margin, config.scale), own_labels)
+            cosines, drawn = prepared(inputs.to(run.device, memory_format=torch.channels_last))
+        logits = angular_margin_logits(cosines, own_labels, margin, config.scale)
+        loss = identity = F.cross_entropy(logits, own_labels)
+        if looks is not None:
+            appearance = (drawn.float() - looks[own_labels]).square().mean()
+            loss = identity + config.appearance * appearance
+            terms["loss/appearance"].append(appearance.detach())
         run.accelerator.backward(loss * (len(inputs) / len(crops)))
-        losses.append(loss.detach())
-        accuracies.append((cosines.detach().argmax(dim=1) == own_labels).float().mean())
-    return {"loss/margin_softmax": torch.stack(losses), "train/accuracy": torch.stack(accuracies)}
+        terms["loss/margin_softmax"].append(identity.detach())
+        terms["train/accuracy"].append((cosines.detach().argmax(dim=1) == own_labels).float().mean())
+    return {name: torch.stack(values) for name, values in terms.items() if values}
 
 
 def load_faces(dataset: str | Path, split: Split) -> tuple[NDArray[np.uint8], NDArray[np.int64]] | None:
@@ -228,9 +250,9 @@ def _statistics_inputs(run: Run, pictures: FacePictures) -> list[Tensor]:
     return [to_inputs(np.stack([pictures.crop(int(number)) for number in numbers])) for numbers in full]
 
 
-def _optimizer(classifier: nn.Module, config: FaceTrainingConfig) -> torch.optim.Optimizer:
+def _optimizer(parts: nn.Module, config: FaceTrainingConfig) -> torch.optim.Optimizer:
     """AdamW; biases and normalisation weights are not decayed."""
-    parameters = list(classifier.parameters())
+    parameters = list(parts.parameters())
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from data.alignment import ARCFACE_REGION, CROP_REGION
 from data.errors import ModelError
 from data.faces import FaceEncoderInfo, sha256_of_file
+from data.faces_onnx import find_network
 
 if TYPE_CHECKING:
     import onnx
@@ -135,12 +136,12 @@ def load_face_network(info: FaceEncoderInfo, path: str | Path | None = None) -> 
 
     Args:
         info: As in dataset.json or a model's config.json.
-        path: Where the ONNX file is; by default where it was when the data set was made.
+        path: Where the ONNX file is; by default where it was when the data set was made, or where its name says.
 
     Raises:
         ModelError: If the file is missing, is another one, or can't be converted.
     """
-    file = Path(path or info.path).expanduser()
+    file = Path(path).expanduser() if path else find_network(info)
     if not file.is_file():
         raise ModelError(
             f"face network {info.name}: no file {file} (sha256 {info.sha256}); put it there, or name its place "
