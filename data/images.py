@@ -84,8 +84,16 @@ def encode_face(crop: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
+def encode_face_exactly(crop: NDArray[np.uint8]) -> bytes:
+    """A crop [S, S, 3] uint8 RGB as lossless WebP bytes, for pictures that are worth every grey level."""
+    buffer = io.BytesIO()
+    # More effort than this takes five times longer for four bytes in a hundred.
+    Image.fromarray(crop).save(buffer, "WEBP", lossless=True, method=2)
+    return buffer.getvalue()
+
+
 def decode_face(data: bytes) -> NDArray[np.uint8]:
-    """The crop [S, S, 3] uint8 RGB in the bytes that `encode_face` made (or any picture Pillow reads).
+    """The crop [S, S, 3] uint8 RGB in the bytes that an encoder above made (or any picture Pillow reads).
 
     Raises:
         MediaError: If the bytes are no picture.

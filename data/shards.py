@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.alignment import CROP_REGION, Region
-from data.clip import SAMPLE_RATE, SPLITS
+from data.clip import SAMPLE_RATE, SPLITS, Split
 from data.errors import DatasetError
 from data.faces import FaceEncoderInfo
 from data.files import write_file
@@ -26,6 +27,10 @@ from data.files import write_file
 SCHEMA_VERSION = 1
 ROWS_PER_GROUP = 16
 INFO_NAME = "dataset.json"
+
+IDENTITIES_PER_SHARD = 128
+
+Person = TypeVar("Person")
 
 Row = dict[str, Any]
 """One clip as a row of a shard, by column name."""
@@ -112,8 +117,13 @@ def read_info(folder: Path) -> DatasetInfo:
     return info
 
 
-def clip_schema(feature_size: int) -> pa.Schema:
-    """The Arrow schema of a shard, with the metadata by which `datasets` sees Audio and Image columns."""
+def clip_schema(feature_size: int, vectors: Mapping[str, int] = MappingProxyType({})) -> pa.Schema:
+    """The Arrow schema of a shard, with the metadata by which `datasets` sees Audio and Image columns.
+
+    Args:
+        feature_size: Length of a face feature.
+        vectors: Length of each additional column of float32 vectors, by name.
+    """
     media = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     feature = pa.list_(pa.float32(), feature_size)
     columns: list[tuple[str, pa.DataType, dict[str, Any]]] = [
@@ -138,6 +148,10 @@ def clip_schema(feature_size: int) -> pa.Schema:
         ("end", pa.float32(), _value("float32")),
         ("x", pa.float32(), _value("float32")),
         ("y", pa.float32(), _value("float32")),
+        *(
+            (name, pa.list_(pa.float32(), length), {"feature": _value("float32"), "length": length, "_type": "List"})
+            for name, length in vectors.items()
+        ),
     ]
     features = {name: feature for name, _, feature in columns}
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
@@ -148,8 +162,16 @@ def _value(dtype: str) -> dict[str, str]:
     return {"dtype": dtype, "_type": "Value"}
 
 
-def write_shard(path: Path, rows: Iterable[Row], feature_size: int) -> int:
+def write_shard(
+    path: Path, rows: Iterable[Row], feature_size: int, vectors: Mapping[str, int] = MappingProxyType({})
+) -> int:
     """Write rows as one Parquet file by a temporary name, fsync and rename.
+
+    Args:
+        path: Replaced if it exists.
+        rows: Columns that a row lacks are null.
+        feature_size: As `clip_schema`.
+        vectors: As `clip_schema`.
 
     Returns:
         How many rows were written.
@@ -157,7 +179,7 @@ def write_shard(path: Path, rows: Iterable[Row], feature_size: int) -> int:
     Raises:
         OSError: If the disk is full or the folder can't be written to.
     """
-    schema = clip_schema(feature_size)
+    schema = clip_schema(feature_size, vectors)
     tables = (pa.Table.from_pylist(group, schema=schema) for group in _grouped(rows, ROWS_PER_GROUP))
     return write_tables(path, schema, tables)
 
@@ -211,4 +233,14 @@ def shard_names(shards_by_split: Mapping[str, int]) -> dict[str, list[str]]:
             for i in range(shards_by_split.get(split, 0))
         ]
         for split in SPLITS
+    }
+
+
+def plan_shards(members: Mapping[Split, Sequence[Person]]) -> dict[str, Sequence[Person]]:
+    """Who goes into which file: the people of a split in their order, `IDENTITIES_PER_SHARD` a file."""
+    names = shard_names({split: -(-len(group) // IDENTITIES_PER_SHARD) for split, group in members.items()})
+    return {
+        name: members[split][i * IDENTITIES_PER_SHARD : (i + 1) * IDENTITIES_PER_SHARD]
+        for split in SPLITS
+        for i, name in enumerate(names[split])
     }
