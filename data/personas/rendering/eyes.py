@@ -62,7 +62,7 @@ def paint_eyes(
         white = torch.stack([0.66 - 0.18 * reach**2, 0.63 - 0.22 * reach**2, 0.61 - 0.22 * reach**2], 1) * (
             1 - 0.06 * skull.lines
         ).unsqueeze(1)
-        white = white * (1 - 0.32 * skin.tone).unsqueeze(1)
+        white = white * (1 - 0.48 * skin.tone).unsqueeze(1)
         white = white * (1 - 0.22 * smoothstep(x * light.u * side, 0.0, -0.10)).unsqueeze(1)
 
         # The iris: dark rim, light fibres below, the pupil.
@@ -80,7 +80,10 @@ def paint_eyes(
         glint_u, glint_v = 0.024 * light.u * side * 1.3, -0.022
         glint = torch.exp(-((dx - glint_u) ** 2 + (dy - glint_v) ** 2) / spot**2)
         opposite = torch.exp(-((dx + glint_u * 1.1) ** 2 + (dy + glint_v * 1.1) ** 2) / (spot * 1.6) ** 2)
-        ball = ball + ((0.95 * glint + 0.10 * opposite) * (0.4 + 0.6 * iris_cover))[:, None] * bright
+        ball = (
+            ball
+            + ((0.95 * glint + 0.10 * opposite) * (0.25 + 0.75 * iris_cover) * (1 - 0.4 * skin.tone))[:, None] * bright
+        )
 
         under = image[:, :, w.rows, w.columns]
         # The fold over the lid, the lid's own shade, eye shadow.

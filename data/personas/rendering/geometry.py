@@ -100,7 +100,7 @@ def _relief(canvas: Canvas, skull: Skull, features: Features, photo: Photo, chin
     spots.add_pair(0.075, chin - 0.10, 0.07, 0.06, 0.4 * skull.chin_width)
     spots.add(0, chin - 0.10, 0.014, 0.05, -skull.chin_cleft)
     # Folds from the nose to the mouth, and below its corners.
-    fold = 0.001 + 0.012 * smile + 0.026 * lines**1.2 + 0.002 * skull.male
+    fold = 0.001 + 0.012 * smile + 0.024 * lines + 0.002 * skull.male
     for u, v, share in nasolabial_path(features):
         spots.add_pair(u, v, 0.022, 0.034, -fold * 0.8 * share)
         spots.add_pair(u + 0.048, v - 0.015, 0.042, 0.05, fold * 0.45 * share)

@@ -232,7 +232,7 @@ def draw_hair(traits: Traits, tone: Values, draws: PrivateDraws) -> Hair:
 
     curly = chance(np.where(tone > 0.55, 0.62, 0.10)) & ~bald & (style["bun"] < 0.01) & (style["buzz"] < 0.5)
     curl = np.where(curly, uniform(0.55, 1.0), 0.0)
-    permed = ~male & (style["falls"] < 0.5) & (lines > 0.55) & chance(0.5) & (style["bun"] < 0.01)
+    permed = ~male & (style["falls"] < 0.5) & (lines > 0.55) & chance(0.4) & (style["bun"] < 0.01)
     curl = np.maximum(curl, np.where(permed, uniform(0.35, 0.7), 0.0))
     # Curls have volume, no parting and no combed fringe.
     for name, scale in (("part_line", 0.0), ("bangs", 0.45), ("sweep", 0.5), ("curtain", 0.6), ("lean", 0.5)):
@@ -247,7 +247,7 @@ def draw_hair(traits: Traits, tone: Values, draws: PrivateDraws) -> Hair:
     colour = (
         np.where(red[:, None], linear(RED_HAIR) * uniform(0.7, 1.3)[:, None], colour) * np.exp(normal(0.08))[:, None]
     )
-    grey = 1 / (1 + np.exp(-(traits.years - 55 + normal(5.0)) / 5.5))
+    grey = 1 / (1 + np.exp(-(traits.years - 56 + normal(4.5)) / 6.0))
     dyed = ~male & chance(0.25)
     hair_grey = np.where(dyed, grey * 0.25, grey)[:, None]
     silver = linear(uniform(0.62, 0.88))[:, None] * np.array([1.0, 0.985, 0.96])
@@ -284,7 +284,7 @@ def _draw_style(
     """A named style for each persona and its numbers, by name."""
     choice, part_side = draws.uniform(), np.where(draws.chance(0.5), -1.0, 1.0)
     # Older women wear their hair shorter: the draw is moved towards the styles at the end of the table.
-    choice = np.where(male, choice, choice + (1 - choice) * 0.35 * np.clip(lines - 0.4, 0, 1) * draws.uniform())
+    choice = np.where(male, choice, choice + (1 - choice) * 0.9 * np.clip(lines - 0.4, 0, 1) * draws.uniform())
     picked = [
         _SHAVED if is_bald else _pick(_MEN if is_male else _WOMEN, float(place))
         for is_male, is_bald, place in zip(male, bald, choice, strict=True)

@@ -30,7 +30,7 @@ class Traits:
     male: Values  # 0 or 1
     years: Values
     ageing: Values  # 0 at 18, 1 at 80
-    lines: Values  # wrinkles: 0 up to about 24 years, 1 at 75
+    lines: Values  # wrinkles: 0 at 17, 1 at 74
     size: Values
     robustness: Values
     adiposity: Values
@@ -45,7 +45,7 @@ def read_traits(is_male: NDArray[np.bool_], face_traits: NDArray[np.float32]) ->
         male=is_male.astype(np.float64),
         years=years,
         ageing=np.clip((years - 18) / 62, 0, 1.08),
-        lines=np.clip((years - 24) / 51, 0, 1.15),
+        lines=np.clip((years - 17) / 57, 0, 1.12),
         size=size,
         robustness=robustness,
         adiposity=adiposity,
@@ -166,7 +166,7 @@ def draw_skull(traits: Traits, draws: PrivateDraws) -> Skull:
         cheekbone=column(0.016 - 0.006 * fat + normal(0.006)),
         cheek_width=column(0.020 * fat - 0.012 * sag),
         brow_ridge=column(np.clip(0.012 + 0.022 * male + 0.018 * robust, -0.006, 0.1)),
-        cheek_fat=column(0.030 * fat - 0.034 * sag + 0.010 * (1 - male)),
+        cheek_fat=column(0.030 * fat + 0.016 - 0.020 * traits.lines - 0.026 * sag + 0.010 * (1 - male)),
         jowl=column(np.clip(0.013 * fat + 0.022 * sag, -0.01, 0.07)),
         double_chin=column(np.clip(0.42 * fat + 0.25 * traits.lines - 0.10, 0, 1.2)),
         chin_boss=column(0.046 + 0.010 * male + 0.006 * robust + normal(0.008)),

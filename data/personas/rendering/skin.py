@@ -52,7 +52,7 @@ def _darkness(canvas: Canvas, skull: Skull, features: Features, skin: Skin, phot
     lines, smile = skull.lines.clamp(max=1.1), photo.smile.clamp(min=0)
     eye_u, nose_end, wing = features.eye_u, features.nose_end, features.nose_width
     # Round the eyes.
-    spots.add_pair(eye_u - 0.02, 0.080, 0.11, 0.040, 0.06 + 0.30 * lines)
+    spots.add_pair(eye_u - 0.02, 0.080, 0.11, 0.040, 0.04 + 0.33 * lines)
     spots.add_pair(eye_u - 0.01, 0.130, 0.11, 0.016, 0.22 * (lines - 0.15).clamp(min=0))
     spots.add_pair(eye_u * 0.56, -0.01, 0.050, 0.065, 0.24)
     spots.add_pair(eye_u, -0.065, 0.14, 0.042, 0.16 + 0.34 * skin.make_up)
@@ -68,7 +68,7 @@ def _darkness(canvas: Canvas, skull: Skull, features: Features, skin: Skin, phot
     )
     # Folds and lines.
     for u, v, share in nasolabial_path(features):
-        spots.add_pair(u, v, 0.020, 0.034, (0.010 + 0.17 * lines**1.2 + 0.07 * smile) * share)
+        spots.add_pair(u, v, 0.020, 0.034, (0.010 + 0.16 * lines + 0.07 * smile) * share)
     for line_u, line_v, share in forehead_lines():
         spots.add_pair(line_u, line_v, 0.075, 0.0105, 0.13 * share * (lines - 0.10).clamp(min=0))
     spots.add_pair(0.032, -0.155, 0.010, 0.045, 0.20 * (lines - 0.15).clamp(min=0))
@@ -79,7 +79,7 @@ def _darkness(canvas: Canvas, skull: Skull, features: Features, skin: Skin, phot
         spots.add_pair(
             eye_u + features.eye_width + 0.055, 0.005 + 0.034 * row, 0.038, 0.007, 0.16 * (lines - 0.15).clamp(min=0)
         )
-    spots.add_pair(0.42, 0.50, 0.10, 0.12, 0.12 * (lines - 0.3).clamp(min=0) - 0.0)
+    spots.add_pair(0.42, 0.50, 0.10, 0.12, 0.12 * (lines - 0.3).clamp(min=0))
     return spots
 
 

@@ -55,9 +55,9 @@ def strands() -> Tensor:
 def curls(size: int) -> Tensor:
     """[4, size, size]: tight curls, ridges of two noises, unit variance."""
     generator = _generator(4)
-    ridges = [1 - _octaves(generator, 4, (256, 256), [(cells, cells, 1.0)]).abs() * 1.2 for cells in (30, 52)]
-    lumps = _octaves(generator, 4, (256, 256), [(16, 16, 1.0)])
-    total = ridges[0] + 0.6 * ridges[1] + 0.55 * lumps
+    ridges = [1 - _octaves(generator, 4, (256, 256), [(cells, cells, 1.0)]).abs() * 1.2 for cells in (42, 76)]
+    lumps = _octaves(generator, 4, (256, 256), [(18, 18, 1.0)])
+    total = 0.8 * ridges[0] + 0.6 * ridges[1] + 0.75 * lumps
     return _resize((total - total.mean()) / total.std(), size)
 
 
