@@ -20,6 +20,7 @@ from data.clip import SPLITS, Attributes, Clip, Source, Split
 from data.errors import ConfigError, DatasetError, MediaError
 from data.images import decode_face
 from data.inventory import read_light_columns
+from data.personas.population import TRAIT_COLUMNS, TRAITS, Population
 from data.shards import ROWS_PER_GROUP, read_info
 
 CACHE_BYTES = 256 * 2**20
@@ -166,6 +167,25 @@ class ClipDataset:
         owners = [(clip, face) for clip, count in enumerate(self.num_faces) for face in range(count)]
         return np.concatenate(features), np.array(owners, np.int64).reshape(-1, 2)
 
+    def persona_traits(self) -> Population | None:
+        """The truth about personas, one for each of `identities`; None for a data set of anybody else.
+
+        Raises:
+            DatasetError: If the columns that hold it are missing or damaged.
+        """
+        if "population" not in self.info.extra:
+            return None
+        columns: dict[str, NDArray[np.float32]] = {}
+        firsts = [clips[0] for clips in self._clips_of]
+        for name in TRAIT_COLUMNS:
+            parts = [np.zeros((0, len(TRAITS)), np.float32)]
+            for path in self._shards.paths:
+                column = self._shards.read_column(path, name)
+                parts += [_to_matrix(chunk, len(TRAITS)) for chunk in column.chunks]
+            columns[name] = np.concatenate(parts)[firsts]
+        is_male = np.array([self.attributes(i).sex == "male" for i in range(len(self.identities))], np.bool_)
+        return Population(int(self.info.extra["population"]["seed"]), is_male, **columns)
+
     def _read(self, index: int, column: str) -> Any:
         if not 0 <= index < len(self):
             raise IndexError(f"clip {index} of {len(self)}")
@@ -203,7 +223,7 @@ class _Shards:
         try:
             with pq.ParquetFile(path) as file:
                 return file.read([column], use_threads=False)[column]
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, KeyError, pa.ArrowException) as error:
             raise _damaged(path, error) from error
 
     def _read_group(self, shard: int, group: int, column: str) -> pa.Array:

@@ -19,6 +19,9 @@ Trait = Literal["age", "size", "robustness", "adiposity"]
 TRAITS: tuple[Trait, ...] = get_args(Trait)
 """The shared traits, in the order of all arrays of traits."""
 
+TRAIT_COLUMNS = ("traits", "face_traits", "voice_traits")
+"""Names of the arrays of traits, in `Population` and in data sets."""
+
 FACE_NOISE: dict[Trait, float] = {"age": 0.30, "size": 0.65, "robustness": 0.65, "adiposity": 0.65}
 """Standard deviation of the noise between a shared trait and the face, in units of the trait's own."""
 
