@@ -13,6 +13,7 @@ from data.clip import SAMPLE_RATE
 from data.dataset import ClipDataset
 from data.errors import DatasetError
 from data.faces import FaceRecognizer
+from data.personas.limit import Knowledge
 from eval.evidence import Evidence, clip_keys, gather_evidence, spaces_of
 from eval.floors import (
     MEAN_FACE,
@@ -27,6 +28,7 @@ from eval.floors import (
 )
 from eval.galleries import Gallery, Pool, draw_galleries
 from eval.likeness import find_faces
+from eval.limits import LIMIT_NAMES, limit_answers
 from eval.listening import Agreement, measure_listening
 from eval.reconstruction import measure_reconstruction
 from eval.retrieval import METRIC_NAMES, Answers, MetricName, RetrievalResult, Vectors, answer, summarise
@@ -76,6 +78,7 @@ class RetrievalMeasurement:
         lengths: Of the model in the joint space by seconds heard; `extra` holds `seconds` and `long_enough`.
         headline: The gallery that headlines are about.
         curves: Answers by space, in the headline gallery.
+        limits: Answers of the best possible rankers there, by what they know; empty unless people are personas.
         whole_split: The gallery of all people, for the pictures of single queries.
         test: Evidence of the judged split.
         spaces: Vectors by space.
@@ -93,6 +96,7 @@ class RetrievalMeasurement:
     lengths: list[RetrievalResult]
     headline: Gallery
     curves: dict[str, Answers]
+    limits: dict[Knowledge, Answers]
     whole_split: Gallery
     test: Evidence
     spaces: dict[str, Vectors]
@@ -162,6 +166,9 @@ def measure_retrieval(
             # Centred, the mean answer is chance by construction; uncentred it shows what average faces win.
             floors += scorer.score(test.pool, gallery, mean_answer(vectors), MEAN_FACE, space, "cosine", judges[space])
     bounds = _bounds(subject, judge, test, train_evidence, dataset, scorer, options, notes)
+    for gallery in galleries:
+        for knows, answers in _limits(dataset, test, gallery).items():
+            bounds += scorer.summarise(answers, gallery, LIMIT_NAMES[knows], "latent", "likelihood", "the truth")
     painted = subject.painter is not None and judge is not None
     options.progress("comparing drawings")
     listening = measure_listening(subject, judge, dataset, test, train_evidence, seed) if painted and judge else []
@@ -173,6 +180,7 @@ def measure_retrieval(
         lengths=_lengths(subject, dataset, test, train_evidence, headline, scorer, judges["joint"]),
         headline=headline,
         curves=curves,
+        limits=_limits(dataset, test, headline),
         whole_split=next(g for g in galleries if g.kind == "whole_split"),
         test=test,
         spaces=spaces,
@@ -208,7 +216,7 @@ class _Scorer:
         gallery: Gallery,
         system: str,
         space: str,
-        metric: MetricName,
+        metric: str,
         judge: str,
         extra: dict[str, Any] | None = None,
     ) -> list[RetrievalResult]:
@@ -266,9 +274,13 @@ def _bounds(
                 "centred_cosine",
                 judge.info.name,
             )
-    for limit in dataset.info.extra.get("retrieval_limits", []):
-        notes.append(f"Known limit of this data set: {limit}")
     return bounds
+
+
+def _limits(dataset: ClipDataset, test: Evidence, gallery: Gallery) -> dict[Knowledge, Answers]:
+    """What the best possible rankers answer; empty where the truth is not known."""
+    answers = {knows: limit_answers(dataset, test.pool, gallery, knows) for knows in LIMIT_NAMES}
+    return {knows: known for knows, known in answers.items() if known is not None}
 
 
 def _redraw(pool: Pool, options: Options) -> list[Gallery]:

@@ -97,6 +97,7 @@ def save_recall(
     results: Sequence[RetrievalResult],
     floors: dict[str, NDArray[np.float64]],
     lengths: Sequence[RetrievalResult],
+    limits: dict[str, NDArray[np.float64]],
 ) -> None:
     """R@k over k for each space with its intervals, floor and chance; beside it R@10 over the seconds heard.
 
@@ -106,12 +107,15 @@ def save_recall(
         results: The headline line of each space.
         floors: Curves of shuffled voices, by space.
         lengths: Lines by seconds heard.
+        limits: Curves of the best possible rankers, by name; empty where the truth is not known.
     """
     figure = Figure(figsize=(11, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[1.7, 1])
     size = len(next(iter(curves.values())))
     ks = np.arange(1, size + 1)
     left.plot(ks, 100 * ks / size, color=_CHANCE, linestyle="--", linewidth=1.4, label="chance")
+    for (name, limit), style in zip(limits.items(), ("-", "--", "-.", ":"), strict=False):
+        left.plot(ks, 100 * limit, color=_INK, linestyle=style, linewidth=1, alpha=0.7, label=name)
     for result in results:
         colour = _COLOURS[result.space]
         left.plot(

@@ -44,7 +44,7 @@ class RetrievalResult:
         task: Always "retrieval".
         system: Who was asked: the model, a floor or a bound.
         space: Where the comparison is made.
-        metric: How.
+        metric: How; `likelihood` for a ranker that knows the truth.
         judge: The face network whose features are compared.
         gallery_kind: See `eval.galleries.Gallery`.
         gallery: Faces a gallery.
@@ -60,7 +60,7 @@ class RetrievalResult:
 
     system: str
     space: str
-    metric: MetricName
+    metric: str
     judge: str
     gallery_kind: GalleryKind
     gallery: int
@@ -127,7 +127,7 @@ def summarise(
     *,
     system: str,
     space: str,
-    metric: MetricName,
+    metric: str,
     judge: str,
     recalls: Sequence[int] = RECALLS,
     keep: NDArray[np.bool_] | None = None,

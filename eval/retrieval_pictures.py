@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from data.dataset import ClipDataset
 from eval.evidence import clip_keys
 from eval.floors import shuffled_answers
+from eval.limits import LIMIT_NAMES
 from eval.measure_retrieval import PRIMARY, RetrievalMeasurement
 from eval.pictures import QueryRow, save_listening, save_queries, save_recall, save_samples
 from eval.ranks import score_matrix
@@ -43,7 +44,8 @@ def save_pictures(
         curves[space] = recall_curve(measured.curves[space], gallery)
         floors[space] = recall_curve(shuffled_answers(pool, gallery, vectors, metric, seed=seed), gallery)
     names["recall"] = "recall.png"
-    save_recall(out / names["recall"], curves, measured.headlines(), floors, measured.lengths)
+    limits = {LIMIT_NAMES[knows]: recall_curve(known, measured.headline) for knows, known in measured.limits.items()}
+    save_recall(out / names["recall"], curves, measured.headlines(), floors, measured.lengths, limits)
     if measured.listening:
         names["listening"] = "listening.png"
         save_listening(out / names["listening"], measured.listening)

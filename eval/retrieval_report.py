@@ -8,7 +8,7 @@ from typing import Any
 from data.dataset import ClipDataset
 from eval.measure_retrieval import PRIMARY, RetrievalMeasurement
 from eval.report import write_report
-from eval.retrieval import recall_curve
+from eval.retrieval import Answers, recall_curve
 from eval.retrieval_pictures import save_pictures
 from eval.retrieval_text import as_markdown
 from eval.subject import Subject
@@ -45,10 +45,17 @@ def _as_json(measured: RetrievalMeasurement, provenance: dict[str, Any], picture
         "primary_metrics": PRIMARY,
         "results": [result.as_json() for result in measured.results],
         # R@1, R@2 ... of each space in the headline gallery, for whoever draws the curve.
-        "curves": {
-            space: recall_curve(answers, measured.headline)[:_MAX_K].tolist()
-            for space, answers in measured.curves.items()
-        },
+        "curves": {space: _curve(answers, measured) for space, answers in measured.curves.items()},
+        # The same for the best possible rankers, where the truth is known.
+        "limits": [
+            {
+                "knows": knows,
+                "gallery_kind": measured.headline.kind,
+                "gallery": measured.headline.size,
+                "recall": {str(k): recall for k, recall in enumerate(_curve(answers, measured), start=1)},
+            }
+            for knows, answers in measured.limits.items()
+        ],
         "floors": [result.as_json() for result in measured.floors],
         "bounds": [result.as_json() for result in measured.bounds],
         "groups": [result.as_json() for result in measured.groups],
@@ -60,3 +67,8 @@ def _as_json(measured: RetrievalMeasurement, provenance: dict[str, Any], picture
         "notes": measured.notes,
         "pictures": pictures,
     }
+
+
+def _curve(answers: Answers, measured: RetrievalMeasurement) -> list[float]:
+    curve: list[float] = recall_curve(answers, measured.headline)[:_MAX_K].tolist()
+    return curve

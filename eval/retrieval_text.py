@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from eval.floors import SHUFFLED
+from eval.limits import LIMIT_NAMES
 from eval.markdown import number_interval, percent, percent_interval, table
 from eval.measure_retrieval import PRIMARY, RetrievalMeasurement
 from eval.retrieval import RECALLS, RetrievalResult
@@ -320,6 +321,17 @@ def _method_section(measured: RetrievalMeasurement) -> str:
         f"“{SHUFFLED}”: the model's own answers, each given to somebody else.",
         "Image space: one drawing a voice, with noise that depends on the clip and the seed alone.",
         "T made the features and may have judged in training; only E judges drawings.",
+        *_limit_notes(measured),
         *measured.notes,
     ]
     return "## How it was measured\n\n" + "\n".join(f"- {line}" for line in lines) + "\n"
+
+
+def _limit_notes(measured: RetrievalMeasurement) -> list[str]:
+    if not measured.limits:
+        return []
+    return [
+        "The people are synthetic personas, so the best possible ranking is known: by the likelihood ratio of the "
+        "traits that face and voice truly have. No model that hears voices and looks at faces can on average exceed "
+        f"“{LIMIT_NAMES['voice']}”; it would have to read all traits off one clip and one picture without error."
+    ]
