@@ -71,7 +71,7 @@ def summarize(out: Path, built: Built, wall_seconds: float) -> str:
     lines.append(f"split: seed {info.split.seed}, sha256 {info.split.sha256[:16]}")
     if any(built.num_made.values()):
         rates = ", ".join(
-            f"{number / wall_seconds:.0f} {what} a second ({number / built.seconds[what]:.0f} a second of one core's own)"
+            f"{number / wall_seconds:.0f} {what} a second ({number / built.seconds[what]:.0f} by a core on its own)"
             for what, number in built.num_made.items()
         )
         lines.append(f"{wall_seconds:.0f} s: {rates}")
