@@ -114,7 +114,6 @@ def photograph(layers: Tensor, low: Tensor, camera: Camera, photo: Photo) -> Ten
 def paint_background(photo: Photo, fine: int) -> Tensor:
     """[B, 3, F, F]: a place far out of focus."""
     weights = backgrounds()[photo.background]
-    weights = torch.where(photo.background_flip.view(-1, 1, 1, 1), weights.flip(-1), weights)
     second, third, lights = weights[:, :1], weights[:, 1:2], weights[:, 2:]
     colour = photo.wall + (photo.object - photo.wall) * second
     colour = colour + (photo.dark - colour) * (0.75 * third)

@@ -77,44 +77,38 @@ def gauss(x: Tensor, centre: Tensor | float, width: Tensor | float) -> Tensor:
     return torch.exp(-(((x - centre) / width) ** 2))
 
 
+_Number = Tensor | float
+
+
 class SoftSpots:
-    """A sum of axis-parallel Gaussian spots, all of them in one batched matrix product."""
+    """A sum of axis-parallel Gaussian spots, alike on both sides of the face, in one batched matrix product."""
 
     def __init__(self, canvas: Canvas, num_pictures: int) -> None:
         self._canvas = canvas
         self._num_pictures = num_pictures
-        self._spots: list[tuple[Tensor, ...]] = []
+        self._spots: list[tuple[_Number, ...]] = []
 
-    def add(
-        self,
-        u: Tensor | float,
-        v: Tensor | float,
-        width: Tensor | float,
-        height: Tensor | float,
-        amount: Tensor | float,
-    ) -> None:
-        """One spot, exp(-((u - u0) / width)^2 - ((v - v0) / height)^2) * amount."""
-        values = []
-        for value in (u, v, width, height, amount):
-            tensor = value.reshape(-1) if isinstance(value, Tensor) else torch.tensor([float(value)])
-            values.append(tensor.expand(self._num_pictures))
-        self._spots.append(tuple(values))
+    def add(self, v: _Number, width: _Number, height: _Number, amount: _Number) -> None:
+        """One spot on the middle line, exp(-(u / width)^2 - ((v - v0) / height)^2) * amount."""
+        self._spots.append((0.0, v, width, height, amount * 0.5))
 
-    def add_pair(
-        self,
-        u: Tensor | float,
-        v: Tensor | float,
-        width: Tensor | float,
-        height: Tensor | float,
-        amount: Tensor | float,
-    ) -> None:
-        """The same spot on both sides of the face."""
-        self.add(u, v, width, height, amount)
-        self.add(-u, v, width, height, amount)
+    def add_pair(self, u: _Number, v: _Number, width: _Number, height: _Number, amount: _Number) -> None:
+        """The same spot on both sides of the face, at u and -u."""
+        self._spots.append((u, v, width, height, amount))
 
     def paint(self) -> Tensor:
         """[B, N, N]: the sum."""
-        u, v, width, height, amount = (torch.stack(column, 1)[..., None] for column in zip(*self._spots, strict=True))
+        u, v, width, height, amount = (self._gather(values) for values in zip(*self._spots, strict=True))
         across = torch.exp(-(((self._canvas.u - u) / width) ** 2))
         along = torch.exp(-(((self._canvas.v.transpose(1, 2) - v) / height) ** 2)) * amount
-        return torch.bmm(along.transpose(1, 2), across)
+        return torch.bmm(along.transpose(1, 2), across + across.flip(-1))
+
+    def _gather(self, values: tuple[_Number, ...]) -> Tensor:
+        """[B, spots, 1] of numbers that are the same for all pictures or [B, 1, 1]."""
+        constants = [0.0 if isinstance(value, Tensor) else value for value in values]
+        gathered = torch.tensor(constants).repeat(self._num_pictures, 1)
+        varying = [number for number, value in enumerate(values) if isinstance(value, Tensor)]
+        if varying:
+            tensors = [value.view(-1) for value in values if isinstance(value, Tensor)]
+            gathered[:, varying] = torch.stack(tensors, 1)
+        return gathered[..., None]

@@ -22,7 +22,13 @@ def paint_brows(albedo: Tensor, canvas: Canvas, features: Features, hair: Hair, 
         start, length = features.eye_u - 0.195, features.brow_length * 2
         along = (u - start) / length
         arch = features.brow_arch * (1 - ((along - 0.62) / 0.55) ** 2) * 1.6
-        centre = features.brow_v - arch - photo.brow_raise + 0.030 * (along - 0.75).clamp(min=0) ** 2 * 8
+        centre = (
+            features.brow_v
+            + 0.012 * (0.5 - along)
+            - arch
+            - photo.brow_raise
+            + 0.030 * (along - 0.75).clamp(min=0) ** 2 * 8
+        )
         half = features.brow_thickness * (0.90 - 0.12 * along) * (1 - smoothstep(along, 0.50, 1.08) * 0.80)
         half = half * (0.55 + 0.45 * smoothstep(along, -0.10, 0.25))
         distance = (w.v - centre).abs() - half

@@ -75,7 +75,7 @@ def _relief(canvas: Canvas, skull: Skull, features: Features, photo: Photo, chin
     smile, lines = photo.smile.clamp(min=0), skull.lines.clamp(max=1.1)
     eye_u, nose_end, mouth_v = features.eye_u, features.nose_end, features.mouth_v
     # Forehead and brow.
-    spots.add(0, -0.13, 0.20, 0.075, skull.brow_ridge * 0.8)
+    spots.add(-0.13, 0.20, 0.075, skull.brow_ridge * 0.8)
     spots.add_pair(0.27, -0.150, 0.16, 0.060, skull.brow_ridge * 1.25)
     spots.add_pair(0.20, -0.45, 0.20, 0.16, 0.012 + 0.010 * (1 - skull.male))
     spots.add_pair(0.62, -0.27, 0.12, 0.20, -0.045 - 0.015 * lines)
@@ -91,14 +91,14 @@ def _relief(canvas: Canvas, skull: Skull, features: Features, photo: Photo, chin
     spots.add_pair(0.40, 0.50, 0.15, 0.17, skull.cheek_fat - 0.014)
     spots.add_pair(0.40, 0.77 * chin, 0.12, 0.09, skull.jowl * 1.1)
     # Around the nose and the mouth.
-    spots.add(0, nose_end + 0.085, 0.018, 0.045, -0.009)
-    spots.add(0, mouth_v - 0.01, 0.23, 0.14, 0.036)
-    spots.add(0, mouth_v + features.lower_lip + 0.050, 0.13, 0.034, -0.026)
+    spots.add(nose_end + 0.085, 0.018, 0.045, -0.009)
+    spots.add(mouth_v - 0.01, 0.23, 0.14, 0.036)
+    spots.add(mouth_v + features.lower_lip + 0.050, 0.13, 0.034, -0.026)
     spots.add_pair(features.mouth_width + 0.045, mouth_v + 0.015, 0.035, 0.05, -0.010 - 0.022 * smile - 0.008 * lines)
     # Chin.
-    spots.add(0, chin - 0.115, 0.125, 0.080, skull.chin_boss)
+    spots.add(chin - 0.115, 0.125, 0.080, skull.chin_boss)
     spots.add_pair(0.075, chin - 0.10, 0.07, 0.06, 0.4 * skull.chin_width)
-    spots.add(0, chin - 0.10, 0.014, 0.05, -skull.chin_cleft)
+    spots.add(chin - 0.10, 0.014, 0.05, -skull.chin_cleft)
     # Folds from the nose to the mouth, and below its corners.
     fold = 0.001 + 0.012 * smile + 0.024 * lines + 0.002 * skull.male
     for u, v, share in nasolabial_path(features):

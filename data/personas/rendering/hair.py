@@ -42,11 +42,11 @@ def paint_hair(
     canvas: Canvas, outline: Outline, skull: Skull, hair: Hair, skin: Skin, photo: Photo, light: Light
 ) -> PaintedHair:
     """Shape, colour and light hair."""
-    relief, along = _strand_relief(canvas, hair)
+    relief = _strand_relief(canvas, hair)
     shape = _Shell(canvas, outline, skull, hair, relief)
     front = _front_mask(canvas, shape, outline, skull, hair, relief)
     back = shape.inside * _lower_end(canvas, hair, relief) * hair.falls
-    colour = _light_hair(canvas, shape, hair, skin, photo, light, relief, along)
+    colour = _light_hair(canvas, shape, hair, skin, photo, light, relief)
     back_colour = colour * (0.40 + 0.25 * smoothstep(canvas.abs_u, 0.35, 0.75))[:, None]
     if bool((hair.bun > 0).any()):
         _add_bun(canvas, skull, hair, photo, light, back, back_colour, relief)
@@ -57,15 +57,15 @@ def paint_hair(
     return PaintedHair(front, back, colour, back_colour, shade)
 
 
-def _strand_relief(canvas: Canvas, hair: Hair) -> tuple[Tensor, Tensor]:
-    """[B, N, N] height of the strands (about unit variance) and the fan coordinate across them."""
+def _strand_relief(canvas: Canvas, hair: Hair) -> Tensor:
+    """[B, N, N]: height of the strands, about unit variance."""
     u, v, size = canvas.u, canvas.v, canvas.size
     root = hair.part * 0.6
     bend = hair.wave * torch.sin(v * hair.wave_frequency + hair.shift * 6.28) * smoothstep(v, -0.55, 0.4)
     fan = (u + bend * torch.sign(u) - root) / (v + 1.75).clamp(min=0.3)
     # Sideways: arcs round a point over the far end of the parting.
     arc = torch.sqrt((u - hair.part * 1.2) ** 2 * 0.30 + (v + 1.35) ** 2) * 1.15
-    upper = hair.sideways * smoothstep(v, -0.36, -0.62)
+    upper = hair.sideways * smoothstep(v, -0.15, -0.85)
     across = fan + (arc - fan) * upper
     length = v * 0.55 + 0.25 * canvas.abs_u
     length = length + (u * 0.5 - length) * upper
@@ -79,7 +79,7 @@ def _strand_relief(canvas: Canvas, hair: Hair) -> tuple[Tensor, Tensor]:
     if bool((torch.maximum(hair.curl, hair.buzz) > 0).any()):
         straight = torch.lerp(straight, curls(size)[number], hair.curl)
         straight = torch.lerp(straight, 0.8 * stubble(size)[number], hair.buzz * (1 - 0.6 * hair.curl))
-    return straight, across
+    return straight
 
 
 class _Shell:
@@ -171,7 +171,7 @@ def _front_mask(canvas: Canvas, shell: _Shell, outline: Outline, skull: Skull, h
 
 
 def _light_hair(
-    canvas: Canvas, shell: _Shell, hair: Hair, skin: Skin, photo: Photo, light: Light, relief: Tensor, along: Tensor
+    canvas: Canvas, shell: _Shell, hair: Hair, skin: Skin, photo: Photo, light: Light, relief: Tensor
 ) -> Tensor:
     radius, height, strand = shell.radius, shell.height, torch.tanh(relief)
     bump = strand * (0.011 + 0.004 * hair.curl) * (1 - 0.5 * hair.buzz)
@@ -202,17 +202,26 @@ def _light_hair(
     open_sky = open_sky * (1 - 0.55 * under)
     parting = gauss(canvas.u, hair.part * 0.8 * (1 + 0.25 * (canvas.v + 0.9)), 0.012 + canvas.pixel * 0.5)
     parting = parting * hair.part_line * smoothstep(canvas.v, -0.48, -0.62) * smoothstep(shell.edge, 0.0, 0.10)
-    albedo = hair.colour * (1 + (0.38 - 0.12 * hair.curl) * strand)[:, None] + 0.003
-    albedo = albedo + (0.55 * skin.colour - albedo) * (0.38 * parting)[:, None]
-    amount = photo.key[:, None] * diffuse[:, None] * photo.key_colour
-    ambient = (photo.fill * open_sky)[:, None] * (
-        sky[:, None] * photo.sky_colour + (1 - sky)[:, None] * photo.ground_colour
-    )
-    colour = albedo * (amount * open_sky[:, None] + ambient)
-    sheen = (gleam * hair.gloss * photo.key * open_sky)[:, None]
-    colour = colour + sheen * (0.030 + 0.50 * hair.colour)
     edge_light = smoothstep(shell.edge, 0.13, 0.0) * (-torch.sign(light.u) * radius).clamp(min=0) * photo.rim
-    return colour + (edge_light * (0.7 + 0.3 * strand))[:, None] * (0.05 + 0.9 * hair.colour) * photo.sky_colour
+
+    # All of it is a sum of maps times colours: one matrix product for the three channels.
+    value = 1 + (0.38 - 0.12 * hair.curl) * strand
+    seen = 1 - 0.38 * parting
+    direct, ambient = diffuse * photo.key * open_sky, photo.fill * open_sky
+    from_sky, from_ground = ambient * sky, ambient * (1 - sky)
+    sheen = gleam * hair.gloss * photo.key * open_sky
+    tinted = hair.colour + 0.003
+    terms = (
+        (value * seen * direct, tinted * photo.key_colour),
+        (value * seen * from_sky, tinted * photo.sky_colour),
+        (value * seen * from_ground, tinted * photo.ground_colour),
+        (0.21 * parting * (direct + ambient), skin.colour),
+        (sheen, 0.030 + 0.50 * hair.colour),
+        (edge_light * (0.7 + 0.3 * strand), (0.05 + 0.9 * hair.colour) * photo.sky_colour),
+    )
+    maps = torch.stack([term[0] for term in terms], 1).flatten(2)
+    colours = torch.cat([term[1] for term in terms], 2)[..., 0]
+    return torch.bmm(colours, maps).view(-1, 3, canvas.size, canvas.size)
 
 
 def _add_bun(

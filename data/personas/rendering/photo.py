@@ -40,7 +40,6 @@ class Photo:
     exposure: Tensor
     grain: Tensor
     background: Tensor  # [M] integer
-    background_flip: Tensor  # [M] bool
     wall: Tensor
     object: Tensor
     dark: Tensor
@@ -95,8 +94,7 @@ def draw_photo(draws: PrivateDraws) -> Photo:
         ground_colour=temperature(0.10 + sky_warmth, np.full_like(warmth, 0.62)),
         exposure=column(np.exp(normal(0.085))),
         grain=column(uniform(0.003, 0.010)),
-        background=torch.from_numpy((uniform() * NUM_BACKGROUNDS).astype(np.int64)),
-        background_flip=torch.from_numpy(chance(0.5)),
+        background=torch.from_numpy((uniform() * 2 * NUM_BACKGROUNDS).astype(np.int64)),
         wall=column(backdrop(0.65, 1.15)),
         object=column(backdrop(0.55, 1.20)),
         dark=column(backdrop(0.25, 0.60)),

@@ -24,7 +24,7 @@ def paint_skin(canvas: Canvas, outline: Outline, skull: Skull, features: Feature
     spots = freckles(canvas.size)[skin.texture]
     where = SoftSpots(canvas, len(ageing))
     where.add_pair(0.30, 0.20, 0.20, 0.16, skin.freckles * 0.38)
-    where.add(0, 0.20, 0.12, 0.20, skin.freckles * 0.30)
+    where.add(0.20, 0.12, 0.20, skin.freckles * 0.30)
     value = value * (1 - spots * (where.paint() + 0.26 * skin.age_spots))
     blood = redness * (1 + 0.25 * mottling * ageing)
     pale = 1 - 0.45 * skin.tone  # blood shows less under dark skin
@@ -38,12 +38,12 @@ def paint_skin(canvas: Canvas, outline: Outline, skull: Skull, features: Feature
 def _redness(canvas: Canvas, outline: Outline, features: Features, skin: Skin) -> SoftSpots:
     spots = SoftSpots(canvas, len(skin.tone))
     spots.add_pair(0.36, 0.28, 0.18, 0.14, 0.62 * skin.blush + 0.38 * skin.make_up)
-    spots.add(0, features.nose_end - 0.060, 0.11, 0.085, 0.30 + 0.42 * skin.blush)
+    spots.add(features.nose_end - 0.060, 0.11, 0.085, 0.30 + 0.42 * skin.blush)
     spots.add_pair(features.eye_u, 0.0, 0.17, 0.09, 0.24)
-    spots.add(0, outline.chin - 0.09, 0.13, 0.08, 0.26)
+    spots.add(outline.chin - 0.09, 0.13, 0.08, 0.26)
     spots.add_pair(0.66, 0.15, 0.11, 0.24, 0.55)
-    spots.add(0, -0.42, 0.42, 0.16, -0.18)  # the forehead is yellower
-    spots.add(0, features.mouth_v, 0.26, 0.10, 0.14)
+    spots.add(-0.42, 0.42, 0.16, -0.18)  # the forehead is yellower
+    spots.add(features.mouth_v, 0.26, 0.10, 0.14)
     return spots
 
 
@@ -58,11 +58,11 @@ def _darkness(canvas: Canvas, skull: Skull, features: Features, skin: Skin, phot
     spots.add_pair(eye_u, -0.065, 0.14, 0.042, 0.16 + 0.34 * skin.make_up)
     # The nose: nostrils, the shade under it and in the groove of its wings.
     spots.add_pair(wing * 0.50, nose_end + 0.000, 0.026, 0.015, 1.5)
-    spots.add(0, nose_end + 0.026, wing * 0.9, 0.017, 0.20)
+    spots.add(nose_end + 0.026, wing * 0.9, 0.017, 0.20)
     spots.add_pair(wing + 0.010, nose_end - 0.018, 0.015, 0.034, 0.12 + 0.10 * lines)
     # The mouth.
-    spots.add(0, nose_end + 0.085, 0.022, 0.04, 0.05)
-    spots.add(0, features.mouth_v + features.lower_lip + 0.038, 0.10, 0.022, 0.14)
+    spots.add(nose_end + 0.085, 0.022, 0.04, 0.05)
+    spots.add(features.mouth_v + features.lower_lip + 0.038, 0.10, 0.022, 0.14)
     spots.add_pair(
         features.mouth_width * (1 + 0.15 * smile) + 0.008, features.mouth_v - 0.025 * smile, 0.016, 0.016, 0.40
     )
@@ -107,7 +107,7 @@ def paint_beard(
     lip = SoftSpots(canvas, len(mouth_v))
     lip.add_pair(0.09, (features.nose_end + mouth_v - features.upper_lip) / 2 + 0.030, 0.105, 0.046, 1.2)
     lip.add_pair(features.mouth_width + 0.015, mouth_v + 0.03, 0.040, 0.09, 1.0)
-    lip.add(0, mouth_v + features.lower_lip + 0.06, 0.05, 0.04, 0.7)
+    lip.add(mouth_v + features.lower_lip + 0.06, 0.05, 0.04, 0.7)
     moustache = smoothstep(lip.paint()[:, rows, columns], 0.2, 0.9)
     cover = torch.maximum(jaw * hair.stubble, jaw * hair.beard)
     cover = torch.maximum(cover, torch.maximum(moustache * hair.stubble, moustache * hair.moustache))

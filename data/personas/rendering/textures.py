@@ -75,10 +75,11 @@ def sensor_grain() -> Tensor:
 
 @lru_cache(maxsize=1)
 def backgrounds() -> Tensor:
-    """[NUM_BACKGROUNDS, 3, 48, 48]: weights in [0, 1] of a second and a third colour, and lights out of focus.
+    """[2 NUM_BACKGROUNDS, 3, 48, 48]: weights in [0, 1] of a second and a third colour, and lights out of focus.
 
     Three kinds, in turn: a wall with falling light, a room (upright shapes far out of focus), outdoors (a bright
     upper part over a dark lower one). All are smooth, as if far behind the plane of focus.
+    The second half mirrors the first.
     """
     generator = _generator(7)
     side = 48
@@ -111,7 +112,8 @@ def backgrounds() -> Tensor:
             distance = torch.sqrt((x - cx) ** 2 + (y - cy) ** 2)
             lights = torch.maximum(lights, torch.sigmoid((radius - distance) * 40) * (0.3 + 0.7 * r[(k * 5) % 20]))
         out.append(torch.stack([second, third.expand(side, side), lights]))
-    return torch.stack(out).clamp(0, 1)
+    scenes = torch.stack(out).clamp(0, 1)
+    return torch.cat([scenes, scenes.flip(-1)])
 
 
 def _resize(maps: Tensor, size: int) -> Tensor:
