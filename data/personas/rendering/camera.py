@@ -128,7 +128,7 @@ def develop(fine_image: Tensor, photo: Photo, tone: Tensor, size: int) -> NDArra
     if fine != size:
         image = F.interpolate(image, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
     # The camera exposes for the face: dark skin gets more light, as a photographer would give it.
-    image = (image * (photo.exposure * (1 + 0.55 * tone**2)).unsqueeze(1)).clamp(min=0)
+    image = (image * (photo.exposure * (0.93 + 0.60 * tone**2)).unsqueeze(1)).clamp(min=0)
     image = image * (1 + 0.10 * image) / (1 + 0.34 * image)
     image = image.clamp(1e-5, 1) ** (1 / 2.2)
     image = 0.52 * image + 0.48 * image * image * (3 - 2 * image)

@@ -24,10 +24,10 @@ def paint_brows(albedo: Tensor, canvas: Canvas, features: Features, hair: Hair, 
         arch = features.brow_arch * (1 - ((along - 0.62) / 0.55) ** 2) * 1.6
         centre = (
             features.brow_v
-            + 0.012 * (0.5 - along)
+            + 0.020 * (0.5 - along)
             - arch
             - photo.brow_raise
-            + 0.030 * (along - 0.75).clamp(min=0) ** 2 * 8
+            + 0.030 * (along - 0.75).clamp(min=0) ** 2 * 3
         )
         half = features.brow_thickness * (0.90 - 0.12 * along) * (1 - smoothstep(along, 0.50, 1.08) * 0.80)
         half = half * (0.55 + 0.45 * smoothstep(along, -0.10, 0.25))

@@ -117,7 +117,7 @@ class _Shell:
         slope = torch.zeros_like(self.half_width)
         slope[:, 1:-1] = (self.half_width[:, 2:] - self.half_width[:, :-2]) / (2 * pixel)
         self.edge = (self.half_width - self.leaned_u.abs()) * torch.rsqrt(1 + slope * slope) - _MARGIN
-        rough = (0.005 + 0.010 * hair.ragged * mass.clamp(min=0.3) + 0.018 * hair.curl) * (1 - 0.7 * hair.buzz)
+        rough = (0.005 + 0.019 * hair.ragged * mass.clamp(min=0.3) + 0.018 * hair.curl) * (1 - 0.7 * hair.buzz)
         soft = 0.9 * pixel + 0.006 + 0.006 * hair.curl
         self.inside = smoothstep(self.edge + rough * relief, -soft, soft) * (v > -top + 0.1 * pixel)
         self.radius = (self.leaned_u / self.half_width).clamp(-1, 1)

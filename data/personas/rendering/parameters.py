@@ -200,12 +200,12 @@ def draw_features(traits: Traits, draws: PrivateDraws) -> Features:
         cupid_bow=column(0.24 + normal(0.09)),
         mouth_skew=column(normal(0.0028)),
         eye_u=column(0.268 + normal(0.009)),
-        eye_width=column((0.154 - 0.004 * male + normal(0.005)) * np.exp(-0.050 * size)),
+        eye_width=column((0.160 - 0.005 * male + normal(0.005)) * np.exp(-0.050 * size)),
         eye_height=column(
-            np.clip((0.0665 - 0.0075 * male - 0.0120 * lines + normal(0.0045)) * np.exp(-0.055 * size), 0.026, 0.092)
+            np.clip((0.0720 - 0.0085 * male - 0.0120 * lines + normal(0.0045)) * np.exp(-0.055 * size), 0.026, 0.092)
         ),
         eye_tilt=column(0.055 - 0.015 * male - 0.060 * lines + normal(0.045)),
-        iris_radius=column((0.0650 + normal(0.0015)) * np.exp(-0.045 * size)),
+        iris_radius=column((0.0690 + normal(0.0015)) * np.exp(-0.045 * size)),
         lid_crease=column(np.clip(0.040 + normal(0.010) - 0.016 * lines, 0.014, 0.065)),
         hooded=column(np.clip(epicanthic + 0.55 * np.clip(lines - 0.45, 0, 1), 0, 1)),
         lashes=column(np.clip(np.where(traits.male > 0.5, 0.42, 0.80) - 0.22 * lines + normal(0.07), 0.15, 1.0)),
@@ -225,7 +225,7 @@ def draw_skin(traits: Traits, tone: Values, draws: PrivateDraws) -> Skin:
     factor = np.stack([1 + undertone * 0.4, np.ones_like(tone), 1 - 2.2 * undertone], 1)
     colour = linear(mix(SKIN, tone)) * factor * np.exp(normal(0.045))[:, None]
     # Older skin is yellower and a little darker.
-    colour = colour * np.stack([1 - 0.02 * lines, 1 - 0.05 * lines, 1 - 0.14 * lines], 1)
+    colour = colour * np.stack([1 - 0.02 * lines, 1 - 0.05 * lines, 1 - 0.10 * lines], 1)
     light_eyes, dark_eyes = uniform(), uniform(0, 0.28) ** 1.2
     iris = linear(mix(IRIS, np.where(tone > 0.45, dark_eyes, light_eyes))) * 1.25
     lips = np.stack([uniform(0.74, 0.95), uniform(0.34, 0.50), uniform(0.38, 0.56)], 1)

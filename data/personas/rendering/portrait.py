@@ -40,8 +40,8 @@ from data.personas.rendering.photo import Photo
 from data.personas.rendering.skin import paint_beard, paint_skin
 
 # Canvas pixels and raster pixels for each size of picture: more than the picture's, so that edges are smooth.
-_CANVAS = {64: 112, 128: 184, 256: 320}
-_RASTER = {64: 96, 128: 176, 256: 304}
+_CANVAS = {64: 112, 128: 172, 256: 320}
+_RASTER = {64: 96, 128: 160, 256: 304}
 
 
 @dataclass(frozen=True)
