@@ -59,7 +59,7 @@ class FaceEncoder(PretrainedModel):
         """Build the network with random weights."""
         super().__init__(config)
         block = {"residual": ResidualBlock, "separable": SeparableBlock}[config.architecture]
-        self.stem = conv_norm(3, config.widths[0], _PATCH, _PATCH)
+        self.stem = conv_norm(3, config.widths[0], _PATCH, _PATCH, padded=False)
         blocks: list[nn.Module] = []
         width = config.widths[0]
         for stage, (stage_width, depth) in enumerate(zip(config.widths, config.depths, strict=True)):

@@ -63,15 +63,15 @@ class FaceTrainingConfig(RunConfig):
     dataset: str
     model: FaceEncoderConfig = field(default_factory=FaceEncoderConfig)
     augment: FaceAugmentConfig = field(default_factory=FaceAugmentConfig)
-    margin: Schedule = field(default_factory=lambda: Schedule(start=0.3, warmup_images=20_000))
+    margin: Schedule = field(default_factory=lambda: Schedule(start=0.3, warmup_images=8_000))
     scale: float = 24.0
-    appearance: float = 0.0
-    total_images: int = 150_000
-    batch_size: int = 128
+    appearance: float = 2.0
+    total_images: int = 120_000
+    batch_size: int = 64
     micro_batch_size: int = 32
-    learning_rate: Schedule = field(default_factory=lambda: Schedule(start=3e-3, shape="cosine", warmup_images=5_000))
+    learning_rate: Schedule = field(default_factory=lambda: Schedule(start=3e-3, shape="cosine", warmup_images=2_000))
     weight_decay: float = 0.05
-    ema_halflife_images: float = 5_000
+    ema_halflife_images: float = 2_000
     memory_gb: float = 2.0
     num_workers: int = 0
     log_images: int = 2_560
