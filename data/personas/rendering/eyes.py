@@ -13,8 +13,8 @@ from data.personas.rendering.photo import Photo
 from data.personas.rendering.textures import stubble
 
 
-def paint_brows(albedo: Tensor, canvas: Canvas, features: Features, hair: Hair, photo: Photo) -> None:
-    """Paint brows onto an albedo [B, 3, N, N]: thick towards the nose, thin and lower at the outer end."""
+def paint_brows(albedo: Tensor, shine: Tensor, canvas: Canvas, features: Features, hair: Hair, photo: Photo) -> None:
+    """Paint brows onto an albedo [B, 3, N, N], thick towards the nose, and dull a map of shine [B, N, N] there."""
     grain = stubble(canvas.size)[0]
     for side in (-1.0, 1.0):
         w = canvas.window(0.03, 0.60, -0.40, -0.05, side)
@@ -35,9 +35,10 @@ def paint_brows(albedo: Tensor, canvas: Canvas, features: Features, hair: Hair, 
         edge = 0.010 + canvas.pixel * 0.7
         cover = smoothstep(-distance, -edge, edge) * smoothstep(along, -0.06, 0.20) * smoothstep(along, 1.06, 0.80)
         hairs = 0.93 + 0.07 * torch.tanh(grain[w.rows, w.columns])[None]
-        cover = (cover * hairs * features.brow_density).clamp(0, 0.95)[:, None]
+        cover = (cover * hairs * features.brow_density).clamp(0, 0.95)
+        shine[:, w.rows, w.columns] *= 1 - 0.95 * cover
         under = albedo[:, :, w.rows, w.columns]
-        albedo[:, :, w.rows, w.columns] = under + (hair.brow_colour - under) * cover
+        albedo[:, :, w.rows, w.columns] = under + (hair.brow_colour - under) * cover[:, None]
 
 
 def paint_eyes(

@@ -91,10 +91,10 @@ def render(person: Person, photo: Photo, size: int) -> tuple[NDArray[np.uint8], 
     albedo = paint_skin(canvas, outline, skull, features, skin, photo)
     beard_window, bearded = paint_beard(albedo, canvas, outline, features, hair, skin, mouth)
     paint_mouth(albedo, mouth, skin)
-    paint_brows(albedo, canvas, features, hair, photo)
     shine = skin.shine.expand(-1, canvas.size, canvas.size).clone()
     shine[:, beard_window.rows, beard_window.columns] *= 1 - 0.85 * bearded
     shine[:, mouth.window.rows, mouth.window.columns] += 1.1 * mouth.lower
+    paint_brows(albedo, shine, canvas, features, hair, photo)
     head = light_skin(albedo, surface, shine, light, photo)
     paint_eyes(head, canvas, skull, features, skin, photo, light)
 
