@@ -31,6 +31,7 @@ def find_finished(out: Path, request: dict[str, Any], names: Mapping[str, str], 
         OutputError: If something else is there.
         DatasetError: If a data set is there but damaged.
     """
+    recover(out)
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
     if not (out / INFO_NAME).is_file():
