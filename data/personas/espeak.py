@@ -1,8 +1,8 @@
 """The speech synthesizer espeak-ng by ctypes, out of the wheel espeakng-loader: no system package is needed.
 
 espeak-ng keeps one engine a process, in global variables, and some of its state (flutter, roughness, phases of
-waves) survives all calls that should reset it. `EspeakEngine.restart` therefore unloads the library and loads
-it again, which takes a third of a millisecond and makes what follows a function of its arguments alone.
+waves) survives all calls that should reset it. `EspeakEngine.fresh` therefore loads the library for a clip and
+unloads it afterwards, which takes a third of a millisecond and makes the clip a function of its arguments alone.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import ctypes
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -32,13 +33,10 @@ _SynthCallback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), 
 
 
 class EspeakEngine:
-    """The process's one espeak-ng, to be used as a context manager.
-
-    It reads voices from a private folder: links to the wheel's data, and one voice variant of our own.
-    """
+    """espeak-ng with a private folder of voices: links to the wheel's data, and one voice variant of our own."""
 
     def __init__(self) -> None:
-        """Load the library.
+        """Prepare the folder and try the library.
 
         Raises:
             ModelError: If the wheel is not installed or its library can't be used here.
@@ -56,35 +54,34 @@ class EspeakEngine:
         self._callback = _SynthCallback(self._collect)
         self._library: Any = None
         try:
-            self.restart()
+            with self.fresh():
+                pass
         except ModelError:
-            self._folder.cleanup()
+            self.close()
             raise
 
-    def __enter__(self) -> EspeakEngine:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
-        """Unload the library and remove the private folder."""
-        self._unload()
+        """Remove the private folder."""
         self._folder.cleanup()
 
-    def restart(self) -> None:
-        """Forget everything that was said before.
+    @contextmanager
+    def fresh(self) -> Iterator[None]:
+        """Within it the engine speaks, as if nothing had been said before; one engine at a time in a process.
 
         Raises:
             ModelError: If the library can't be loaded.
         """
-        self._unload()
         try:
             self._library = ctypes.CDLL(self._library_path)
         except OSError as error:
             raise ModelError(f"{self._library_path}: espeak-ng can't be loaded: {error}") from error
+        try:
+            self._start()
+            yield
+        finally:
+            self._unload()
+
+    def _start(self) -> None:
         rate = self._library.espeak_Initialize(
             _SYNCHRONOUS_RETRIEVAL, 0, os.fsencode(self._folder.name), _DONT_EXIT_ON_ERRORS
         )
@@ -125,8 +122,6 @@ class EspeakEngine:
         return 0
 
     def _unload(self) -> None:
-        if self._library is None:
-            return
         import _ctypes
 
         self._library.espeak_Terminate()

@@ -166,10 +166,10 @@ def _whole(value: float, low: float, high: float) -> int:
 
 
 class VoiceSynthesizer:
-    """Speaks for personas; one at a time in a process, as a context manager."""
+    """Speaks for personas, one clip at a time; a context manager that leaves no files behind."""
 
     def __init__(self) -> None:
-        """Start espeak-ng.
+        """Try espeak-ng.
 
         Raises:
             ModelError: If it is not installed.
@@ -185,7 +185,7 @@ class VoiceSynthesizer:
         self.close()
 
     def close(self) -> None:
-        """Stop espeak-ng and remove its folder."""
+        """Remove espeak-ng's folder."""
         self._engine.close()
 
     def speak(self, population: Population, persona: int, clip: int) -> Waveform:
@@ -204,10 +204,10 @@ class VoiceSynthesizer:
         haste = np.clip(rng.standard_normal(), -_PRIVATE_LIMIT, _PRIVATE_LIMIT)
         words_per_minute = voice.words_per_minute * np.exp(_CLIP_RATE_DEVIATION * haste)
         num_words = round(_TARGET_SECONDS * words_per_minute / 60)
-        self._engine.restart()
-        self._engine.choose_voice(voice.private.accent, describe_variant(voice), round(words_per_minute))
-        spoken = self._engine.speak(compose_text(rng, num_words))
-        while spoken.size < MIN_SECONDS * ESPEAK_RATE:
-            spoken = np.concatenate([spoken, self._engine.speak(compose_text(rng, 1))])
+        with self._engine.fresh():
+            self._engine.choose_voice(voice.private.accent, describe_variant(voice), round(words_per_minute))
+            spoken = self._engine.speak(compose_text(rng, num_words))
+            while spoken.size < MIN_SECONDS * ESPEAK_RATE:
+                spoken = np.concatenate([spoken, self._engine.speak(compose_text(rng, 1))])
         spoken = trim(spoken, round(MAX_SECONDS * ESPEAK_RATE))
         return prepare_speech(record(add_breath(spoken, voice.breath, rng), rng), "none")

@@ -31,9 +31,10 @@ def test_clips_are_the_same_samples_in_any_order_and_process() -> None:
     wanted = [(0, 0), (3, 1), (5, 0), (3, 0)]
     with VoiceSynthesizer() as synthesizer:
         clips = {key: synthesizer.speak(population, *key) for key in wanted}
-    with VoiceSynthesizer() as synthesizer:
+    with VoiceSynthesizer() as synthesizer, VoiceSynthesizer() as other_synthesizer:
         for key in reversed(wanted):
             assert np.array_equal(synthesizer.speak(population, *key), clips[key])
+            assert np.array_equal(other_synthesizer.speak(population, *key), clips[key])
     program = (
         "from data.personas.population import draw_population\n"
         "from data.personas.voices import VoiceSynthesizer\n"
