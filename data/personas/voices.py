@@ -25,12 +25,44 @@ MAX_SECONDS = 6.0
 """Longer clips are faded out."""
 
 MIN_SECONDS = 3.0
-"""Who has said less goes on."""
+"""Who has said less, pauses included, goes on."""
+
+PITCH = {"male": 116.0, "female": 204.0}
+"""Hz, at average robustness, before the changes of age."""
+
+PITCH_PER_ROBUSTNESS = -0.115
+"""Change of the pitch's logarithm for each unit of robustness."""
+
+FORMANT_SCALE = {"male": 0.955, "female": 1.115}
+"""Of all formants, at average size; 1 is espeak-ng's own man."""
+
+FORMANT_SCALE_PER_SIZE = -0.045
+"""Change of the scale's logarithm for each unit of size."""
+
+WORDS_PER_MINUTE = (190.0, 128.0)
+"""Of voices at the young and at the old end; so are the next two."""
+
+FLUTTER = (1.0, 25.0)
+"""espeak-ng's slow tremble of the pitch."""
+
+ROUGHNESS = (-1.0, 5.0)
+"""Unevenness of glottal pulses before rounding, in espeak-ng's steps from 0 to 7."""
+
+BREATH = 0.01
+"""At the young end, as `add_breath` takes it."""
+
+BREATH_GROWTH = 2.5
+"""By how much the breath's logarithm grows up to the old end."""
+
+DARKNESS_PER_ADIPOSITY = 22.0
+"""Percent by which high frequencies are lowered for each unit of adiposity."""
+
+_YOUNG_END, _OLD_END = -2.2, 2.5  # of the trait age as voices show it
+_TRAIT_LIMIT = 3.0  # beyond it a voice would leave what espeak-ng speaks well
+_PRIVATE_LIMIT = 2.3  # of a private normal draw
 
 _TARGET_SECONDS = 4.4
-_CLIP_RATE_DEVIATION = 0.04
-_TRAIT_LIMIT = 3.0  # beyond it a voice would leave what espeak-ng speaks well
-_PRIVATE_LIMIT = 2.3
+_CLIP_RATE_DEVIATION = 0.04  # of the logarithm of a clip's speed
 
 _NUM_FORMANTS = 9  # of espeak-ng, from 0 (the glottal one, below the first) to 8
 _PITCH_EXCURSION = 0.38  # width of espeak-ng's pitch range, relative to the pitch
@@ -106,16 +138,21 @@ def voice_parameters(population: Population, persona: int) -> VoiceParameters:
     traits = np.clip(population.voice_traits[persona].astype(np.float64), -_TRAIT_LIMIT, _TRAIT_LIMIT)
     age, size, robustness, adiposity = traits.tolist()
     private = draw_private_voice(population.seed, persona)
-    # How far age has come, linear over all ages that a voice can show, so that none sounds like another.
-    ageing = float(np.clip((age + 2.2) / 4.7, 0, 1.1))
+    sex = "male" if is_male else "female"
+    # Linear over all ages that a voice can show, so that none sounds like another.
+    ageing = float(np.clip((age - _YOUNG_END) / (_OLD_END - _YOUNG_END), 0, 1.1))
+
+    def aged(ends: tuple[float, float]) -> float:
+        return ends[0] + (ends[1] - ends[0]) * ageing
+
     return VoiceParameters(
-        pitch=(116.0 if is_male else 204.0) * np.exp(-0.115 * robustness) * _pitch_by_age(age, is_male),
-        formant_scale=(0.955 if is_male else 1.115) * np.exp(-0.045 * size),
-        words_per_minute=190 - 62 * ageing + private.rate,
-        flutter=round(1 + 24 * ageing),
-        roughness=int(np.clip(round(6 * ageing - 1 + private.roughness), 0, 7)),
-        breath=0.01 * np.exp(2.5 * ageing) * private.breath,
-        darkness=22 * adiposity,
+        pitch=PITCH[sex] * np.exp(PITCH_PER_ROBUSTNESS * robustness) * _pitch_by_age(age, is_male),
+        formant_scale=FORMANT_SCALE[sex] * np.exp(FORMANT_SCALE_PER_SIZE * size),
+        words_per_minute=aged(WORDS_PER_MINUTE) + private.rate,
+        flutter=round(aged(FLUTTER)),
+        roughness=int(np.clip(round(aged(ROUGHNESS) + private.roughness), 0, 7)),
+        breath=BREATH * np.exp(BREATH_GROWTH * ageing) * private.breath,
+        darkness=DARKNESS_PER_ADIPOSITY * adiposity,
         private=private,
     )
 
@@ -197,7 +234,7 @@ class VoiceSynthesizer:
             clip: Which clip; the same three give the same samples, whatever was said before.
 
         Returns:
-            [T] float32 at 16 kHz, 3 to 6 seconds, as `prepare_speech` leaves it.
+            [T] float32 at 16 kHz, about 3 to 6 seconds, as `prepare_speech` leaves it.
         """
         voice = voice_parameters(population, persona)
         rng = persona_rng(population.seed, "clip", persona, clip)

@@ -81,7 +81,7 @@ def test_the_data_set_holds_faces_voices_features_and_the_truth(made: Path) -> N
     clip = dataset.clip(dataset.voices_of(7)[1])
     assert clip.attributes.age == pytest.approx(42 + 16 * population.traits[7, 0])
     assert clip.attributes.sex == ("male" if population.is_male[7] else "female")
-    assert clip.waveform is not None and 3 * SAMPLE_RATE - 1 <= clip.waveform.size <= 6 * SAMPLE_RATE
+    assert clip.waveform is not None and 2.9 * SAMPLE_RATE <= clip.waveform.size <= 6 * SAMPLE_RATE
     expected = render_faces(population, np.array([7]), np.array([1]), 64)[0]
     assert np.abs(clip.faces[0].astype(int) - expected).max() <= 1
     assert np.linalg.norm(clip.face_features, axis=1) == pytest.approx(1, abs=1e-5)
