@@ -13,8 +13,7 @@ from tqdm import tqdm
 from data.dataset import ClipDataset, Draw
 from data.errors import DatasetError
 
-APPEARANCE_SIDE = 32
-"""Side in pixels of the pictures that `FacePictures.mean_looks` makes."""
+_LOOKS_SIDE = 32
 
 _LARGEST_SIDE = 128
 """Larger crops are reduced to this: the network's square is then 88 px of its 112."""
@@ -78,18 +77,27 @@ class FacePictures(Dataset[tuple[Tensor, int]]):
         counts = np.diff(self._ends, prepend=0)
         return np.repeat(np.arange(len(self.people)), counts)
 
-    def mean_looks(self) -> Tensor:
-        """How everybody looks in the mean over their crops and these mirrored, apart from how all do.
+    def mean_looks(self, num_components: int) -> Tensor:
+        """How everybody looks in the mean over their crops and these mirrored: principal components of these means.
+
+        All components count alike, whatever their share of the pixels: the length of a chin as much as the colour of
+        hair (whitened eigenfaces; Turk and Pentland 1991).
 
         Returns:
-            [num_people, 3 * 32 * 32] float32, zero mean over people, unit variance over all numbers.
+            [num_people, K] float32, zero mean and unit variance over people; K is `num_components`, or fewer where
+            people are.
         """
-        side = APPEARANCE_SIDE
+        side = _LOOKS_SIDE
         sums = np.zeros((len(self.people), side, side, 3), np.float32)
         for number, person in enumerate(self.classes().tolist()):
             crop = self.crop(number)
             sums[person] += crop.reshape(side, len(crop) // side, side, len(crop) // side, 3).mean(axis=(1, 3))
         means = sums / np.diff(self._ends, prepend=0)[:, None, None, None].astype(np.float32)
-        looks = torch.from_numpy(means + means[:, :, ::-1]).permute(0, 3, 1, 2).flatten(1)
+        looks = torch.from_numpy(means + means[:, :, ::-1]).flatten(1)
         looks = looks - looks.mean(dim=0)
-        return looks / looks.std().clamp_min(1e-6)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # the method starts from random directions
+            scores = torch.svd_lowrank(looks, q=min(num_components, len(looks) - 1), niter=4)[0]
+        # The sign of a component is the library's choice; all processes must agree.
+        largest = scores.gather(0, scores.abs().argmax(dim=0, keepdim=True))
+        return scores * largest.sign() * len(looks) ** 0.5

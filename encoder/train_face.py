@@ -21,7 +21,7 @@ from encoder.face_augment import FaceAugmentConfig, augment_crops
 from encoder.face_encoder import FaceEncoder, FaceEncoderConfig
 from encoder.face_export import check_exporter, save_face_encoder
 from encoder.face_inference import embed, measure_statistics, to_inputs
-from encoder.face_pictures import APPEARANCE_SIDE, FacePictures
+from encoder.face_pictures import FacePictures
 from encoder.margin import AngularMargin, angular_margin_logits
 from encoder.verification import MAX_FACES, verify
 from training.checkpoints import Checkpoints
@@ -44,8 +44,10 @@ class FaceTrainingConfig(RunConfig):
         augment: How crops are changed while training.
         margin: Of the angular margin softmax, in radians; a warm-up raises it from 0.
         scale: Of its logits.
-        appearance: Weight of the second aim: that a linear map of the feature draws the person's mean picture. Telling
-            people apart alone keeps hair and skin and drops much of build and age, which voices speak of.
+        appearance: Weight of a second aim: that the feature tells, linearly, how the person looks in the mean. Telling
+            people apart alone keeps what is handiest, hair and skin, and drops much of build and age, of which voices
+            speak.
+        appearance_components: Principal components of the mean looks that are to be told.
         total_images: Length of the run, in crops seen.
         batch_size: Of all processes together; different people.
         micro_batch_size: Images that are normalised together. Each process's share must be a multiple, so that the
@@ -65,7 +67,8 @@ class FaceTrainingConfig(RunConfig):
     augment: FaceAugmentConfig = field(default_factory=FaceAugmentConfig)
     margin: Schedule = field(default_factory=lambda: Schedule(start=0.3, warmup_images=8_000))
     scale: float = 24.0
-    appearance: float = 2.0
+    appearance: float = 10.0
+    appearance_components: int = 96
     total_images: int = 120_000
     batch_size: int = 64
     micro_batch_size: int = 32
@@ -87,6 +90,8 @@ class FaceTrainingConfig(RunConfig):
             )
         if not 0 <= self.margin.start < np.pi / 2 or not 0 <= self.margin.end < np.pi / 2 or self.scale <= 0:
             raise ConfigError("margin must be in [0, pi / 2) and scale above 0")
+        if self.appearance < 0 or self.appearance_components < 1:
+            raise ConfigError("appearance must not be negative, and appearance_components 1 or more")
         if self.num_workers < 0 or self.memory_gb < 0:
             raise ConfigError("num_workers and memory_gb must not be negative")
 
@@ -94,19 +99,19 @@ class FaceTrainingConfig(RunConfig):
 class _TrainedParts(nn.Module):
     """The encoder and what is learnt beside it and thrown away, as one module for all processes to share."""
 
-    def __init__(self, encoder: FaceEncoder, num_identities: int, draws: bool) -> None:
+    def __init__(self, encoder: FaceEncoder, num_identities: int, num_looks: int) -> None:
         super().__init__()
         self.encoder = encoder
         feature_size = encoder.config.feature_size
         self.margin = AngularMargin(feature_size, num_identities)
         # A parameter that is never used would trip the exchange of gradients.
-        self.appearance = nn.Linear(feature_size, 3 * APPEARANCE_SIDE**2) if draws else None
+        self.appearance = nn.Linear(feature_size, num_looks) if num_looks else None
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
-        """[N, 3, 112, 112] to cosines [N, C] with the identities, and pictures [N, 3 * side^2] of the features."""
+        """[N, 3, 112, 112] to cosines [N, C] with the identities, and the looks [N, K] that features tell."""
         features = F.normalize(self.encoder(inputs).float(), dim=1)
-        drawn = None if self.appearance is None else self.appearance(features * features.shape[1] ** 0.5)
-        return self.margin(features), drawn
+        looks = None if self.appearance is None else self.appearance(features * features.shape[1] ** 0.5)
+        return self.margin(features), looks
 
 
 def train_face_encoder(config: FaceTrainingConfig) -> None:
@@ -127,7 +132,8 @@ def train_face_encoder(config: FaceTrainingConfig) -> None:
     if len(pictures) < 2:
         raise DatasetError(f"{config.dataset}: one person to train on; two at least are needed")
     encoder = FaceEncoder(config.model)
-    parts = _TrainedParts(encoder, len(pictures), config.appearance > 0).to(run.device)
+    num_looks = min(config.appearance_components, len(pictures) - 1) if config.appearance else 0
+    parts = _TrainedParts(encoder, len(pictures), num_looks).to(run.device)
     parts.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = _optimizer(parts, config)
     about = f"{len(pictures)} people, {pictures.num_faces} faces, {_count(encoder) / 1e6:.2f} M weights"
@@ -147,7 +153,7 @@ def train_face_encoder(config: FaceTrainingConfig) -> None:
     stats = Stats(run, images_seen)
     batches = _batches(config, run, pictures, images_seen // config.batch_size)
     statistics_inputs = _statistics_inputs(run, pictures)
-    looks = pictures.mean_looks().to(run.device) if config.appearance else None
+    looks = pictures.mean_looks(num_looks).to(run.device) if num_looks else None
     validation = load_faces(config.dataset, "val")
     if validation is None:
         run.log("nobody to validate on: no two people with two faces in the validation split")
@@ -203,11 +209,11 @@ def _accumulate_gradients(
         inputs = augment_crops(crops[rows], config.augment, generator)
         own_labels = labels[rows].to(run.device)
         with run.autocast():
-            cosines, drawn = prepared(inputs.to(run.device, memory_format=torch.channels_last))
+            cosines, told = prepared(inputs.to(run.device, memory_format=torch.channels_last))
         logits = angular_margin_logits(cosines, own_labels, margin, config.scale)
         loss = identity = F.cross_entropy(logits, own_labels)
         if looks is not None:
-            appearance = (drawn.float() - looks[own_labels]).square().mean()
+            appearance = (told.float() - looks[own_labels]).square().mean()
             loss = identity + config.appearance * appearance
             terms["loss/appearance"].append(appearance.detach())
         run.accelerator.backward(loss * (len(inputs) / len(crops)))
