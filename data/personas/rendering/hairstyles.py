@@ -15,32 +15,34 @@ from data.personas.rendering.draws import PrivateDraws, Values
 from data.personas.rendering.palettes import HAIR, RED_HAIR, linear, mix
 from data.personas.rendering.parameters import Traits, column
 
+_Range = tuple[float, float]
 
-@dataclass
+
+@dataclass(frozen=True)
 class Style:
-    """The shape of a hairstyle, arrays of [M] or, as named styles, plain numbers (low, high) to draw between."""
+    """The shape of a hairstyle: for each number the range to draw it from."""
 
-    top: Values | tuple[float, float] = (0.04, 0.06)  # volume over the crown
-    side: Values | tuple[float, float] = (0.02, 0.03)  # volume beside the forehead
-    side_low: Values | tuple[float, float] = (0.004, 0.010)  # volume beside the ears
-    step: Values | tuple[float, float] = (0.30, 0.40)  # height over the eyes where the upper volume begins
-    fade: Values | tuple[float, float] = (0.0, 0.3)  # how much skin shows through at the sides
-    end: Values | tuple[float, float] = (0.08, 0.16)  # v where the hair ends
-    falls: Values | tuple[float, float] = (0.0, 0.0)  # 1: falls beside the face and behind the neck
-    cover: Values | tuple[float, float] = (0.0, 0.0)  # how far it covers the cheeks
-    part: Values | tuple[float, float] = (0.0, 0.15)  # u of the parting, either side
-    part_line: Values | tuple[float, float] = (0.0, 0.0)  # how plainly the parting shows
-    curtain: Values | tuple[float, float] = (0.0, 0.0)  # how steeply the hairline falls from the parting
-    sweep: Values | tuple[float, float] = (0.0, 0.0)  # how far the fringe falls to one side
-    bangs: Values | tuple[float, float] = (0.0, 0.0)  # length of a fringe over the forehead
-    sideways: Values | tuple[float, float] = (0.0, 0.1)  # 0: strands fan out of the parting, 1: they run across
-    lift: Values | tuple[float, float] = (0.0, 0.0)  # the front stands up
-    lean: Values | tuple[float, float] = (0.0, 0.0)  # the top leans to one side
-    ragged: Values | tuple[float, float] = (0.2, 0.5)  # of all edges
-    wave: Values | tuple[float, float] = (0.0, 0.004)
-    bun: Values | tuple[float, float] = (0.0, 0.0)  # size of a bun on the crown
-    buzz: Values | tuple[float, float] = (0.0, 0.0)
-    bald: Values | tuple[float, float] = (0.0, 0.0)
+    top: _Range = (0.04, 0.06)  # volume over the crown
+    side: _Range = (0.02, 0.03)  # volume beside the forehead
+    side_low: _Range = (0.004, 0.010)  # volume beside the ears
+    step: _Range = (0.30, 0.40)  # height over the eyes where the upper volume begins
+    fade: _Range = (0.0, 0.3)  # how much skin shows through at the sides
+    end: _Range = (0.08, 0.16)  # v where the hair ends
+    falls: _Range = (0.0, 0.0)  # 1: falls beside the face and behind the neck
+    cover: _Range = (0.0, 0.0)  # how far it covers the cheeks
+    part: _Range = (0.0, 0.15)  # u of the parting, either side
+    part_line: _Range = (0.0, 0.0)  # how plainly the parting shows
+    curtain: _Range = (0.0, 0.0)  # how steeply the hairline falls from the parting
+    sweep: _Range = (0.0, 0.0)  # how far the fringe falls to one side
+    bangs: _Range = (0.0, 0.0)  # length of a fringe over the forehead
+    sideways: _Range = (0.0, 0.1)  # 0: strands fan out of the parting, 1: they run across
+    lift: _Range = (0.0, 0.0)  # the front stands up
+    lean: _Range = (0.0, 0.0)  # the top leans to one side
+    ragged: _Range = (0.2, 0.5)  # of all edges
+    wave: _Range = (0.0, 0.004)
+    bun: _Range = (0.0, 0.0)  # size of a bun on the crown
+    buzz: _Range = (0.0, 0.0)
+    bald: _Range = (0.0, 0.0)
 
 
 _BUZZ = Style(
@@ -182,7 +184,7 @@ _SHAVED = Style(
 
 @dataclass(frozen=True)
 class Hair:
-    """Hair, brows and beard; [M, 1, 1] or [M, 3, 1, 1]. The first fields are those of `Style`."""
+    """Hair, brows and beard; [M, 1, 1] or [M, 3, 1, 1]. The fields up to `bald` are those of `Style`."""
 
     top: Tensor
     side: Tensor
@@ -212,7 +214,6 @@ class Hair:
     curl: Tensor
     wave_frequency: Tensor
     shift: Tensor  # in [0, 1), where the strand texture is cut
-    grey: Tensor
     gloss: Tensor
     colour: Tensor
     brow_colour: Tensor
@@ -267,7 +268,6 @@ def draw_hair(traits: Traits, tone: Values, draws: PrivateDraws) -> Hair:
         curl=column(curl),
         wave_frequency=column(uniform(6, 12)),
         shift=column(uniform()),
-        grey=column(hair_grey[:, 0]),
         gloss=column(uniform(0.5, 1.25) * (1 - 0.7 * curl) * (1 - 0.4 * hair_grey[:, 0])),
         colour=column(colour * (1 - 0.94 * hair_grey) + silver * 0.94 * hair_grey),
         brow_colour=column(brow_base * (1 - 0.7 * grey[:, None]) + silver * 0.34 * grey[:, None]),

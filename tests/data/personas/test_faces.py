@@ -54,6 +54,18 @@ def test_the_same_call_gives_the_same_bytes_and_a_larger_population_the_same_peo
     assert not np.array_equal(first, faces_of(draw_population(40, seed=5), [3, 7], [0, 1]))
 
 
+def test_published_pictures_stay_as_they_are() -> None:
+    """Brightness of 4 x 4 tiles of three pictures: weights are trained on them. Processors differ by a grey level."""
+    published = [
+        [[127, 131, 155, 159], [120, 145, 174, 163], [122, 156, 179, 157], [108, 121, 143, 150]],
+        [[102, 131, 134, 102], [99, 145, 166, 116], [87, 139, 163, 99], [82, 100, 118, 93]],
+        [[111, 170, 145, 130], [112, 169, 143, 114], [111, 158, 129, 115], [110, 132, 110, 112]],
+    ]
+    faces = faces_of(draw_population(3, seed=0), [0, 1, 2], [0, 1, 2]).astype(float)
+    tiles = faces.reshape(3, 4, 16, 4, 16, 3).mean(axis=(2, 4, 5))
+    assert np.abs(tiles - published).max() < 2
+
+
 def test_only_sex_and_face_traits_reach_the_picture(population: Population) -> None:
     """The causal rule: whatever the shared traits and the voice's copy, the face stays the same."""
     others = replace(
