@@ -77,6 +77,23 @@ class FacePictures(Dataset[tuple[Tensor, int]]):
         counts = np.diff(self._ends, prepend=0)
         return np.repeat(np.arange(len(self.people)), counts)
 
+    def known_attributes(self) -> Tensor:
+        """What is known of everybody, brought to zero mean and unit variance: sex, age and personas' face traits.
+
+        Returns:
+            [num_people, A] float32, NaN where it is not known; A is 0 if nothing is known of anybody.
+        """
+        known = [self._clips.attributes(person) for person in self.people]
+        sex = [{"female": -1.0, "male": 1.0, None: np.nan}[own.sex] for own in known]
+        age = [np.nan if own.age is None else own.age for own in known]
+        columns = np.array([sex, age], np.float32).T
+        personas = self._clips.persona_traits()
+        if personas is not None:
+            columns = np.concatenate([columns[:, :1], personas.face_traits[self.people]], axis=1)
+        columns = columns[:, ~np.isnan(columns).all(axis=0)]
+        spread = np.nanstd(columns, axis=0)
+        return torch.from_numpy((columns - np.nanmean(columns, axis=0)) / np.where(spread > 0, spread, 1))
+
     def mean_looks(self, num_components: int) -> Tensor:
         """How everybody looks in the mean over their crops and these mirrored: principal components of these means.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +49,9 @@ class FaceTrainingConfig(RunConfig):
             people apart alone keeps what is handiest, hair and skin, and drops much of build and age, of which voices
             speak.
         appearance_components: Principal components of the mean looks that are to be told.
+        attributes: Weight of a third aim: that the feature tells, linearly, what is known of people: sex, age and, of
+            personas, the traits that their faces show. A network that saw millions of people tells sex and age by
+            itself; a small one that saw thousands has to be taught.
         total_images: Length of the run, in crops seen.
         batch_size: Of all processes together; different people.
         micro_batch_size: Images that are normalised together. Each process's share must be a multiple, so that the
@@ -69,6 +73,7 @@ class FaceTrainingConfig(RunConfig):
     scale: float = 24.0
     appearance: float = 10.0
     appearance_components: int = 96
+    attributes: float = 0.0
     total_images: int = 120_000
     batch_size: int = 64
     micro_batch_size: int = 32
@@ -90,28 +95,39 @@ class FaceTrainingConfig(RunConfig):
             )
         if not 0 <= self.margin.start < np.pi / 2 or not 0 <= self.margin.end < np.pi / 2 or self.scale <= 0:
             raise ConfigError("margin must be in [0, pi / 2) and scale above 0")
-        if self.appearance < 0 or self.appearance_components < 1:
-            raise ConfigError("appearance must not be negative, and appearance_components 1 or more")
+        if min(self.appearance, self.attributes) < 0 or self.appearance_components < 1:
+            raise ConfigError("appearance and attributes must not be negative, and appearance_components 1 or more")
         if self.num_workers < 0 or self.memory_gb < 0:
             raise ConfigError("num_workers and memory_gb must not be negative")
+
+
+@dataclass(frozen=True)
+class _Targets:
+    """What features are to tell of people: [num_people, K] looks, [num_people, A] attributes; None for no such aim."""
+
+    looks: Tensor | None
+    attributes: Tensor | None
 
 
 class _TrainedParts(nn.Module):
     """The encoder and what is learnt beside it and thrown away, as one module for all processes to share."""
 
-    def __init__(self, encoder: FaceEncoder, num_identities: int, num_looks: int) -> None:
+    def __init__(self, encoder: FaceEncoder, num_identities: int, num_looks: int, num_attributes: int) -> None:
         super().__init__()
         self.encoder = encoder
         feature_size = encoder.config.feature_size
         self.margin = AngularMargin(feature_size, num_identities)
         # A parameter that is never used would trip the exchange of gradients.
         self.appearance = nn.Linear(feature_size, num_looks) if num_looks else None
+        self.attributes = nn.Linear(feature_size, num_attributes) if num_attributes else None
 
-    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
-        """[N, 3, 112, 112] to cosines [N, C] with the identities, and the looks [N, K] that features tell."""
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """[N, 3, 112, 112] to cosines [N, C] with the identities, and what features tell: looks and attributes."""
         features = F.normalize(self.encoder(inputs).float(), dim=1)
-        looks = None if self.appearance is None else self.appearance(features * features.shape[1] ** 0.5)
-        return self.margin(features), looks
+        entries = features * features.shape[1] ** 0.5  # about 1
+        looks = None if self.appearance is None else self.appearance(entries)
+        attributes = None if self.attributes is None else self.attributes(entries)
+        return self.margin(features), looks, attributes
 
 
 def train_face_encoder(config: FaceTrainingConfig) -> None:
@@ -133,7 +149,9 @@ def train_face_encoder(config: FaceTrainingConfig) -> None:
         raise DatasetError(f"{config.dataset}: one person to train on; two at least are needed")
     encoder = FaceEncoder(config.model)
     num_looks = min(config.appearance_components, len(pictures) - 1) if config.appearance else 0
-    parts = _TrainedParts(encoder, len(pictures), num_looks).to(run.device)
+    known = pictures.known_attributes() if config.attributes else None
+    num_attributes = 0 if known is None else known.shape[1]
+    parts = _TrainedParts(encoder, len(pictures), num_looks, num_attributes).to(run.device)
     parts.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = _optimizer(parts, config)
     about = f"{len(pictures)} people, {pictures.num_faces} faces, {_count(encoder) / 1e6:.2f} M weights"
@@ -153,7 +171,10 @@ def train_face_encoder(config: FaceTrainingConfig) -> None:
     stats = Stats(run, images_seen)
     batches = _batches(config, run, pictures, images_seen // config.batch_size)
     statistics_inputs = _statistics_inputs(run, pictures)
-    looks = pictures.mean_looks(num_looks).to(run.device) if num_looks else None
+    targets = _Targets(
+        pictures.mean_looks(num_looks).to(run.device) if num_looks else None,
+        None if known is None else known.to(run.device),
+    )
     validation = load_faces(config.dataset, "val")
     if validation is None:
         run.log("nobody to validate on: no two people with two faces in the validation split")
@@ -165,7 +186,7 @@ def train_face_encoder(config: FaceTrainingConfig) -> None:
         set_learning_rate(optimizer, config.learning_rate.at(images_seen, config.total_images))
         parts.train()
         optimizer.zero_grad(set_to_none=True)
-        terms = _accumulate_gradients(config, run, prepared, (crops, labels), looks, images_seen)
+        terms = _accumulate_gradients(config, run, prepared, (crops, labels), targets, images_seen)
         gradients = [p.grad for p in parts.parameters() if p.grad is not None]
         losses = {name: values.mean() for name, values in terms.items()}
         check_finite({**losses, "gradient": torch.nn.utils.get_total_norm(gradients)}, images_seen)
@@ -196,30 +217,39 @@ def _accumulate_gradients(
     run: Run,
     prepared: nn.Module,
     batch: tuple[Tensor, Tensor],
-    looks: Tensor | None,
+    targets: _Targets,
     images_seen: int,
 ) -> dict[str, Tensor]:
     """Gradients of the mean loss over this process's crops; terms by name, [number of micro-batches] each."""
     crops, labels = batch
     margin = config.margin.at(images_seen, config.total_images)
-    terms: dict[str, list[Tensor]] = {"loss/margin_softmax": [], "loss/appearance": [], "train/accuracy": []}
+    terms: defaultdict[str, list[Tensor]] = defaultdict(list)
     for rows in run.micro_batches(len(crops), config.micro_batch_size, prepared):
         # By its place in the global batch, so that the changes don't depend on the number of processes.
         generator = run.generator(images_seen + run.rank * len(crops) + rows.start, _STREAM_AUGMENT)
         inputs = augment_crops(crops[rows], config.augment, generator)
         own_labels = labels[rows].to(run.device)
         with run.autocast():
-            cosines, told = prepared(inputs.to(run.device, memory_format=torch.channels_last))
+            cosines, looks, attributes = prepared(inputs.to(run.device, memory_format=torch.channels_last))
         logits = angular_margin_logits(cosines, own_labels, margin, config.scale)
         loss = identity = F.cross_entropy(logits, own_labels)
-        if looks is not None:
-            appearance = (told.float() - looks[own_labels]).square().mean()
-            loss = identity + config.appearance * appearance
+        if looks is not None and targets.looks is not None:
+            appearance = (looks.float() - targets.looks[own_labels]).square().mean()
+            loss = loss + config.appearance * appearance
             terms["loss/appearance"].append(appearance.detach())
+        if attributes is not None and targets.attributes is not None:
+            wrong = known_difference(attributes.float(), targets.attributes[own_labels]).square().mean()
+            loss = loss + config.attributes * wrong
+            terms["loss/attributes"].append(wrong.detach())
         run.accelerator.backward(loss * (len(inputs) / len(crops)))
         terms["loss/margin_softmax"].append(identity.detach())
         terms["train/accuracy"].append((cosines.detach().argmax(dim=1) == own_labels).float().mean())
-    return {name: torch.stack(values) for name, values in terms.items() if values}
+    return {name: torch.stack(values) for name, values in terms.items()}
+
+
+def known_difference(told: Tensor, truth: Tensor) -> Tensor:
+    """told - truth of the same shape, 0 where the truth is NaN: unknown."""
+    return torch.where(truth.isnan(), 0.0, told - truth.nan_to_num())
 
 
 def load_faces(dataset: str | Path, split: Split) -> tuple[NDArray[np.uint8], NDArray[np.int64]] | None:
