@@ -155,11 +155,9 @@ def summarise(
     owners, questions = np.unique(answers.owners[chosen], return_inverse=True)
     counts = RankCounts(answers.counts.better[chosen], answers.counts.tied[chosen])
     ks = [k for k in recalls if k < gallery.size]
-    recall, interval = {}, {}
-    for k in ks:
-        hits = counts.hit_probability(k)
-        recall[str(k)] = float(hits.mean())
-        interval[str(k)] = bootstrap_interval(hits, questions, len(owners))
+    hits = np.stack([counts.hit_probability(k) for k in ks], axis=1)
+    recall = {str(k): float(rate) for k, rate in zip(ks, hits.mean(0), strict=True)}
+    interval = dict(zip(recall, bootstrap_intervals(hits, questions, len(owners)), strict=True))
     ranks = counts.middle_rank
     return RetrievalResult(
         system=system,
@@ -203,15 +201,28 @@ def bootstrap_interval(
     Returns:
         The 2.5th and the 97.5th percentile; the mean twice if there is only one person.
     """
-    sums = np.bincount(owners, weights=values, minlength=num_owners)
+    columns = np.asarray(values)[:, None]
+    return bootstrap_intervals(columns, owners, num_owners, num_resamples=num_resamples, seed=seed)[0]
+
+
+def bootstrap_intervals(
+    values: NDArray[np.floating],
+    owners: NDArray[np.integer],
+    num_owners: int,
+    *,
+    num_resamples: int = 2000,
+    seed: int = 0,
+) -> list[tuple[float, float]]:
+    """`bootstrap_interval` of each column of [N, K] values, by the same resamples of people."""
+    sums = np.stack([np.bincount(owners, weights=column, minlength=num_owners) for column in values.T], axis=1)
     sizes = np.bincount(owners, minlength=num_owners).astype(np.float64)
     random = np.random.default_rng(seed)
-    means = np.empty(num_resamples)
+    means = np.empty((num_resamples, values.shape[1]))
     for i in range(num_resamples):
         weights = np.bincount(random.integers(0, num_owners, num_owners), minlength=num_owners)
         means[i] = (weights @ sums) / (weights @ sizes)
-    low, high = np.percentile(means, (2.5, 97.5))
-    return float(low), float(high)
+    low, high = np.percentile(means, (2.5, 97.5), axis=0)
+    return [(float(lower), float(upper)) for lower, upper in zip(low, high, strict=True)]
 
 
 def recall_curve(answers: Answers, gallery: Gallery) -> NDArray[np.float64]:

