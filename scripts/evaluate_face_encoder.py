@@ -1,0 +1,84 @@
+"""How well face networks tell people apart whom they were not trained on, and what else their features tell."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from data.clip import SPLITS
+from data.dataset import ClipDataset
+from data.errors import ConfigError
+from data.faces import FaceRecognizer, embed_crops, load_recognizer
+from data.personas.population import TRAITS
+from encoder.verification import MAX_FACES, verify
+from eval.face_readout import trait_correlations
+from training.command import CommandParser, run_command
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """The command line.
+
+    Raises:
+        ConfigError: If it makes no sense.
+    """
+    parser = CommandParser(prog="evaluate_face_encoder.py", description=__doc__)
+    add = parser.add_argument
+    add("--dataset", required=True, help="folder of a prepared data set")
+    add("--face-encoder", nargs="+", required=True, help="names or model folders, as embed_faces.py takes them")
+    add("--insightface-root", help="holds models/<pack>/*.onnx (default: ~/.insightface)")
+    add("--split", choices=SPLITS, default="test", help="whose faces (default: %(default)s)")
+    add("--max-people", type=int, default=1000, help="at most so many of a split (default: %(default)s)")
+    add("--no-traits", action="store_true", help="on personas, leave out what features tell of the traits")
+    given = parser.parse_args(argv)
+    if given.max_people < 2:
+        raise ConfigError(f"--max-people {given.max_people}: 2 or more are needed")
+    return given
+
+
+class Faces:
+    """The crops of the first people of a split, and whose they are."""
+
+    def __init__(self, dataset: str, split: str, max_people: int) -> None:
+        clips = ClipDataset(Path(dataset), split)  # type: ignore[arg-type]
+        people = range(min(len(clips.identities), max_people))
+        places = [(person, place) for person in people for place in clips.faces_of(person)][:MAX_FACES]
+        self.identities = np.array([person for person, _ in places], np.int64)
+        self.crops = [clips.face(*place) for _, place in places]
+        self.personas = clips.persona_traits()
+
+    def features(self, recognizer: FaceRecognizer, title: str) -> np.ndarray:
+        """[M, D]."""
+        chunks = range(0, len(self.crops), 64)
+        bar = tqdm(chunks, desc=f"{recognizer.info.name}: {title}", disable=None, delay=2)
+        empty = np.zeros((0, recognizer.info.feature_size), np.float32)
+        parts = [embed_crops(recognizer, np.stack(self.crops[start : start + 64])) for start in bar]
+        return np.concatenate([empty, *parts])
+
+
+def main(argv: list[str]) -> None:
+    """Measure each network and print a line or two of it."""
+    given = parse(argv)
+    recognizers = [load_recognizer(name, given.insightface_root) for name in given.face_encoder]
+    faces = Faces(given.dataset, given.split, given.max_people)
+    tells_traits = faces.personas is not None and given.split != "train" and not given.no_traits
+    others = Faces(given.dataset, "train", given.max_people) if tells_traits else None
+    for recognizer in recognizers:
+        features = faces.features(recognizer, given.split)
+        print(f"{recognizer.info.name}: {verify(features, faces.identities).summary()}")
+        if others is not None and others.personas is not None and faces.personas is not None:
+            correlations = trait_correlations(
+                others.features(recognizer, "train"),
+                others.personas.face_traits[others.identities],
+                features,
+                faces.personas.face_traits[faces.identities],
+                faces.personas.is_male[faces.identities],
+            )
+            told = ", ".join(f"{trait} {value:.2f}" for trait, value in zip(TRAITS, correlations, strict=True))
+            print(f"  a linear reading of one picture correlates within sex with the face's {told}")
+
+
+if __name__ == "__main__":
+    run_command(main)
