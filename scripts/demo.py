@@ -89,7 +89,7 @@ QUICK = Size(
             *("--generator.widths", "[96,96,64,32,16]", "--discriminator.widths", "[96,96,64,32,16]"),
             *("--total-images", "4000", "--log-every", "160", "--sample-every", "800", "--checkpoint-every", "4000"),
             *("--objective.adversarial-start", "3600", "--warmup-images", "200", "--ema-halflife", "300"),
-            *("--condition.num-folds", "0"),
+            *("--condition.num-folds", "0", "--batch-size", "8", "--learning-rate", "1e-3"),
         ],
     },
     note="This is the two-minute version: a handful of personas and seconds of training, to see that everything "
