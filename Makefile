@@ -12,6 +12,7 @@ venv: $(STAMP)
 
 $(STAMP): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "wav2face needs Python 3.10 or newer: make PYTHON=python3.12 venv")'
+	@echo 'installing everything into $(VENV): about 7 GB, three to four minutes'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[faces,dlib,hf,personas,dev]'
