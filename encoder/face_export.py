@@ -85,10 +85,9 @@ tags:
 # A face encoder
 
 Aligned faces to features of {config.feature_size} numbers whose directions say who it is. Trained by wav2face's
-`scripts/train_face_encoder.py` (softmax with an angular margin) on {learnt_from}: it knows the faces of that data set,
-and no others.
-
-{measured}
+`scripts/train_face_encoder.py` (softmax with an angular margin) on
+{learnt_from}.
+It knows faces like those, and no others. {measured}
 
 - `{ONNX_NAME}`: input [batch, 3, {INPUT_SIZE}, {INPUT_SIZE}], RGB, (pixel - 127.5) / 127.5, aligned by the five-point
   ArcFace template; output [batch, {config.feature_size}], not of unit length. insightface's `ArcFaceONNX` reads it, and

@@ -302,6 +302,11 @@ def _publish(config: FaceTrainingConfig, run: Run, encoder: FaceEncoder, picture
     scores = None if test is None else verify(embed(encoder, test[0]), test[1])
     folder = run.folder / "model"
     learnt_from = f"{pictures.num_faces} faces of {len(pictures)} people of {Path(config.dataset).name}"
+    if config.attributes:
+        learnt_from += (
+            "; besides who people are, its features were taught to tell what that data set knows of them (sex, age, of "
+            "personas the four traits that their faces show)"
+        )
     save_face_encoder(encoder, folder, learnt_from, scores)
     run.log(
         f"test split: {scores.summary()}" if scores else "nobody to test on: no two people with two faces in that split"
