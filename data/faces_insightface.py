@@ -60,9 +60,7 @@ class ArcFaceRecognizer:
         from insightface.model_zoo.arcface_onnx import ArcFaceONNX
 
         if not _is_recognizer(session):
-            raise ModelError(
-                f"{path}: not a face recognition network (one square picture in, one feature out)"
-            )
+            raise ModelError(f"{path}: not a face recognition network (one square picture in, one feature out)")
         self._network = ArcFaceONNX(model_file=str(path), session=session)
         self._path = path
         self.input_size: int = self._network.input_size[0]
