@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 _REDRAW_SECONDS = 0.5
+_TRUST_SECONDS = 30.0  # of usual time, before the pace of what is over counts more than the usual one
 _ALMOST = 0.97  # the most that is believed of a stage that has not ended
 
 
@@ -87,7 +88,7 @@ class StageProgress:
     def _pace(self) -> float:
         """How long stages take here, as a multiple of what they usually take."""
         usual = sum(self._usual[title] for title in self._taken)
-        return sum(self._taken.values()) / usual if usual > 0 else 1.0
+        return (sum(self._taken.values()) + _TRUST_SECONDS) / (usual + _TRUST_SECONDS)
 
 
 def tell_time(seconds: float) -> str:

@@ -124,9 +124,9 @@ def test_the_line_says_what_is_done_and_what_is_left_at_this_machines_pace(monke
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     stream = Terminal()
     progress = StageProgress(stream)
-    progress.start([("rest", 20.0), ("work", 60.0), ("sleep", 20.0)], {"rest": 40.0})
+    progress.start([("rest", 20.0), ("work", 60.0), ("sleep", 20.0)], {"rest": 70.0})
     progress.begin("work")
-    # Twice as slow as usual: 120 s for this stage, 40 s for the next.
+    # Slow, and believed to be twice as slow as usual: 120 s for this stage, 40 s for the next.
     assert progress.line(0.0) == "[ 20 %] work, about 2 min 40 s to go"
     now[0] = 60.0
     progress.tick(0.5)
