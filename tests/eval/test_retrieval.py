@@ -5,7 +5,15 @@ import pytest
 
 from eval.galleries import Pool, draw_galleries
 from eval.ranks import RankCounts
-from eval.retrieval import Answers, Vectors, answer, bootstrap_interval, recall_curve, summarise
+from eval.retrieval import (
+    Answers,
+    Vectors,
+    answer,
+    bootstrap_interval,
+    bootstrap_intervals,
+    recall_curve,
+    summarise,
+)
 
 
 def vectors(queries, faces) -> Vectors:
@@ -100,3 +108,11 @@ def test_the_recall_curve_ends_at_one_and_agrees_with_the_table():
 def test_vectors_that_do_not_fit_the_pool_are_refused(pool):
     with pytest.raises(ValueError, match="79 queries and 80 faces given for a pool of 80 and 80"):
         evaluate(pool, draw_galleries(pool)[0], vectors(np.ones((79, 2)), np.ones((80, 2))))
+
+
+def test_intervals_of_several_columns_are_those_of_each_alone():
+    random = np.random.default_rng(3)
+    values, owners = random.uniform(size=(50, 3)), random.integers(0, 12, 50)
+    together = bootstrap_intervals(values, owners, 12)
+    for column, interval in zip(values.T, together, strict=True):
+        assert interval == pytest.approx(bootstrap_interval(column, owners, 12))
