@@ -25,6 +25,8 @@ from training.stages import Stage, run_stages
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = Path("configs/personas/demo")
+SHIPPED_MODEL = Path("weights/personas/model")
+SHIPPED_NAME = "the model that ships, trained for half an hour"
 JUDGE = "personas-judge"  # dlib takes a tenth of a second a face, which is minutes for these reports
 MAX_PROCESSES = 4  # batches of the recipes can be shared out to so many
 
@@ -203,6 +205,11 @@ def plan(size: Size, out: Path, seed: int, num_cores: int, gpu: bool) -> list[St
                 *("--report", report / "retrieval", "--report", report / "image-quality"),
                 *(part for run in runs.values() for part in ("--run", run)),
                 *("--note", size.note),
+                *(
+                    ("--beside", SHIPPED_MODEL, "--beside-name", SHIPPED_NAME)
+                    if (ROOT / SHIPPED_MODEL).is_dir()
+                    else ()
+                ),
             ],
         ),
     ]

@@ -14,6 +14,7 @@ from eval.commands import open_output, split_of_people
 from eval.page.build import PageOptions, write_page
 from eval.report import read_parts
 from eval.subject import check_same_training_network, load_subject
+from gan.voice2face import Voice2Face
 from training.command import CommandParser, check_device, run_command
 from training.stages import read_records
 
@@ -29,6 +30,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--report", action="append", default=[], help="folder of reports on this model; several")
     parser.add_argument("--run", action="append", default=[], help="a run folder whose curves are shown; several")
     parser.add_argument("--stages", help="stages.json of what was run, as scripts/demo.py writes it")
+    parser.add_argument("--beside", help="another model that draws the same voices, such as the one that ships")
+    parser.add_argument("--beside-name", default="another model", help="what it is called (default: %(default)s)")
     parser.add_argument("--note", default="", help="a sentence under the title")
     parser.add_argument("--split", default="test", choices=[*SPLITS, "all"], help="default: %(default)s")
     parser.add_argument("--num-people", type=int, default=8, help="people shown (default: %(default)s)")
@@ -53,6 +56,8 @@ def main(argv: list[str]) -> None:
         note=arguments.note,
         num_people=arguments.num_people,
         seed=arguments.seed,
+        beside=None if arguments.beside is None else Voice2Face.from_pretrained(arguments.beside),
+        beside_name=arguments.beside_name,
     )
     print(write_page(open_output(arguments.out), subject, dataset, options))
 

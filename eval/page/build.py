@@ -25,6 +25,7 @@ from eval.page.runs import show_run
 from eval.provenance import describe_code, describe_dataset, describe_machine, describe_model, describe_network
 from eval.report import read_parts
 from eval.subject import Subject
+from gan.voice2face import Voice2Face
 from training.stage_progress import tell_time
 from training.stages import StageRecord
 
@@ -44,6 +45,8 @@ class PageOptions:
         note: Shown beneath the title, such as that this is a short version.
         num_people: Cards.
         seed: Of gallery and noise.
+        beside: Another model, which draws the same voices.
+        beside_name: What it is called.
     """
 
     reports: Sequence[Path] = ()
@@ -52,6 +55,8 @@ class PageOptions:
     note: str = ""
     num_people: int = 8
     seed: int = 0
+    beside: Voice2Face | None = None
+    beside_name: str = "another model"
 
 
 def write_page(out: Path, subject: Subject, dataset: ClipDataset, options: PageOptions) -> Path:
@@ -69,7 +74,7 @@ def write_page(out: Path, subject: Subject, dataset: ClipDataset, options: PageO
     parts = {kind: part for folder in options.reports for kind, part in read_parts(folder).items()}
     retrieval, images = parts.get("retrieval"), parts.get("image_quality")
     population = dataset.info.extra.get("population")
-    people = show_people(out, subject, dataset, options.num_people, options.seed)
+    people = show_people(out, subject, dataset, options.num_people, options.seed, options.beside)
     runs = [run for run in (show_run(out, folder) for folder in options.runs) if run is not None]
     tiles = headlines(retrieval, images)
     seconds = sum(stage.seconds for stage in options.stages)
@@ -80,6 +85,7 @@ def write_page(out: Path, subject: Subject, dataset: ClipDataset, options: PageO
         "are_personas": population is not None,
         "headlines": tiles,
         "people": people,
+        "beside_name": options.beside_name,
         "recall": show_recall(retrieval) if retrieval is not None else None,
         "attributes": show_attributes(retrieval, "labels") if retrieval is not None else None,
         "all_attributes": show_attributes(retrieval) if retrieval is not None else None,

@@ -19,7 +19,7 @@ from data.dataset import ClipDataset
 from data.files import write_file
 from encoder.spectrograms import LogMelSpectrogram
 from eval.subject import Subject, draw_faces, embed_true_faces, encode_voices, noise_of
-from gan.voice2face import save_drawing
+from gan.voice2face import Voice2Face, save_drawing
 
 T = TypeVar("T")
 
@@ -62,6 +62,7 @@ class Person:
         spectrogram: What was heard.
         true_faces: Some of the person's pictures.
         drawings: Of the same voice, over several noises; empty for an encoder alone.
+        drawings_beside: Those of another model that heard the same; empty without one.
         answers: The nearest faces of the gallery, the nearest first.
         rank: Of the right face in the gallery, from 1.
         gallery: Its size.
@@ -74,12 +75,15 @@ class Person:
     spectrogram: Picture
     true_faces: list[Picture]
     drawings: list[Picture]
+    drawings_beside: list[Picture]
     answers: list[Picture]
     rank: int
     gallery: int
 
 
-def show_people(out: Path, subject: Subject, dataset: ClipDataset, num_people: int, seed: int) -> list[Person]:
+def show_people(
+    out: Path, subject: Subject, dataset: ClipDataset, num_people: int, seed: int, beside: Voice2Face | None = None
+) -> list[Person]:
     """Choose people of a split and write what the page shows of them to `out/assets`.
 
     Args:
@@ -88,6 +92,7 @@ def show_people(out: Path, subject: Subject, dataset: ClipDataset, num_people: i
         dataset: The split; nobody in it was trained on.
         num_people: At most so many.
         seed: Of gallery and noise.
+        beside: Another model that draws what it hears in the same recordings.
     """
     (out / ASSETS).mkdir(exist_ok=True)
     chosen = choose_people(dataset, num_people)
@@ -130,7 +135,8 @@ def show_people(out: Path, subject: Subject, dataset: ClipDataset, num_people: i
                     _save(out, f"{card}-true-{i + 1}.png", dataset.face(*key), f"True face of {name}, picture {i + 1}")
                     for i, key in enumerate(spread(dataset.faces_of(person), NUM_TRUE_FACES))
                 ],
-                drawings=_draw(out, card, subject, features[row], seed),
+                drawings=_draw(out, f"{card}-drawing", subject.painter, features[row], NUM_DRAWINGS, seed),
+                drawings_beside=_draw_beside(out, f"{card}-beside", beside, waveform, seed),
                 answers=answers,
                 rank=1 + int((scores[row] > scores[row, right]).sum()),
                 gallery=len(gallery),
@@ -186,18 +192,27 @@ def draw_log_mel(waveform: Waveform) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(colours).resize(_SPECTROGRAM_SIZE, Image.Resampling.BICUBIC))
 
 
-def _draw(out: Path, card: str, subject: Subject, feature: NDArray[np.float32], seed: int) -> list[Picture]:
-    if subject.painter is None:
+def _draw(
+    out: Path, name: str, painter: Voice2Face | None, feature: NDArray[np.float32], num_drawings: int, seed: int
+) -> list[Picture]:
+    if painter is None:
         return []
     # The same noises for everybody: what differs from card to card in one column, the voice alone has changed.
-    num = NUM_DRAWINGS if subject.painter.noise_size else 1
-    noise = noise_of([f"{seed}/page/{i}" for i in range(num)], subject.painter.noise_size)
+    num = num_drawings if painter.noise_size else 1
+    noise = noise_of([f"{seed}/page/{i}" for i in range(num)], painter.noise_size)
     pictures = []
-    for i, drawing in enumerate(draw_faces(subject.painter, np.repeat(feature[None], num, 0), noise)):
-        file = f"{card}-drawing-{i + 1}.png"
+    for i, drawing in enumerate(draw_faces(painter, np.repeat(feature[None], num, 0), noise)):
+        file = f"{name}-{i + 1}.png"
         save_drawing(Image.fromarray(drawing), out / file)
         pictures.append(Picture(file, f"Face drawn from the voice, noise {i + 1}"))
     return pictures
+
+
+def _draw_beside(out: Path, name: str, model: Voice2Face | None, waveform: Waveform, seed: int) -> list[Picture]:
+    if model is None:
+        return []
+    feature = model.encoder.encode([waveform]).feature[0].float().cpu().numpy()
+    return _draw(out, name, model, feature, NUM_ANSWERS, seed)
 
 
 def _save(out: Path, file: str, pixels: NDArray[np.uint8], text: str, *, is_right: bool = False) -> Picture:

@@ -163,6 +163,17 @@ def test_without_reports_and_painter_the_page_shows_people_and_no_numbers(
     assert "drawn from the voice" not in text and "R@10" not in text and "What it took" not in text
 
 
+def test_another_model_draws_the_same_voices_beside(
+    tiny_world: TinyWorld, subject: Subject, tiny_model: Voice2Face, tmp_path: Path
+) -> None:
+    dataset = ClipDataset(tiny_world.dataset, "test")
+    options = PageOptions(num_people=1, beside=tiny_model, beside_name=f"its {NASTY}")
+    page = write_page(tmp_path, subject, dataset, options).read_text()
+    assert "drawn by its &lt;script" in page
+    own, beside = ((tmp_path / "assets" / f"01-{what}-2.png").read_bytes() for what in ("drawing", "beside"))
+    assert own == beside  # the same model with the same noise
+
+
 def test_only_a_page_of_personas_says_that_nobody_on_it_exists(
     tiny_world: TinyWorld, subject: Subject, tmp_path: Path
 ) -> None:
