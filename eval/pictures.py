@@ -146,7 +146,7 @@ def save_recall(
         fontsize=10,
         color=_INK,
     )
-    left.legend(frameon=False, fontsize=8.5, loc="upper left")
+    left.legend(frameon=bool(limits), edgecolor="none", framealpha=0.9, fontsize=8.5, loc="upper left")
     _plot_lengths(right, lengths)
     for axes in (left, right):
         _tidy(axes)
