@@ -127,6 +127,7 @@ class Voice2Face(PretrainedModel):
 
             ```python
             from gan.voice2face import Voice2Face
+
             Voice2Face.from_pretrained("this folder")("voice.wav", num_images=4)[0].save("face.png")
             ```
             """)
