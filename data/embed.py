@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from data.errors import DatasetError, MediaError, OutputError
+from data.errors import DatasetError, MediaError
 from data.faces import FaceRecognizer, embed_crops, load_recognizer
 from data.images import decode_face
 from data.inventory import read_light_columns
-from data.publish import open_partial, publish, recover
+from data.publish import open_partial, publish, recover, writing_to
 from data.shards import DatasetInfo, read_info, write_info, write_tables
 from data.workers import map_in_processes
 
@@ -73,7 +73,7 @@ def embed_dataset(config: EmbedConfig) -> tuple[DatasetInfo, bool]:
     if "face_encoder_sha256" in info.request:  # the same request again would undo what is done here
         info = replace(info, request={**info.request, "face_encoder_sha256": recognizer.info.sha256})
     request = {"embed": recognizer.info.sha256, "shards": info.shards, "split": info.split.sha256}
-    try:
+    with writing_to(config.dataset):
         partial = open_partial(config.dataset, request)
         _rewrite_shards(config, info, partial)
         for path in config.dataset.iterdir():
@@ -81,11 +81,6 @@ def embed_dataset(config: EmbedConfig) -> tuple[DatasetInfo, bool]:
                 shutil.copytree(path, partial / path.name) if path.is_dir() else shutil.copy2(path, partial / path.name)
         write_info(partial, info)
         publish(partial, config.dataset)
-    except OSError as error:
-        raise OutputError(
-            f"{config.dataset}: can't be written to: {error.strerror or error}; free some space, then run the same "
-            "command again to go on"
-        ) from error
     return info, True
 
 

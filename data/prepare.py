@@ -21,12 +21,12 @@ from tqdm import tqdm
 from data.alignment import FACE_SIZES
 from data.clip import SPLITS, Split
 from data.describe import Described, Recipe, Task, cached_analyzer, describe_person
-from data.errors import ConfigError, DatasetError, OutputError
+from data.errors import ConfigError, DatasetError
 from data.faces import FaceEncoderInfo
 from data.files import write_file
 from data.folder import Failure, Person, read_attributes, scan_folder
 from data.inventory import count_shards
-from data.publish import find_finished, open_partial, publish
+from data.publish import find_finished, open_partial, publish, writing_to
 from data.shards import (
     DatasetInfo,
     SplitInfo,
@@ -103,7 +103,7 @@ def prepare_folder(config: PrepareConfig) -> Prepared:
     names = {"files_sha256": "files or attributes", "face_encoder_sha256": "face network"}
     if (info := find_finished(config.out, request, names, config.overwrite)) is not None:
         return Prepared(info, _read_failures(config.out / FAILURES_NAME), was_there=True)
-    try:
+    with writing_to(config.out):
         partial = open_partial(config.out, request)
         splits = {
             person.identity: assign_split(person.identity, config.seed, config.split_fractions) for person in people
@@ -122,11 +122,6 @@ def prepare_folder(config: PrepareConfig) -> Prepared:
             (partial / f"{name}.{FAILURES_NAME}").unlink()
         write_info(partial, info)
         publish(partial, config.out)
-    except OSError as error:
-        raise OutputError(
-            f"{config.out}: can't be written to: {error.strerror or error}; "
-            "free some space or choose another --out, then run the same command again to go on"
-        ) from error
     return Prepared(info, failures, was_there=False)
 
 

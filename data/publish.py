@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,22 @@ def find_finished(out: Path, request: dict[str, Any], names: Mapping[str, str], 
     raise OutputError(
         f"{out}: holds a data set made otherwise ({', '.join(changed)}); choose another --out or give --overwrite"
     )
+
+
+@contextmanager
+def writing_to(out: Path) -> Iterator[None]:
+    """Tell of a full disk, or of a folder that is not ours, as an error that says how to go on.
+
+    Raises:
+        OutputError: Instead of any OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{out}: can't be written to: {error.strerror or error}; "
+            "free some space or choose another place, then run the same command again to go on"
+        ) from error
 
 
 def open_partial(out: Path, request: dict[str, Any]) -> Path:

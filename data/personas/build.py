@@ -39,7 +39,7 @@ from data.personas.population import (
     draw_population,
 )
 from data.personas.voices import VoiceSynthesizer
-from data.publish import find_finished, open_partial, publish
+from data.publish import find_finished, open_partial, publish, writing_to
 from data.shards import IDENTITIES_PER_SHARD, DatasetInfo, Row, SplitInfo, plan_shards, write_info, write_shard
 from data.split import DEFAULT_FRACTIONS, assign_split, hash_assignment
 from data.workers import map_in_processes
@@ -138,17 +138,12 @@ def build_personas(config: PersonasConfig) -> Built:
         for persona in range(config.num_identities)
     ]
     shards = plan_shards({split: [persona for persona, own in enumerate(splits) if own == split] for split in SPLITS})
-    try:
+    with writing_to(config.out):
         partial = open_partial(config.out, request)
         num_made, seconds = _write_shards(partial, shards, config, face_encoder.feature_size)
         info = _summarize(partial, list(shards), splits, config, face_encoder, request)
         write_info(partial, info)
         publish(partial, config.out)
-    except OSError as error:
-        raise OutputError(
-            f"{config.out}: can't be written to: {error.strerror or error}; "
-            "free some space or choose another --out, then run the same command again to go on"
-        ) from error
     return Built(info, num_made, seconds, was_there=False)
 
 
