@@ -60,12 +60,12 @@ DEMO = Size(
     clips=3,
     num_drawings=2048,
     seconds={
-        "personas": 25,
-        "face_encoder": 75,
+        "personas": 35,
+        "face_encoder": 80,
         "features": 10,
-        "voice_encoder": 75,
-        "generator": 300,
-        "reports": 70,
+        "voice_encoder": 85,
+        "generator": 400,
+        "reports": 60,
         "page": 10,
     },
 )
