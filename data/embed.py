@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import shutil
 from collections.abc import Iterator
@@ -15,12 +14,12 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from data.errors import DatasetError, MediaError
-from data.faces import FaceRecognizer, embed_crops, load_recognizer
+from data.faces import FaceRecognizer, cached_recognizer, embed_crops
 from data.images import decode_face
 from data.inventory import read_light_columns
 from data.publish import open_partial, publish, recover, writing_to
 from data.shards import DatasetInfo, read_info, write_info, write_tables
-from data.workers import map_in_processes
+from data.workers import map_in_processes, use_one_thread
 
 _COLUMN = "face_features"
 
@@ -66,7 +65,7 @@ def embed_dataset(config: EmbedConfig) -> tuple[DatasetInfo, bool]:
     """
     recover(config.dataset)
     info = read_info(config.dataset)
-    recognizer = _cached_recognizer(config.face_encoder, config.insightface_root)
+    recognizer = cached_recognizer(config.face_encoder, config.insightface_root)
     if recognizer.info.sha256 == info.face_encoder.sha256:
         return info, False
     info = replace(info, face_encoder=recognizer.info)
@@ -91,7 +90,7 @@ def _rewrite_shards(config: EmbedConfig, info: DatasetInfo, partial: Path) -> No
         _Task(config.dataset / name, partial / name, config.face_encoder, config.insightface_root) for name in missing
     ]
     done = sum(info.shards[name] for name in info.shards if name not in missing)
-    results = map_in_processes(_rewrite_shard, tasks, config.num_workers, _report_crash, _use_one_thread)
+    results = map_in_processes(_rewrite_shard, tasks, config.num_workers, _report_crash, use_one_thread)
     with tqdm(total=sum(info.shards.values()), initial=done, unit="clip", desc="embedding", disable=None) as progress:
         for task, num_rows in zip(tasks, results, strict=True):
             if num_rows != info.shards[task.source.name]:
@@ -104,7 +103,7 @@ def _rewrite_shards(config: EmbedConfig, info: DatasetInfo, partial: Path) -> No
 
 def _rewrite_shard(task: _Task) -> int:
     """One shard with new features; its number of rows."""
-    recognizer = _cached_recognizer(task.face_encoder, task.insightface_root)
+    recognizer = cached_recognizer(task.face_encoder, task.insightface_root)
     read_light_columns(task.source)  # tells a missing or a foreign file from a damaged one
     try:
         with pq.ParquetFile(task.source) as file:
@@ -141,17 +140,5 @@ def _schema_with(schema: pa.Schema, feature_size: int) -> pa.Schema:
     return schema.set(place, field).with_metadata(metadata)
 
 
-@functools.cache
-def _cached_recognizer(name: str, root: str | None) -> FaceRecognizer:
-    """`load_recognizer`, once a process."""
-    return load_recognizer(name, root)
-
-
 def _report_crash(task: _Task) -> int:
     raise DatasetError(f"{task.source}: a process died over it; is there memory left? run the same command again")
-
-
-def _use_one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)

@@ -7,6 +7,7 @@ belongs.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -222,6 +223,12 @@ def load_recognizer(
         f"unknown face network '{name}': use insightface:<pack>, dlib, personas, personas-judge, onnx:<path>, or the "
         "folder of a trained face encoder"
     )
+
+
+@functools.cache
+def cached_recognizer(name: str, root: str | None) -> FaceRecognizer:
+    """`load_recognizer` on the CPU, once a process: for workers that get a task after the other."""
+    return load_recognizer(name, root)
 
 
 def load_analyzer(

@@ -35,7 +35,7 @@ from data.shards import (
     write_shard,
 )
 from data.split import DEFAULT_FRACTIONS, assign_split, hash_assignment
-from data.workers import map_in_processes
+from data.workers import map_in_processes, use_one_thread
 
 FAILURES_NAME = "failures.jsonl"
 
@@ -149,7 +149,7 @@ def _write_shards(partial: Path, shards: dict[str, Sequence[Person]], config: Pr
     missing = {name: people for name, people in shards.items() if not (partial / name).exists()}
     tasks = [Task(person, config.recipe) for people in missing.values() for person in people]
     done = sum(map(len, shards.values())) - len(tasks)
-    described = map_in_processes(describe_person, tasks, config.num_workers, _describe_crash, _use_one_thread)
+    described = map_in_processes(describe_person, tasks, config.num_workers, _describe_crash, use_one_thread)
     with tqdm(total=len(tasks) + done, initial=done, unit="person", desc="preparing", disable=None) as progress:
         for name, people in missing.items():
             failures: list[Failure] = []
@@ -173,12 +173,6 @@ def _describe_crash(task: Task) -> Described:
     message = f"a decoder crashed on one of these {len(files)} files; take them out one by one to find it"
     failure = Failure(str(files[0].parent.parent), person.identity, "crashed", message)
     return Described([], [failure])
-
-
-def _use_one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
 
 
 def _summarize(

@@ -62,6 +62,18 @@ def map_in_processes(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
+def count_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def use_one_thread() -> None:
+    """An initializer: workers share the cores, and more threads than cores would wait for each other."""
+    import torch  # here, so that a parent that needs no torch does not wait for it
+
+    torch.set_num_threads(1)
+
+
 def _alone(
     function: Callable[[Item], Result],
     item: Item,

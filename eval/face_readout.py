@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from data.faces import unit_rows
+from encoder.canonical import ridge_regression
 
-_RIDGE = 1e-3  # of the features' mean variance, a training face
+_RIDGE = 1e-3  # of the features' mean variance
 
 
 def trait_correlations(
@@ -32,9 +34,8 @@ def trait_correlations(
     train_units, test_units = (unit_rows(features).astype(np.float64) for features in (train_features, test_features))
     centre = train_units.mean(axis=0)
     design = train_units - centre
-    penalty = _RIDGE * len(design) * design.var(axis=0).mean()
-    traits = train_traits - train_traits.mean(axis=0)
-    weights = np.linalg.solve(design.T @ design + penalty * np.eye(design.shape[1]), design.T @ traits)
+    traits = train_traits.astype(np.float64) - train_traits.mean(axis=0, dtype=np.float64)
+    weights = ridge_regression(torch.from_numpy(design), torch.from_numpy(traits), _RIDGE).numpy()
     told = _without_sex((test_units - centre) @ weights, test_is_male)
     truth = _without_sex(test_traits.astype(np.float64), test_is_male)
     correlations: NDArray[np.float64] = (told * truth).sum(axis=0) / np.sqrt(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 from dataclasses import asdict
@@ -16,6 +15,7 @@ import yaml
 
 from data.dataset import ClipDataset
 from data.faces import FaceEncoderInfo
+from data.workers import count_cores
 from eval.subject import Subject
 
 
@@ -48,7 +48,7 @@ def describe_machine() -> str:
         processor = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         pass  # not Linux, or a processor without a name
-    num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    num_cores = count_cores()
     parts = [processor, f"{num_cores} core{'s' if num_cores > 1 else ''}"]
     parts.append(f"{psutil.virtual_memory().total / 2**30:.0f} GB of memory")
     parts.append(torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU")

@@ -5,7 +5,6 @@ A run that was stopped goes on where it stopped; what has finished is not done a
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ import yaml
 
 from data.errors import DatasetError, OutputError
 from data.shards import read_info
+from data.workers import count_cores
 from eval.commands import open_output
 from eval.page.build import PAGE_NAME
 from eval.page.runs import read_stats
@@ -232,11 +232,6 @@ def launch(num_cores: int, gpu: bool) -> tuple[list[str], str, dict[str, str]]:
 def threads(num_threads: int) -> dict[str, str]:
     """The environment of a process that shall compute in so many threads."""
     return {"OMP_NUM_THREADS": str(num_threads)}
-
-
-def count_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def has_gpu() -> bool:

@@ -45,15 +45,19 @@ class StageProgress:
         if not self._is_terminal:
             print(self.line(None), file=self._stream, flush=True)
 
+    @property
+    def is_due(self) -> bool:
+        """Whether a `tick` would show; else what it takes to know the share can be saved."""
+        return self._is_terminal and time.monotonic() - self._drawn >= _REDRAW_SECONDS
+
     def tick(self, share: float | None) -> None:
         """The stage goes on.
 
         Args:
             share: How much of it is done, in [0, 1]; None if only its usual length can tell.
         """
-        now = time.monotonic()
-        if self._is_terminal and now - self._drawn >= _REDRAW_SECONDS:
-            self._drawn = now
+        if self.is_due:
+            self._drawn = time.monotonic()
             width = shutil.get_terminal_size().columns - 1
             print(f"\r\x1b[K{self.line(share)[:width]}", end="", file=self._stream, flush=True)
 

@@ -168,7 +168,8 @@ def _run_stage(stage: Stage, log: Path, progress: StageProgress, working_folder:
         while any(process.poll() is None for process in processes):
             if any(process.poll() for process in processes):
                 break
-            progress.tick(stage.share_done())
+            if progress.is_due:
+                progress.tick(stage.share_done())
             time.sleep(_POLL_SECONDS)
     if any(process.returncode for process in processes):
         raise StageError(f"{stage.title} failed: {_last_words(log)} (log: {log})")

@@ -22,7 +22,7 @@ from data.alignment import FACE_SIZES
 from data.audio import encode_flac
 from data.clip import SAMPLE_RATE, SPLITS, Split
 from data.errors import ConfigError, OutputError
-from data.faces import FaceEncoderInfo, FaceRecognizer, embed_crops, load_recognizer
+from data.faces import FaceEncoderInfo, cached_recognizer, embed_crops
 from data.images import encode_face_exactly
 from data.inventory import count_shards
 from data.personas.faces import render_faces
@@ -42,7 +42,7 @@ from data.personas.voices import VoiceSynthesizer
 from data.publish import find_finished, open_partial, publish, writing_to
 from data.shards import IDENTITIES_PER_SHARD, DatasetInfo, Row, SplitInfo, plan_shards, write_info, write_shard
 from data.split import DEFAULT_FRACTIONS, assign_split, hash_assignment
-from data.workers import map_in_processes
+from data.workers import map_in_processes, use_one_thread
 
 RECIPE = 1
 """Raised whenever the same seed makes other faces or voices, so that no data set is finished by another recipe."""
@@ -127,7 +127,7 @@ def build_personas(config: PersonasConfig) -> Built:
         OutputError: If the output can't be written to, the disk is full, or something else is there.
     """
     _check(config)
-    face_encoder = _cached_recognizer(config.face_encoder, config.insightface_root).info
+    face_encoder = cached_recognizer(config.face_encoder, config.insightface_root).info
     request = _describe_request(config, face_encoder)
     names = {"face_encoder_sha256": "face network"}
     if (info := find_finished(config.out, request, names, config.overwrite)) is not None:
@@ -191,7 +191,11 @@ def _write_shards(
     tasks = {name: _cut(personas, config) for name, personas in missing.items()}
     num_personas = sum(map(len, missing.values()))
     made = map_in_processes(
-        make_personas, [task for own in tasks.values() for task in own], config.num_workers, _report_crash, _prepare
+        make_personas,
+        [task for own in tasks.values() for task in own],
+        config.num_workers,
+        _report_crash,
+        use_one_thread,
     )
     seconds: Counter[str] = Counter()
     with tqdm(
@@ -231,7 +235,7 @@ def make_personas(task: Task) -> Made:
     """
     config, personas = task.config, task.personas
     population = _cached_population(config.num_identities, config.seed)
-    recognizer = _cached_recognizer(config.face_encoder, config.insightface_root)
+    recognizer = cached_recognizer(config.face_encoder, config.insightface_root)
     synthesizer = _cached_synthesizer()
     num_images = config.num_images
     seconds = {}
@@ -287,21 +291,9 @@ def _cached_population(num_identities: int, seed: int) -> Population:
 
 
 @functools.cache
-def _cached_recognizer(name: str, root: str | None) -> FaceRecognizer:
-    """`load_recognizer`, once a process."""
-    return load_recognizer(name, root)
-
-
-@functools.cache
 def _cached_synthesizer() -> VoiceSynthesizer:
     """The process's one synthesizer; its folder goes when the process ends."""
     return VoiceSynthesizer()
-
-
-def _prepare() -> None:
-    import torch
-
-    torch.set_num_threads(1)
 
 
 def _report_crash(task: Task) -> Made:

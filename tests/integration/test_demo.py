@@ -55,7 +55,7 @@ def test_every_command_is_there_and_every_recipe_fits_its_training(
 
 
 def test_the_promised_times_are_kept_by_the_plan(demo: dict[str, Any], tmp_path: Path) -> None:
-    for size, minutes in (("DEMO", 11), ("QUICK", 2)):
+    for size, minutes in (("DEMO", 12), ("QUICK", 2)):  # of fifteen, the installation takes two or three
         assert sum(stage.seconds for stage in stages_of(demo, size, tmp_path)) <= 60 * minutes
 
 
