@@ -15,7 +15,7 @@ $(STAMP): setup.cfg pyproject.toml
 	@echo 'installing everything into $(VENV): about 7 GB, three to four minutes'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[faces,dlib,hf,personas,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[faces,dlib,hf,personas,videos,ray,dev]'
 	# Only its weights are read; a dependency of its code needs a compiler, so it comes without any.
 	$(BIN)/python -m pip install --quiet --no-deps 'resemblyzer == 0.1.4'
 	@touch $(STAMP)
