@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ def choose_segments(
     num_parts = max(1, min(max_clips, math.floor(heard.total / clip_seconds)))
     # A part holds at least clip_seconds of speech and so can't be shorter than a window.
     bounds = [0.0, *(heard.when(heard.total * i / num_parts) for i in range(1, num_parts)), duration]
-    best = [heard.best_window(low, high, clip_seconds) for low, high in zip(bounds[:-1], bounds[1:], strict=True)]
+    best = [heard.best_window(low, high, clip_seconds) for low, high in itertools.pairwise(bounds)]
     usable = [segment for segment in best if segment.speech >= max(min_speech, _MOSTLY * clip_seconds)]
     if usable:
         return usable

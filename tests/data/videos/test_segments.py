@@ -79,7 +79,7 @@ def test_clips_come_from_where_somebody_speaks() -> None:
     minute = [(1800.0 + 6 * i, 1805.5 + 6 * i) for i in range(10)]
     segments = choose(minute, 3600.0)
     assert len(segments) == 9  # 55 seconds of speech
-    assert all(1794.0 <= segment.start and segment.end <= 1866.0 for segment in segments)
+    assert all(segment.start >= 1794.0 and segment.end <= 1866.0 for segment in segments)
     assert all(segment.speech >= 5.0 for segment in segments)
 
 
