@@ -1,5 +1,7 @@
 """The one family of errors that a user can cause; commands print them as one line and exit with 2."""
 
+from __future__ import annotations
+
 
 class Wav2FaceError(Exception):
     """Something the user can mend. The message says what is wrong, where, and what to do, in one line."""
@@ -23,6 +25,9 @@ class MediaError(Wav2FaceError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+    def __reduce__(self) -> tuple[type[MediaError], tuple[str, str]]:
+        return type(self), (self.reason, str(self))  # so that it crosses from process to process
 
 
 class ModelError(Wav2FaceError):

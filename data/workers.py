@@ -1,15 +1,19 @@
-"""Independent tasks in worker processes, in order; a task that kills its process costs only itself."""
+"""Independent tasks in worker processes; a task that kills its process, or never ends, costs only itself."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from data.errors import Wav2FaceError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -62,6 +66,112 @@ def map_in_processes(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
+class WorkerDiedError(Exception):
+    """A call killed the process that ran it."""
+
+
+class WorkerStoppedError(Exception):
+    """A call was given up because everything is to stop."""
+
+
+class WorkerProcess:
+    """A process of its own for one call after the other, each within a time limit.
+
+    It starts with the first call. What exceeds its limit is killed with all processes that it started; the next
+    call finds a fresh process.
+    """
+
+    def __init__(self, initializer: Callable[[], None] | None = None) -> None:
+        """Prepare, start nothing.
+
+        Args:
+            initializer: Called once in each new process.
+        """
+        self._initializer = initializer
+        self._context = multiprocessing.get_context("spawn")
+        self._process: Any = None
+        self._pipe: Any = None
+
+    def call(
+        self,
+        function: Callable[..., Result],
+        *arguments: Any,
+        seconds: float,
+        stop: threading.Event | None = None,
+    ) -> Result:
+        """Run a function in the process.
+
+        Args:
+            function: Importable by name; a `Wav2FaceError` of its own is raised here.
+            *arguments: Of the function.
+            seconds: Time limit.
+            stop: Ends the call early once it is set.
+
+        Raises:
+            RuntimeError: With the type and message of any other exception of the function.
+            TimeoutError: If the limit is over.
+            WorkerDiedError: If the process died over it.
+            WorkerStoppedError: If `stop` was set.
+        """
+        if self._process is None:
+            self._start()
+        deadline = time.monotonic() + seconds
+        try:
+            self._pipe.send((function, arguments))
+            while not self._pipe.poll(0.2 if stop is not None else seconds):
+                if stop is not None and stop.is_set():
+                    self.close()
+                    raise WorkerStoppedError
+                if time.monotonic() >= deadline:
+                    self.close()
+                    raise TimeoutError(f"not done within {seconds:g} s")
+            succeeded, result = self._pipe.recv()
+        except (EOFError, ConnectionError) as error:
+            self._process.join(timeout=5)
+            code = self._process.exitcode
+            self.close()
+            raise WorkerDiedError(f"the process died over it (exit code {code})") from error
+        if not succeeded:
+            raise result
+        return result
+
+    def close(self) -> None:
+        """Kill the process and what it started; the next call would start another."""
+        if self._process is None:
+            return
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            self._process.kill()  # it is gone, or has not made its own group yet
+        self._process.join()
+        self._pipe.close()
+        self._process = None
+
+    def _start(self) -> None:
+        self._pipe, other_end = self._context.Pipe()
+        self._process = self._context.Process(target=_serve, args=(other_end, self._initializer), daemon=True)
+        self._process.start()
+        other_end.close()
+
+
+def _serve(pipe: Any, initializer: Callable[[], None] | None) -> None:
+    """What a `WorkerProcess` runs: calls out of a pipe, results into it."""
+    os.setsid()  # what it starts dies with it; signals of the terminal are the parent's affair
+    _begin(initializer)
+    while True:
+        try:
+            function, arguments = pipe.recv()
+        except EOFError:
+            return
+        try:
+            result = True, function(*arguments)
+        except Wav2FaceError as error:
+            result = False, error
+        except Exception as error:  # not every one survives the pipe
+            result = False, RuntimeError(f"{type(error).__name__}: {error}")
+        pipe.send(result)
+
+
 def count_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -104,4 +214,6 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
+    if os.getpgrp() == os.getpid():  # a group of its own: what this process started goes too
+        os.killpg(0, signal.SIGKILL)
     os._exit(1)

@@ -1,12 +1,15 @@
 import multiprocessing
 import os
+import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from data.workers import map_in_processes
+from data.errors import MediaError
+from data.workers import WorkerDiedError, WorkerProcess, WorkerStoppedError, map_in_processes
 
 
 def square_or_die(number: int) -> int:
@@ -29,6 +32,18 @@ def is_running(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().split()[2] != "Z"
     except FileNotFoundError:
         return False
+
+
+def start_a_sleeper(file: str) -> None:
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    Path(file).write_text(str(sleeper.pid))
+    sleeper.wait()
+
+
+def refuse(reason: str) -> None:
+    if reason == "unpicklable":
+        raise ValueError(lambda: None)
+    raise MediaError(reason, f"it is {reason}")
 
 
 def fail(number: int) -> int:
@@ -58,3 +73,52 @@ def test_workers_end_when_the_process_that_started_them_is_killed(tmp_path: Path
     while any(map(is_running, workers)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(map(is_running, workers))
+
+
+def test_one_process_serves_call_after_call() -> None:
+    worker = WorkerProcess()
+    processes = {worker.call(os.getpid, seconds=60) for _ in range(3)}
+    assert len(processes) == 1 and os.getpid() not in processes
+    worker.close()
+
+
+def test_failures_cross_from_process_to_process() -> None:
+    worker = WorkerProcess()
+    with pytest.raises(MediaError, match="it is gone") as caught:
+        worker.call(refuse, "gone", seconds=60)
+    assert caught.value.reason == "gone"
+    with pytest.raises(RuntimeError, match="ValueError"):
+        worker.call(refuse, "unpicklable", seconds=60)
+    worker.close()
+
+
+def test_a_call_that_kills_its_process_leaves_a_fresh_one_for_the_next() -> None:
+    worker = WorkerProcess()
+    with pytest.raises(WorkerDiedError, match="exit code 9"):
+        worker.call(square_or_die, 3, seconds=60)
+    assert worker.call(square_or_die, 4, seconds=60) == 16
+    worker.close()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+def test_what_takes_too_long_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
+    worker = WorkerProcess()
+    worker.call(os.getpid, seconds=60)
+    with pytest.raises(TimeoutError, match="3 s"):
+        worker.call(start_a_sleeper, str(tmp_path / "pid"), seconds=3)
+    sleeper = int((tmp_path / "pid").read_text())
+    deadline = time.monotonic() + 10
+    while is_running(sleeper) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_running(sleeper)
+    assert worker.call(square_or_die, 5, seconds=60) == 25
+    worker.close()
+
+
+def test_a_call_ends_early_when_everything_is_to_stop() -> None:
+    worker, stop = WorkerProcess(), threading.Event()
+    threading.Timer(0.5, stop.set).start()
+    start = time.monotonic()
+    with pytest.raises(WorkerStoppedError):
+        worker.call(time.sleep, 60, seconds=60, stop=stop)
+    assert time.monotonic() - start < 30
