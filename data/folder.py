@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -168,7 +168,7 @@ def read_attributes(path: Path) -> tuple[dict[str, Attributes], list[Failure]]:
                     message = f"line {reader.line_num}: {error}"
                     failures.append(Failure(str(path), ascii(identity)[1:-1], error.reason, message))
                     continue
-                attributes, problems = _parse_attributes(row)
+                attributes, problems = parse_attributes(row)
                 # Several rows of a person complete each other; what is known first stays.
                 first = known.get(identity, Attributes())
                 known[identity] = Attributes(
@@ -184,8 +184,8 @@ def read_attributes(path: Path) -> tuple[dict[str, Attributes], list[Failure]]:
     return known, failures
 
 
-def _parse_attributes(row: dict[str, str | None]) -> tuple[Attributes, list[str]]:
-    """What a row says, and what in it can't be understood and counts as unknown."""
+def parse_attributes(row: Mapping[str, str | None]) -> tuple[Attributes, list[str]]:
+    """What a CSV's row says of a person, and what in it can't be understood and counts as unknown."""
     sex = (row.get("sex") or row.get("gender") or "").strip().lower()
     age_text = (row.get("age") or "").strip()
     age = _parse_age(age_text)
