@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from data.clip import MIN_SPEECH_SECONDS, SAMPLE_RATE
 from data.errors import MediaError
+from data.media import MAX_SECONDS, Tally, Waveform, decode_sound, open_media
 
-Waveform = NDArray[np.float32]
 VoiceActivity = Literal["silero", "none"]
 
-MAX_SECONDS = 3600.0
-"""Longer recordings are refused by default."""
+Span = tuple[float, float]
+"""Start and end in seconds."""
 
 LOUDNESS_DBFS = -26.0
 """Root mean square that `even_loudness` aims at, in dB below full scale."""
@@ -30,7 +30,6 @@ LOUDNESS_DBFS = -26.0
 _SILENT_DBFS = -70.0  # quieter than the noise of any microphone: nothing was recorded
 _PEAK = 0.99
 _MARGIN_MS = 100  # kept on both sides of speech, so that plosives and breath survive the cut
-_MAX_DAMAGED_PACKETS = 0.05  # streams cut out of broadcasts often start with a broken packet or two
 
 
 def read_waveform(path: str | Path, max_seconds: float = MAX_SECONDS) -> Waveform:
@@ -46,18 +45,7 @@ def read_waveform(path: str | Path, max_seconds: float = MAX_SECONDS) -> Wavefor
     Raises:
         MediaError: `unreadable`, `no-audio`, `empty`, `too-long`, `damaged` or `not-finite`.
     """
-    import av
-
-    path = Path(path)
-    if path.is_file() and not path.stat().st_size:
-        raise MediaError("empty", f"{path}: is empty")
-    try:
-        # With the prefix a name such as "http://..." or "concat:..." is a file's; with the whitelist a playlist
-        # that calls itself a recording opens nothing on the network.
-        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="ignore")
-    except (av.FFmpegError, ValueError, OSError) as error:
-        raise MediaError("unreadable", f"{path}: no audio or video that FFmpeg can read ({error})") from error
-    with container:
+    with open_media(path) as container:
         if not container.streams.audio:
             raise MediaError("no-audio", f"{path}: holds no audio stream")
         waveform = _decode(container, path, max_seconds)
@@ -66,55 +54,43 @@ def read_waveform(path: str | Path, max_seconds: float = MAX_SECONDS) -> Wavefor
     return waveform
 
 
-def _decode(container: Any, path: Path, max_seconds: float) -> Waveform:
-    """Stream the first audio stream through a resampler, never holding more than `max_seconds`."""
+def _decode(container: Any, path: str | Path, max_seconds: float) -> Waveform:
+    """The first audio stream, never holding more than `max_seconds`."""
     import av
 
     stream = container.streams.audio[0]
-    stream.thread_type = "NONE"
     declared = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
     if declared > max_seconds:
         raise MediaError("too-long", f"{path}: {declared / 60:.0f} minutes, at most {max_seconds / 60:.0f} allowed")
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+    tally = Tally()
     pieces: list[Waveform] = []
-    num_samples = num_packets = num_damaged = 0
+    num_samples = 0
     try:
-        for packet in container.demux(stream):
-            num_packets += 1
-            try:
-                frames = packet.decode()
-            except av.FFmpegError:
-                num_damaged += 1
-                continue
-            for frame in frames:
-                for resampled in resampler.resample(frame):
-                    pieces.append(resampled.to_ndarray().reshape(-1))
-                    num_samples += pieces[-1].size
+        for _, piece in decode_sound(container, stream, tally):
+            pieces.append(piece)
+            num_samples += piece.size
             if num_samples > max_seconds * SAMPLE_RATE:
                 raise MediaError("too-long", f"{path}: longer than the {max_seconds / 60:.0f} minutes allowed")
-        pieces += [rest.to_ndarray().reshape(-1) for rest in resampler.resample(None)] if pieces else []
     except (av.FFmpegError, ValueError) as error:
         raise MediaError(
             "damaged", f"{path}: decoding stopped at {num_samples / SAMPLE_RATE:.1f} s: {error}"
         ) from error
-    waveform = np.concatenate(pieces).astype(np.float32) if pieces else np.zeros(0, np.float32)
-    if num_damaged > max(1.0, _MAX_DAMAGED_PACKETS * num_packets) or (num_damaged and not waveform.size):
-        raise MediaError("damaged", f"{path}: {num_damaged} of {num_packets} packets can't be decoded")
-    if not waveform.size:
+    tally.check(path, bool(num_samples))
+    if not num_samples:
         raise MediaError("empty", f"{path}: holds no audio samples")
     # Containers with an index know their true length; what is missing was cut off.
-    if container.format.name.startswith(("mov", "matroska")) and waveform.size / SAMPLE_RATE < 0.95 * declared - 0.25:
+    if container.format.name.startswith(("mov", "matroska")) and num_samples / SAMPLE_RATE < 0.95 * declared - 0.25:
         raise MediaError(
-            "truncated", f"{path}: only {waveform.size / SAMPLE_RATE:.1f} of {declared:.1f} seconds are there"
+            "truncated", f"{path}: only {num_samples / SAMPLE_RATE:.1f} of {declared:.1f} seconds are there"
         )
-    return waveform
+    return np.concatenate(pieces)
 
 
-def cut_silence(waveform: Waveform) -> Waveform:
-    """Keep what silero-vad takes for speech, with margins of 100 ms.
+def find_speech(waveform: Waveform) -> list[Span]:
+    """Where silero-vad hears speech, with margins of 100 ms.
 
     Returns:
-        [T'] float32 with T' <= T; empty if there is no speech.
+        Sorted disjoint spans within the waveform [T].
     """
     import torch
 
@@ -126,7 +102,18 @@ def cut_silence(waveform: Waveform) -> Waveform:
             sampling_rate=SAMPLE_RATE,
             speech_pad_ms=_MARGIN_MS,
         )
-    return np.concatenate([np.zeros(0, np.float32), *(waveform[span["start"] : span["end"]] for span in spans)])
+    return [(span["start"] / SAMPLE_RATE, span["end"] / SAMPLE_RATE) for span in spans]
+
+
+def cut_silence(waveform: Waveform) -> Waveform:
+    """Keep what `find_speech` finds.
+
+    Returns:
+        [T'] float32 with T' <= T; empty if there is no speech.
+    """
+    spans = find_speech(waveform)
+    parts = (waveform[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)] for start, end in spans)
+    return np.concatenate([np.zeros(0, np.float32), *parts])
 
 
 @functools.cache
@@ -152,15 +139,20 @@ def even_loudness(waveform: Waveform) -> Waveform:
     return (waveform * np.float32(gain)).astype(np.float32)
 
 
-def prepare_speech(waveform: NDArray[np.floating[Any]], voice_activity: VoiceActivity = "silero") -> Waveform:
+def prepare_speech(
+    waveform: NDArray[np.floating[Any]],
+    voice_activity: VoiceActivity = "silero",
+    min_seconds: float = MIN_SPEECH_SECONDS,
+) -> Waveform:
     """From a decoded recording to the speech that is stored and that models hear.
 
     Args:
         waveform: [T] 16 kHz mono.
         voice_activity: `silero` cuts silence; `none` trusts that there is none.
+        min_seconds: Less speech than this is refused.
 
     Returns:
-        [T'] float32 in [-1, 1], at least half a second.
+        [T'] float32 in [-1, 1].
 
     Raises:
         MediaError: `not-finite`, `silent`, `no-speech` or `too-short`.
@@ -177,8 +169,8 @@ def prepare_speech(waveform: NDArray[np.floating[Any]], voice_activity: VoiceAct
     if not speech.size:
         raise MediaError("no-speech", "no speech was found in the recording")
     seconds = speech.size / SAMPLE_RATE
-    if seconds < MIN_SPEECH_SECONDS:
-        raise MediaError("too-short", f"{seconds:.2f} s of speech, at least {MIN_SPEECH_SECONDS} s needed")
+    if seconds < min_seconds:
+        raise MediaError("too-short", f"{seconds:.2f} s of speech, at least {min_seconds:g} s needed")
     return even_loudness(speech)
 
 

@@ -15,11 +15,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
-from data.audio import Waveform, decode_flac
+from data.audio import decode_flac
 from data.clip import SPLITS, Attributes, Clip, Source, Split
 from data.errors import ConfigError, DatasetError, MediaError
 from data.images import decode_face
 from data.inventory import read_light_columns
+from data.media import Waveform
 from data.personas.population import TRAIT_COLUMNS, TRAITS, Population
 from data.shards import ROWS_PER_GROUP, read_info
 

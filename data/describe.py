@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from data.audio import MAX_SECONDS, VoiceActivity, Waveform, encode_flac, load_speech
+from data.audio import VoiceActivity, encode_flac, load_speech
 from data.clip import SAMPLE_RATE
 from data.errors import MediaError
 from data.faces import AnalyzedFace, FaceAnalyzer, load_analyzer
 from data.folder import Failure, Person
 from data.images import encode_face, read_image
+from data.media import MAX_SECONDS, Waveform
 from data.shards import Row
 
 Media = TypeVar("Media")

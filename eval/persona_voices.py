@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from data.audio import Waveform
 from data.clip import SAMPLE_RATE
 from data.dataset import ClipDataset
 from data.errors import DatasetError, ModelError
+from data.media import Waveform
 from data.personas.population import Population, draw_population
 from data.personas.voices import voice_parameters
 

@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 
 from data.alignment import FACE_SIZES
-from data.audio import MAX_SECONDS
 from data.clip import SPLITS
 from data.describe import Recipe
+from data.media import MAX_SECONDS
 from data.prepare import FAILURES_NAME, PrepareConfig, Prepared, prepare_folder
 from data.split import DEFAULT_FRACTIONS
 from training.command import CommandParser, run_command

@@ -13,10 +13,11 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
 
-from data.audio import Waveform, encode_flac
+from data.audio import encode_flac
 from data.clip import SAMPLE_RATE
 from data.dataset import ClipDataset
 from data.files import write_file
+from data.media import Waveform
 from encoder.spectrograms import LogMelSpectrogram
 from eval.subject import Subject, draw_faces, embed_true_faces, encode_voices, noise_of
 from gan.voice2face import Voice2Face, save_drawing
