@@ -1,0 +1,80 @@
+"""Give clips that show the same face one identity, so that nobody is in two splits under two names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from data.grouping import Group
+from data.regroup import GroupConfig, Grouped, group_dataset
+from training.command import CommandParser, run_command
+
+_SHOWN = 10
+_ABSURD_SHARE, _ABSURD_NUMBER = 0.02, 20
+
+
+def parse(argv: list[str]) -> GroupConfig:
+    """The command line as a config."""
+    parser = CommandParser(prog="group_identities.py", description=__doc__)
+    add = parser.add_argument
+    add("--dataset", type=Path, required=True, help="folder of a prepared data set; changed in place")
+    add(
+        "--threshold",
+        type=float,
+        help="least cosine of two clips' mean face features for one person; by default the one that was measured for "
+        "the data set's face network, where it was",
+    )
+    add("--dry-run", action="store_true", help="print the groups and change nothing")
+    given = parser.parse_args(argv)
+    return GroupConfig(given.dataset, given.threshold, given.dry_run)
+
+
+def summarize(config: GroupConfig, grouped: Grouped) -> str:
+    """What was found and done, and what looks wrong."""
+    groups, after = grouped.groups, grouped.num_people
+    joined = sum(len(group.members) for group in groups)
+    after += len(groups) - joined
+    lines = [
+        f"{config.dataset}: {grouped.num_people:,} people in {grouped.num_clips:,} clips; alike from a cosine of "
+        f"{grouped.threshold:g} of {grouped.info.face_encoder.name}",
+    ]
+    if not groups:
+        return "\n".join([*lines, "nobody is in it under two names: nothing to do"])
+    lines += [
+        f"{len(groups):,} groups join {joined:,} of them: {after:,} people",
+        f"{grouped.num_leaks:,} of these groups were in more than one split; {grouped.num_moved:,} clips change theirs",
+        "the largest groups (names joined, clips, least likeness of a member to the group):",
+    ]
+    lines += [f"  {len(g.members):>6}{g.num_clips:>8}{g.least_likeness:>8.3f}  {g.identity}" for g in groups[:_SHOWN]]
+    lines += _warnings(grouped)
+    lines.append("nothing was changed (--dry-run)" if config.dry_run else f"{config.dataset} is rewritten")
+    return "\n".join(lines)
+
+
+def _warnings(grouped: Grouped) -> list[str]:
+    lines = []
+    if _is_absurd(grouped.groups[0], grouped.num_people):
+        largest = grouped.groups[0]
+        lines.append(
+            f"warning: one group joins {len(largest.members):,} names, {len(largest.members) / grouped.num_people:.0%} "
+            "of all: faces that are each a little like the next were chained; use a higher --threshold"
+        )
+    if grouped.num_contradictions:
+        lines.append(
+            f"warning: {grouped.num_contradictions:,} groups hold people of both sexes by the data set's own "
+            "attributes: a wrong link or a wrong attribute each"
+        )
+    return lines
+
+
+def _is_absurd(group: Group, num_people: int) -> bool:
+    return len(group.members) > max(_ABSURD_NUMBER, _ABSURD_SHARE * num_people)
+
+
+def main(argv: list[str]) -> None:
+    """Group, and tell."""
+    config = parse(argv)
+    print(summarize(config, group_dataset(config)))
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from data.dataset import ClipDataset
+from tests.commands import run_script
+from tests.synthetic import TinyWorld
+
+
+@pytest.fixture
+def dataset(tiny_world: TinyWorld, tmp_path: Path) -> Path:
+    return shutil.copytree(tiny_world.dataset, tmp_path / "dataset")
+
+
+def test_the_command_tells_what_it_joins_and_then_does_it(dataset: Path) -> None:
+    dry = run_script("group_identities", "--dataset", dataset, "--threshold", 0.5, "--dry-run")
+    assert (dry.returncode, dry.stderr) == (0, "")
+    assert "27 people in 52 clips" in dry.stdout and "nothing was changed" in dry.stdout
+    done = run_script("group_identities", "--dataset", dataset, "--threshold", 0.5)
+    assert done.returncode == 0 and "is rewritten" in done.stdout
+    assert done.stdout.splitlines()[:-1] == dry.stdout.splitlines()[:-1]
+    left = len(ClipDataset(dataset, "all").identities)
+    assert f": {left} people" in done.stdout and left < 27
+    again = run_script("group_identities", "--dataset", dataset, "--threshold", 0.5)
+    assert "nobody is in it under two names: nothing to do" in again.stdout
+
+
+def test_a_chain_through_everybody_and_people_of_both_sexes_are_warned_of(dataset: Path) -> None:
+    done = run_script("group_identities", "--dataset", dataset, "--threshold", 0.01, "--dry-run")
+    assert "warning: one group joins" in done.stdout and "use a higher --threshold" in done.stdout
+    assert "both sexes" in done.stdout
+
+
+def test_an_unknown_network_and_a_missing_data_set_are_one_line_each(dataset: Path, tmp_path: Path) -> None:
+    for arguments, words in (
+        (["--dataset", dataset], "insightface:tiny/tiny; give the least cosine with --threshold"),
+        (["--dataset", tmp_path / "nowhere"], "no data set here"),
+        ([], "--dataset"),
+    ):
+        done = run_script("group_identities", *arguments)
+        assert done.returncode == 2 and done.stdout == ""
+        assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and words in done.stderr
