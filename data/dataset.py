@@ -142,9 +142,12 @@ class ClipDataset:
         return _to_matrix(self._read(index, "face_features").values, self.info.face_encoder.feature_size)
 
     def attributes(self, identity: int) -> Attributes:
-        """What is known of a person."""
-        first = self._clips_of[identity][0]
-        return Attributes(*(self._columns[name][first] for name in ("sex", "age", "nationality")))
+        """What is known of a person, by the first clip that knows it."""
+        known = (
+            [value for clip in self._clips_of[identity] if (value := self._columns[name][clip]) is not None]
+            for name in ("sex", "age", "nationality")
+        )
+        return Attributes(*(values[0] if values else None for values in known))
 
     def voices_of(self, identity: int) -> list[int]:
         """The clips of a person that have a voice."""
