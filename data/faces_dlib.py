@@ -12,16 +12,18 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from data.alignment import DLIB_REGION
 from data.errors import ModelError
-from data.faces import DetectedFace, FaceEncoderInfo, sha256_of_file, unit_rows
+from data.faces import Box, DetectedFace, FaceEncoderInfo, cut_window, sha256_of_file, unit_rows
 
 _RESNET = "dlib_face_recognition_resnet_model_v1.dat"
 _PREDICTOR = "shape_predictor_68_face_landmarks.dat"
 _CNN_DETECTOR = "mmod_human_face_detector.dat"
 _BORDER = 40  # px, as for insightface
 _UPSAMPLED_BELOW = 500  # px; the HOG template is 80 px, so smaller pictures are doubled first
+_NEAR_SIDE = 100  # px of a face that the template finds without doubling
 
 
 class DlibRecognizer:
@@ -61,9 +63,21 @@ class DlibDetector:
         """All faces in [H, W, 3] uint8 RGB; looks again with a border where there seems to be none."""
         return self._detect(image, 0) or self._detect(image, _BORDER)
 
-    def _detect(self, image: NDArray[np.uint8], border: int) -> list[DetectedFace]:
+    def detect_near(self, image: NDArray[np.uint8], box: Box) -> list[DetectedFace]:
+        """Faces in [H, W, 3] uint8 RGB around where one was a moment ago, x0, y0, x1, y1, in less time."""
+        window, left, top = cut_window(image, box)
+        side = max(box[2] - box[0], box[3] - box[1])
+        reduction = max(1, int(side / _NEAR_SIDE))
+        if reduction > 1:
+            height, width = (length // reduction for length in window.shape[:2])
+            window = np.asarray(Image.fromarray(window).resize((width, height), Image.Resampling.BOX))
+        found = self._detect(window, 0, upsample=int(side < _NEAR_SIDE))
+        return [face.placed(left, top, reduction) for face in found]
+
+    def _detect(self, image: NDArray[np.uint8], border: int, upsample: int | None = None) -> list[DetectedFace]:
         picture = np.ascontiguousarray(np.pad(image, ((border, border), (border, border), (0, 0)), mode="edge"))
-        upsample = int(max(picture.shape[:2]) < _UPSAMPLED_BELOW)
+        if upsample is None:
+            upsample = int(max(picture.shape[:2]) < _UPSAMPLED_BELOW)
         if self._kind == "hog":
             boxes, scores, _ = self._find.run(picture, upsample, 0.0)
             found = list(zip(boxes, scores, strict=True))

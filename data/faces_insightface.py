@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from data.alignment import ARCFACE_REGION
 from data.errors import ModelError
-from data.faces import DetectedFace, FaceEncoderInfo, sha256_of_file, unit_rows
+from data.faces import Box, DetectedFace, FaceEncoderInfo, cut_window, sha256_of_file, unit_rows
 
 _BORDER = 40  # px; a face that fills its picture is found more reliably with room around it
 _MIN_SCORE = 0.5
 _DETECTOR_SIZES = ((400, 320), (None, 640))  # pictures up to 400 px are detected at 320 px, others at 640
+_STRIDE = 32  # of the coarsest map of SCRFD: sides of its input are multiples of it
+_NEAR_SIZE = 192  # px that a window is detected at: 12 ms where a whole picture takes 95
 
 
 def pack_files(pack: str, root: str | Path | None) -> list[Path]:
@@ -108,13 +110,22 @@ class ScrfdDetector:
 
     def detect(self, image: NDArray[np.uint8]) -> list[DetectedFace]:
         """All faces in [H, W, 3] uint8 RGB; looks again with a border where there seems to be none."""
-        return self._detect(image, 0) or self._detect(image, _BORDER)
-
-    def _detect(self, image: NDArray[np.uint8], border: int) -> list[DetectedFace]:
-        picture = np.pad(image[..., ::-1], ((border, border), (border, border), (0, 0)))
         longest = max(image.shape[:2])
         size = next(size for limit, size in _DETECTOR_SIZES if limit is None or longest <= limit)
-        boxes, landmarks = self._network.detect(np.ascontiguousarray(picture), input_size=(size, size))
+        return self._detect(image, 0, size) or self._detect(image, _BORDER, size)
+
+    def detect_near(self, image: NDArray[np.uint8], box: Box) -> list[DetectedFace]:
+        """Faces in [H, W, 3] uint8 RGB around where one was a moment ago, x0, y0, x1, y1, in far less time."""
+        window, left, top = cut_window(image, box)
+        return [face.placed(left, top) for face in self._detect(window, 0, _NEAR_SIZE)]
+
+    def _detect(self, image: NDArray[np.uint8], border: int, size: int) -> list[DetectedFace]:
+        picture = np.pad(image[..., ::-1], ((border, border), (border, border), (0, 0)))
+        height, width = picture.shape[:2]
+        # What would only be padding is left out.
+        scale = size / max(height, width)
+        input_width, input_height = (-(-round(side * scale) // _STRIDE) * _STRIDE for side in (width, height))
+        boxes, landmarks = self._network.detect(np.ascontiguousarray(picture), input_size=(input_width, input_height))
         return [
             DetectedFace(
                 box=(box[0] - border, box[1] - border, box[2] - border, box[3] - border),
