@@ -1,111 +1,42 @@
-"""Measure speed: python scripts/benchmark.py train prints the cost of a training step in ms an image."""
+"""Measure speed: of a training step, of preparing videos."""
 
 from __future__ import annotations
 
-import dataclasses
-import statistics
-import time
 from pathlib import Path
 
-import torch
-from tqdm import tqdm
-
-from data.errors import ConfigError, Wav2FaceError
-from data.shards import read_info
-from gan.augment import NUMBERS
-from gan.condition import FaceBatch
-from gan.config import GanConfig
-from gan.objective import Judges, load_judges
-from gan.train import GanTraining
+from data.errors import ConfigError
 from training.command import CommandParser, run_command
-from training.config import parse_config
-from training.run import Run
-from training.stats import Stats
 
 
 def main(argv: list[str]) -> None:
     """Parse, measure, print."""
-    parser = CommandParser(description="Measure speed.")
+    parser = CommandParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     train = commands.add_parser("train", help="a whole step of the adversarial training, fp32 and bf16")
     train.add_argument("--image-size", type=int, default=64, help="(default: %(default)s)")
     train.add_argument("--steps", type=int, default=8, help="measured steps a precision (default: %(default)s)")
     train.add_argument("--threads", type=int, help="torch threads (default: torch's own choice)")
-    arguments, keys = parser.parse_known_args(argv)
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    config = parse_config(GanConfig, ["--out", "benchmark", *keys], "Keys of the training that is measured.")
-    # A whole step has an adversary, however late the training lets it join.
-    config = dataclasses.replace(config, objective=dataclasses.replace(config.objective, adversarial_start=0))
-    measure_training(config, arguments.image_size, arguments.steps)
+    prepare = commands.add_parser("prepare", help="from a list of videos to shards, beside the plain way")
+    add = prepare.add_argument
+    add("--clips", type=int, default=24, help="clips that each of our runs prepares (default: %(default)s)")
+    add("--classic-clips", type=int, default=2, help="of these, prepared the plain way (default: %(default)s)")
+    add("--rounds", type=int, default=2, help="times that all take their turn (default: %(default)s)")
+    add("--insightface", metavar="PACK", help="measure insightface:PACK as well")
+    add("--insightface-root", help="holds models/PACK/*.onnx (default: ~/.insightface)")
+    add("--rows", type=int, help="instead: memory over as many rows, and the cost a row of short and long lists")
+    add("--work", type=Path, help="folder for videos and results, kept (default: a temporary one)")
+    given, keys = parser.parse_known_args(argv)
+    # Each brings libraries that the other does without.
+    if given.command == "train":
+        from benchmarks import training
 
+        training.measure(given, keys)
+    elif keys:
+        raise ConfigError(f"unrecognized arguments: {' '.join(keys)} (see benchmark.py prepare --help)")
+    else:
+        from benchmarks import preparation
 
-def measure_training(config: GanConfig, image_size: int, num_steps: int) -> None:
-    """Time steps in fp32 and bf16, taken by turns, so that a noisy machine is equally noisy to both."""
-    if num_steps < config.objective.penalty_interval:
-        raise ConfigError(f"--steps {num_steps}: at least one round of {config.objective.penalty_interval} is needed")
-    trainings, what = {}, ""
-    for precision in ("fp32", "bf16"):
-        run = Run(dataclasses.replace(config, precision=precision, dry_run=True))
-        judges, feature_size, what, run_config = _judges(config, run)
-        generator = torch.Generator().manual_seed(0)
-        features = torch.nn.functional.normalize(torch.randn(64, feature_size, generator=generator), dim=1)
-        training = GanTraining(run_config, run, features, image_size, judges)
-        batch = _random_batch(config.batch_size, feature_size, image_size, training.noise_size).to(run.device)
-        trainings[precision] = (training, batch, Stats(run, 0))
-    costs: dict[str, list[float]] = {precision: [] for precision in trainings}
-    for step in tqdm(range(-config.objective.penalty_interval, num_steps), "steps", leave=False, disable=None):
-        for precision, (training, batch, stats) in trainings.items():
-            start = time.perf_counter()
-            training.step(batch, (step % 10_000) * config.batch_size, stats)
-            _synchronize(training.run.device)
-            if step >= 0:  # the rounds before warm up
-                costs[precision].append(1000 * (time.perf_counter() - start) / config.batch_size)
-    interval = config.objective.penalty_interval
-    print(
-        f"{image_size} px, batch {config.batch_size}, {training.run.device}, {torch.get_num_threads()} threads: {what}"
-    )
-    for precision, values in costs.items():
-        plain = [cost for step, cost in enumerate(values) if step % interval] or values
-        print(
-            f"{precision}: {statistics.mean(values):6.1f} ms an image (steps without penalty "
-            f"{statistics.median(plain):.1f}, with {statistics.median(values[::interval]):.1f}, one in {interval})"
-        )
-    print(f"bf16 is {statistics.mean(costs['fp32']) / statistics.mean(costs['bf16']):.2f} times as fast as fp32")
-
-
-def _judges(config: GanConfig, run: Run) -> tuple[Judges, int, str, GanConfig]:
-    """The judges of the configured data set, or none where there is no such data set on this machine."""
-    try:
-        info = read_info(Path(config.dataset))
-        judges = load_judges(config.objective, info.face_encoder, config.face_encoder_path, run.device)
-        return judges, info.face_encoder.feature_size, f"with T = {info.face_encoder.name}", config
-    except Wav2FaceError as error:
-        objective = dataclasses.replace(config.objective, identity=0.0, perceptual=0.0)
-        what = f"adversarial and pixel terms alone ({error})"
-        return Judges(), 512, what, dataclasses.replace(config, objective=objective)
-
-
-def _random_batch(batch_size: int, feature_size: int, image_size: int, noise_size: int) -> FaceBatch:
-    generator = torch.Generator().manual_seed(0)
-
-    def features() -> torch.Tensor:
-        return torch.nn.functional.normalize(torch.randn(batch_size, feature_size, generator=generator), dim=1)
-
-    return FaceBatch(
-        images=torch.rand(batch_size, 3, image_size, image_size, generator=generator) * 2 - 1,
-        condition=features(),
-        other_condition=features(),
-        true_feature=features(),
-        from_voice=torch.rand(batch_size, generator=generator) < 0.5,
-        noise=torch.randn(batch_size, 2, noise_size, generator=generator),
-        numbers=torch.rand(batch_size, 2, NUMBERS, generator=generator),
-    )
-
-
-def _synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+        preparation.measure(given)
 
 
 if __name__ == "__main__":

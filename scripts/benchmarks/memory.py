@@ -1,0 +1,153 @@
+"""Whether memory stays flat over many rows, and a row's cost the same however long the list is."""
+
+from __future__ import annotations
+
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from tqdm import tqdm
+
+from data.errors import ConfigError, StageError
+from data.videos.rows import AvspeechRows
+
+from .footage import make_footage, serve, write_list
+
+CLIP_SECONDS = 3.0
+SIZE = (320, 240)
+FACE_SIZE = 160
+MARKS = (200, 1000, 2000)
+"""Rows at which the peak so far is told."""
+
+LIST_LENGTHS = (1_000, 1_000_000)
+NUM_MIDDLE_ROWS = 64
+
+_SAMPLE_SECONDS = 0.5
+_TIME_LIMIT = 3600.0
+_CHUNK_ROWS = 32
+_MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A moment of a run: rows done, and bytes that the command and all its children hold in memory."""
+
+    num_rows: int
+    resident: int
+
+
+def measure_memory(
+    folder: Path, num_rows: int, faces: Sequence[str], list_lengths: Sequence[int] = LIST_LENGTHS, num_rounds: int = 2
+) -> None:
+    """Run the command a user runs, watch it, and print both.
+
+    Args:
+        folder: For videos and results.
+        num_rows: Rows of which the memory is watched.
+        faces: The command's arguments about face networks.
+        list_lengths: Of the lists of which some rows in the middle are done.
+        num_rounds: Times that these take turns.
+
+    Raises:
+        ConfigError: If there is nothing to measure.
+        StageError: If the command fails.
+    """
+    if num_rows < 2 * _CHUNK_ROWS:
+        raise ConfigError(f"--rows {num_rows}: at least {2 * _CHUNK_ROWS} are needed to see growth")
+    footage = make_footage(folder / "videos", CLIP_SECONDS, SIZE, FACE_SIZE)
+    rows = write_list(folder / "rows.csv", footage, num_rows)
+    with serve(footage, 0, num_rows) as server:
+        start = time.perf_counter()
+        samples = list(watch(_command(rows, folder / "memory", server.url_template, faces), folder / "memory"))
+        cost = (time.perf_counter() - start) / num_rows
+    print(describe_memory(samples, num_rows))
+    print(f"{1000 * cost:.0f} ms a row, start included", flush=True)
+    lists = {length: write_list(folder / f"list-{length}.csv", footage, length) for length in list_lengths}
+    openings: dict[int, list[float]] = {length: [] for length in lists}
+    costs: dict[int, list[float]] = {length: [] for length in lists}
+    for round_ in tqdm(range(num_rounds), "lists", leave=False, disable=None):
+        for length, path in lists.items():
+            start = time.perf_counter()
+            AvspeechRows(path)
+            openings[length].append(time.perf_counter() - start)
+            first = max(0, length // 2 - NUM_MIDDLE_ROWS // 2)
+            last = min(length, first + NUM_MIDDLE_ROWS)
+            with serve(footage, first, last - first) as server:
+                out = folder / f"list-{length}-{round_}"
+                command = _command(path, out, server.url_template, faces)
+                start = time.perf_counter()
+                list(watch([*command, "--from-id", str(first), "--to-id", str(last)], out))
+                costs[length].append((time.perf_counter() - start - openings[length][-1]) / (last - first))
+    for length in lists:
+        print(
+            f"{NUM_MIDDLE_ROWS} rows from the middle of {length:,}: {1000 * statistics.median(costs[length]):.0f} ms "
+            f"a row, start included; opening the list takes {statistics.median(openings[length]):.1f} s more"
+        )
+
+
+def describe_memory(samples: Sequence[Sample], num_rows: int) -> str:
+    """The peak until each mark that was reached, and how it grew after the first."""
+    marks = sorted({mark for mark in MARKS if mark < num_rows} | {num_rows})
+    peaks = [max((s.resident for s in samples if s.num_rows <= mark), default=0) / _MIB for mark in marks]
+    told = ", ".join(f"{peak:.0f} MiB until row {mark}" for mark, peak in zip(marks, peaks, strict=True))
+    return f"peak memory of all processes: {told} ({peaks[-1] / max(peaks[0], 1e-9):.2f} times the first)"
+
+
+def _command(rows: Path, out: Path, url_template: str, faces: Sequence[str]) -> list[str]:
+    script = Path(__file__).resolve().parents[1] / "prepare_avspeech.py"
+    fixed = ("--csv", rows, "--out", out, "--url-template", url_template, "--chunk-rows", _CHUNK_ROWS)
+    return [sys.executable, str(script), *map(str, fixed), "--workers", "1", "--low-memory", "--verbose", *faces]
+
+
+def watch(command: Sequence[str], out: Path) -> Iterator[Sample]:
+    """Run a command and sample it twice a second until it ends.
+
+    Raises:
+        StageError: If it fails or takes longer than an hour.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    log_path = out.with_name(f"{out.name}.log")
+    with log_path.open("wb") as log, log_path.open("rb") as written:
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}  # a line a row, as soon as it is done
+        process = psutil.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+        deadline = time.monotonic() + _TIME_LIMIT
+        num_rows, unread = 0, b""
+        try:
+            while process.poll() is None:
+                if time.monotonic() > deadline:
+                    raise StageError(f"{command[1]} has not ended within {_TIME_LIMIT:.0f} s; its log: {log_path}")
+                lines, _, unread = (unread + written.read()).rpartition(b"\n")
+                num_rows += len(re.findall(rb"^row \d+ ", lines, re.MULTILINE))
+                yield Sample(num_rows, _resident(process))
+                time.sleep(_SAMPLE_SECONDS)
+        finally:
+            if process.poll() is None:
+                process.kill()  # its children end with it
+            process.wait()
+    if process.returncode:
+        raise StageError(f"{command[1]} failed with exit code {process.returncode}; its log: {log_path}")
+
+
+def _resident(process: psutil.Process) -> int:
+    """Bytes of a process and all that it started; what they share counts for each."""
+    total = 0
+    for one in [process, *_children(process)]:
+        try:
+            total += one.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
+    return total
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
