@@ -30,6 +30,10 @@ class MediaError(Wav2FaceError):
         return type(self), (self.reason, str(self))  # so that it crosses from process to process
 
 
+class FetchStopped(Wav2FaceError):
+    """A site takes this machine for a robot; more downloads would only make it worse."""
+
+
 class ModelError(Wav2FaceError):
     """A model that is missing, damaged, or that does not fit the data set or another model."""
 

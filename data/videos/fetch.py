@@ -1,0 +1,395 @@
+"""From a row of a list to a local file: a thin interface to yt-dlp, with a cache, limits and named failures."""
+
+from __future__ import annotations
+
+import collections
+import fcntl
+import functools
+import hashlib
+import itertools
+import os
+import random
+import shutil
+import time
+import urllib.parse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data.errors import FetchStopped, MediaError, OutputError
+from data.media import open_media
+from data.videos import pace
+from data.videos.preflight import find_ffmpeg, preflight
+from data.videos.refusals import Refusal, explain
+from data.videos.remote import Limits, NotCuttableError, cut_section
+from data.videos.rows import VideoRow
+
+__all__ = ["FetchConfig", "FetchStopped", "SourceFile", "fetch", "forget", "preflight", "sweep", "wait_seconds"]
+
+YOUTUBE = "https://www.youtube.com/watch?v={id}"
+YOUTUBE_MAX_PER_HOUR = 300.0
+"""Videos an hour that YouTube is said to grant a guest."""
+
+_SUFFIX = ".video"
+_PARTIAL = ".partial"
+_FIRST_BACKOFF = 1.0  # seconds, doubled from attempt to attempt
+_POLL_SECONDS = 0.1
+# Containers whose clock is the video's own; that of others (MPEG-TS) begins anywhere.
+_OWN_CLOCK = ("mov", "matroska")
+
+
+@dataclass(frozen=True)
+class FetchConfig:
+    """Where videos come from and what a download may cost.
+
+    Attributes:
+        sources: Folder of this machine where they are kept, by id and section.
+        url_template: With {id}.
+        section: Fetch only the row's section where that can be had; else the whole video.
+        margin: Seconds before and after a section.
+        height: Of the pictures, in pixels: the greatest not above it, else the smallest.
+        max_per_hour: Downloads that all processes of this machine begin together, 0 for no limit; None for
+            `YOUTUBE_MAX_PER_HOUR` where the template is YouTube's, no limit elsewhere.
+        sleep: Seconds from the beginning of a download to that of the next, at least.
+        cookies: A file of cookies in Netscape's format.
+        retries: Attempts after the first, where another one makes sense.
+        socket_timeout: Seconds of silence that end a download.
+        max_seconds: A download that takes longer is given up.
+        max_backoff: Seconds that are waited for a server that asks for patience, in all.
+        max_bytes: A video that is larger is refused.
+    """
+
+    sources: str | Path
+    url_template: str = YOUTUBE
+    section: bool = True
+    margin: float = 1.0
+    height: int = 480
+    max_per_hour: float | None = None
+    sleep: float = 0.0
+    cookies: str | Path | None = None
+    retries: int = 2
+    socket_timeout: float = 20.0
+    max_seconds: float = 300.0
+    max_backoff: float = 60.0
+    max_bytes: int = 1 << 30
+
+    @property
+    def folder(self) -> Path:
+        """`sources`."""
+        return Path(self.sources).absolute()
+
+    @property
+    def is_youtube(self) -> bool:
+        """Whether the template is YouTube's."""
+        host = urllib.parse.urlsplit(self.url_template).hostname or ""
+        return host == "youtu.be" or host.removeprefix("www.").endswith(("youtube.com", "youtube-nocookie.com"))
+
+    @property
+    def interval(self) -> float:
+        """Seconds from the beginning of a download to that of the next."""
+        default = YOUTUBE_MAX_PER_HOUR if self.is_youtube else 0.0
+        per_hour = default if self.max_per_hour is None else self.max_per_hour
+        return max(self.sleep, 3600.0 / per_hour if per_hour else 0.0)
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A local file that holds a video or a section of it.
+
+    Attributes:
+        path: Where it is.
+        offset: Second t of the video lies at t - offset on the file's own clock (pts as PyAV gives them).
+    """
+
+    path: str
+    offset: float
+
+
+def wait_seconds(row: VideoRow, config: FetchConfig) -> float:
+    """Reserve the moment at which a row's download may begin.
+
+    Returns:
+        Seconds until then; 0 where none is needed.
+
+    Raises:
+        FetchStopped: If a site has taken this machine for a robot since the run began.
+        OutputError: If the folder of sources can't be written to.
+    """
+    if row.path is not None or _place(row, config).exists():
+        return 0.0
+    return pace.take_turn(config.folder, config.interval)
+
+
+def fetch(row: VideoRow, config: FetchConfig) -> SourceFile:
+    """The row's video as a local file; downloaded, unless it is there already.
+
+    Half a file is never taken for a whole one: files are checked against what the server and their own index say
+    before they get their name.
+
+    Raises:
+        MediaError: `gone`, `private`, `blocked`, `age-restricted`, `live`, `network`, `not-a-video`, `no-format`,
+            `too-large`, `truncated`, `out-of-range` or `fetch-failed`.
+        FetchStopped: If the site takes this machine for a robot.
+        OutputError: If the folder of sources can't be written to, or the disk is full.
+    """
+    if row.path is not None:
+        return SourceFile(row.path, 0.0)
+    place = _place(row, config)
+    if (offset := _find(place)) is not None:
+        return SourceFile(str(place), offset)
+    pace.check_stop(config.folder)
+    limits = Limits(time.monotonic() + config.max_seconds, config.max_bytes)
+    with _claimed(place, limits) as folder:
+        if (offset := _find(place)) is None:  # another process may have been faster
+            path = _download(row, config, folder, limits)
+            try:
+                offset = _check_video(path)
+            except MediaError as error:
+                raise MediaError(error.reason, f"{_url(row, config)}: {error}") from error
+            path.replace(place)
+    return SourceFile(str(place), offset)
+
+
+def forget(row: VideoRow, config: FetchConfig) -> None:
+    """Delete the row's file, which other rows of the video share where whole videos are fetched."""
+    if row.path is None:
+        _place(row, config).unlink(missing_ok=True)
+
+
+def sweep(config: FetchConfig) -> None:
+    """Remove what killed processes left unfinished, and let downloads begin again after a stop.
+
+    What other processes are busy with is left alone.
+    """
+    if not config.folder.is_dir():
+        return
+    pace.clear_stop(config.folder)
+    for folder in config.folder.glob(f".*{_PARTIAL}"):
+        if (descriptor := _lock(folder)) is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(descriptor)
+
+
+def _place(row: VideoRow, config: FetchConfig) -> Path:
+    """Where the row's file is kept; ids that differ in case alone, templates and heights have names of their own."""
+    window = _window(row, config)
+    span = f"_{window[0]:.3f}-{window[1]:.3f}" if window else ""
+    digest = hashlib.sha256(f"{_url(row, config)}\t{config.height}\t{span}".encode()).hexdigest()
+    return config.folder / f"v_{row.video_id}{span}_{digest[:10]}{_SUFFIX}"
+
+
+def _window(row: VideoRow, config: FetchConfig) -> tuple[float, float] | None:
+    if not config.section or row.start is None or row.end is None:
+        return None
+    return max(0.0, row.start - config.margin), row.end + config.margin
+
+
+def _url(row: VideoRow, config: FetchConfig) -> str:
+    return config.url_template.replace("{id}", urllib.parse.quote(row.video_id, safe=""))
+
+
+def _find(place: Path) -> float | None:
+    """Offset of a file that is there; None if it is not, or if a crash of the machine has damaged it."""
+    if not place.exists():
+        return None
+    try:
+        return _check_video(place)
+    except MediaError:
+        place.unlink(missing_ok=True)
+        return None
+
+
+def _check_video(path: Path) -> float:
+    """Refuse what is no video or ends before its own index does.
+
+    Returns:
+        The offset of its clock.
+
+    Raises:
+        MediaError: `not-a-video` or `truncated`.
+    """
+    size = path.stat().st_size
+    try:
+        with open_media(path) as container:
+            for stream in (*container.streams.video[:1], *container.streams.audio[:1]):
+                entries = stream.index_entries
+                if len(entries) and entries[-1].pos + entries[-1].size > size:
+                    raise MediaError("truncated", f"its index speaks of {entries[-1].pos} bytes, {size} are there")
+            if not (container.streams.video or container.streams.audio):
+                raise MediaError("not-a-video", "neither pictures nor sound in it")
+            own_clock = container.format.name.startswith(_OWN_CLOCK)
+            return 0.0 if own_clock else -(container.start_time or 0) / 1e6
+    except MediaError as error:
+        if error.reason not in ("unreadable", "empty"):
+            raise
+        with path.open("rb") as file:
+            is_video = file.read(8)[4:] == b"ftyp"
+        if is_video:
+            raise MediaError("truncated", "its index is missing or damaged") from error
+        raise MediaError("not-a-video", "no audio or video that FFmpeg can read") from error
+
+
+@contextmanager
+def _claimed(place: Path, limits: Limits) -> Iterator[Path]:
+    """An empty folder to download a file in, which no other process can have at the same time."""
+    folder = place.with_name(f".{place.name}{_PARTIAL}")
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"{place.parent}: can't be written to: {error.strerror or error}; choose another place"
+            ) from error
+        if (descriptor := _lock(folder)) is not None:
+            break
+        limits.check(0)
+        time.sleep(_POLL_SECONDS)
+    try:
+        for leftover in folder.iterdir():
+            leftover.unlink()
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _lock(folder: Path) -> int | None:
+    """A descriptor that holds the folder's lock until it is closed or its process dies; None if another has it."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Whoever had the lock before may have removed the folder.
+        if os.path.samestat(os.fstat(descriptor), folder.stat()):
+            return descriptor
+    except OSError:
+        pass
+    os.close(descriptor)
+    return None
+
+
+def _download(row: VideoRow, config: FetchConfig, folder: Path, limits: Limits) -> Path:
+    """Try, and try again where that makes sense."""
+    waited = 0.0
+    for attempt in itertools.count():
+        result = _attempt(row, config, folder, limits)
+        if isinstance(result, Path):
+            return result
+        if result.wait is None or attempt == config.retries:
+            raise result.error
+        # At random, so that processes that were refused together do not come back together.
+        backoff = _FIRST_BACKOFF * 2**attempt * random.uniform(0.5, 1.0)
+        wait = max(result.wait, backoff) if result.is_busy else backoff / 4
+        if result.is_busy and config.interval:
+            pace.push_back(config.folder, wait)
+        waited += wait
+        if waited > config.max_backoff or time.monotonic() + wait > limits.deadline:
+            raise result.error
+        time.sleep(wait)
+    raise AssertionError("unreachable")
+
+
+def _attempt(row: VideoRow, config: FetchConfig, folder: Path, limits: Limits) -> Path | Refusal:
+    """One attempt: the file, or why there is none."""
+    downloader, log = _open_downloader(config)
+    log.lines.clear()
+    url = _url(row, config)
+    try:
+        info = downloader.extract_info(url, download=False)
+        _check_info(info)
+        window = _window(row, config)
+        if window is not None:
+            try:
+                path = folder / "section.mp4"
+                cut_section(downloader, info.get("requested_formats") or [info], window, path, limits)
+                return path
+            except NotCuttableError:
+                pass
+        return _download_whole(downloader, info, folder, limits)
+    except FetchStopped:
+        raise
+    except Exception as error:  # yt-dlp's extractors raise whatever their sites make them
+        try:
+            return explain(error, url, log.lines)
+        except FetchStopped as stopped:
+            pace.stop(config.folder, str(stopped))
+            raise
+
+
+def _check_info(info: dict[str, Any] | None) -> None:
+    """Refuse what is no single, finished video."""
+    if info is None:
+        raise MediaError("not-a-video", "nothing is there")
+    if info.get("_type", "video") != "video":
+        raise MediaError("not-a-video", "a list of videos, not one")
+    if info.get("is_live") or info.get("live_status") in ("is_live", "is_upcoming", "post_live"):
+        raise MediaError("live", "a live stream, or one that has not begun")
+
+
+def _download_whole(downloader: Any, info: dict[str, Any], folder: Path, limits: Limits) -> Path:
+    """All of the video, by yt-dlp's own downloaders."""
+
+    def watch(progress: dict[str, Any]) -> None:
+        limits.check(progress.get("downloaded_bytes") or 0, progress.get("total_bytes") or 0)
+
+    downloader.params["outtmpl"] = {"default": str(folder / "source").replace("%", "%%") + ".%(ext)s"}
+    downloader.add_progress_hook(watch)
+    try:
+        info = downloader.process_ie_result(info, download=True)
+    finally:
+        downloader._progress_hooks.remove(watch)
+    paths = [Path(done["filepath"]) for done in info.get("requested_downloads") or ()]
+    if not paths or not paths[0].is_file():
+        raise MediaError("network", "nothing was downloaded")
+    return paths[0]
+
+
+class _Log:
+    """What yt-dlp says goes here instead of to the terminal."""
+
+    def __init__(self) -> None:
+        self.lines: collections.deque[str] = collections.deque(maxlen=50)
+
+    def debug(self, message: str) -> None:
+        """Progress: of no interest."""
+
+    def warning(self, message: str) -> None:
+        """Kept for explanations."""
+        self.lines.append(message)
+
+    error = warning
+
+
+@functools.lru_cache(maxsize=1)
+def _open_downloader(config: FetchConfig) -> tuple[Any, _Log]:
+    """yt-dlp's, one a process: making it costs more than a download on a fast network."""
+    import yt_dlp
+
+    log = _Log()
+    options = {
+        "quiet": True,
+        "noprogress": True,
+        "logger": log,
+        "noplaylist": True,
+        "extract_flat": "in_playlist",  # a page of many videos is not followed
+        "playlistend": 1,
+        "cachedir": str(config.folder / ".yt-dlp"),
+        "socket_timeout": config.socket_timeout,
+        "buffersize": 128,  # at first: slow servers shall not escape the deadline
+        "retries": 0,  # retries are ours, with their back-off
+        "fragment_retries": config.retries,
+        "extractor_retries": config.retries,
+        "file_access_retries": 0,
+        "fixup": "never",
+        "updatetime": False,
+        "format": "bv*+ba/b/bv*/ba",
+        "format_sort": [f"res:{config.height}", "proto", "vcodec:h264", "acodec:aac", "+size"],
+        "ffmpeg_location": find_ffmpeg(),
+        "js_runtimes": {name: {} for name in ("deno", "node", "bun", "quickjs")},
+        "cookiefile": str(config.cookies) if config.cookies else None,
+    }
+    return yt_dlp.YoutubeDL(options), log
