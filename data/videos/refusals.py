@@ -21,6 +21,8 @@ _ROBOT = re.compile(
     re.IGNORECASE,
 )
 
+_TIMED_OUT = re.compile(r"timed? ?out", re.IGNORECASE)
+
 _STATUS_REASONS = {
     401: "private",
     402: "private",
@@ -140,11 +142,11 @@ def explain(error: BaseException, subject: str, notes: Sequence[str] = ()) -> Re
     is_network = (TransportError, ContentTooShortError, ConnectionError, TimeoutError, http.client.HTTPException)
     if any(isinstance(cause, is_network) for cause in chain):
         # A server that has said nothing for the socket's whole time limit is not given another one.
-        is_stall = any(isinstance(cause, TimeoutError) for cause in chain) or re.search(r"timed? ?out", text)
+        is_stall = any(isinstance(cause, TimeoutError) or _TIMED_OUT.search(str(cause)) for cause in chain)
         return refuse("network", None if is_stall else 0.0)
     for reason, pattern in _MESSAGES:
         if pattern.search(text):
-            return refuse(reason, 0.0 if reason == "network" and not re.search(r"timed? ?out", text) else None)
+            return refuse(reason, 0.0 if reason == "network" and not _TIMED_OUT.search(text) else None)
     return refuse("fetch-failed")
 
 
