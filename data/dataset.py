@@ -40,9 +40,11 @@ class ClipDataset:
         clip_ids: By clip.
         identities: Sorted, each once.
         identity_of: [num_clips] int64, index into `identities`.
+        split_of: [num_clips] int64, index into `SPLITS`.
         num_faces: [num_clips] int64.
         has_voice: [num_clips] bool.
         durations: [num_clips] float32, seconds of speech; NaN where there is no voice.
+        video_ids: By clip; None where it was not taken from a video.
     """
 
     def __init__(self, root: str | Path, split: Split | Literal["all"], cache_bytes: int = CACHE_BYTES) -> None:
@@ -77,6 +79,8 @@ class ClipDataset:
         rows = [np.arange(table.num_rows) for table in tables]
         self._shard_of = np.repeat(np.arange(len(tables)), [len(row) for row in rows])
         self._row_of = np.concatenate([np.zeros(0, np.int64), *rows])
+        own_splits = [list(map(str, SPLITS)).index(path.name.partition("-")[0]) for path in self._shards.paths]
+        self.split_of: NDArray[np.int64] = np.array(own_splits, np.int64)[self._shard_of]
         columns = (
             {name: [v for t in tables for v in t[name].to_pylist()] for name in tables[0].column_names}
             if tables
@@ -90,6 +94,7 @@ class ClipDataset:
         self.num_faces: NDArray[np.int64] = np.array(columns.get("num_faces", []), np.int64)
         self.has_voice: NDArray[np.bool_] = np.array(columns.get("has_voice", []), np.bool_)
         self.durations: NDArray[np.float32] = np.array(columns.get("duration", []), np.float32)
+        self.video_ids: list[str | None] = columns.get("video_id", [])
         self._clips_of: list[list[int]] = [[] for _ in self.identities]
         for index, identity in enumerate(self.identity_of):
             self._clips_of[identity].append(index)
@@ -108,7 +113,7 @@ class ClipDataset:
         return Clip(
             clip_id=self.clip_ids[index],
             identity=value["identity"],
-            split=self._shards.paths[self._shard_of[index]].name.partition("-")[0],
+            split=SPLITS[self.split_of[index]],
             waveform=waveform,
             faces=self.faces(index),
             face_features=self.face_features(index),

@@ -79,35 +79,49 @@ def _mean_features(column: pa.Array, feature_size: int) -> NDArray[np.float32]:
     return unit_rows(sums)
 
 
-def find_likenesses(
-    features: NDArray[np.float32], threshold: float, block_size: int = BLOCK_SIZE
-) -> Iterator[ClipPairs]:
-    """All pairs of clips whose mean faces are alike, by blocks of the matrix of all cosines.
+def cosine_blocks(
+    features: NDArray[np.float32], block_size: int = BLOCK_SIZE
+) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
+    """The upper half of the matrix of all cosines, block by block.
 
     Args:
         features: [N, D] unit vectors, or zeros, which are like nothing.
+        block_size: B; memory grows with its square.
+
+    Yields:
+        First row and first column, and the block [up to B, up to B]; those on the diagonal are whole.
+    """
+    starts = range(0, len(features), block_size)
+    with tqdm(total=len(starts), unit="block", desc="comparing faces", disable=None, delay=2) as progress:
+        for start in starts:
+            own = features[start : start + block_size]
+            for other_start in range(start, len(features), block_size):
+                yield start, other_start, own @ features[other_start : other_start + block_size].T
+            progress.update()
+
+
+def find_likenesses(
+    features: NDArray[np.float32], threshold: float, block_size: int = BLOCK_SIZE
+) -> Iterator[ClipPairs]:
+    """All pairs of clips whose mean faces are alike.
+
+    Args:
+        features: As `cosine_blocks`.
         threshold: The least cosine, in (0, 1].
-        block_size: Memory grows with its square; the pairs don't depend on it.
+        block_size: As `cosine_blocks`; the pairs don't depend on it.
 
     Yields:
         Pairs i < j.
     """
-    num_clips = len(features)
-    starts = range(0, num_clips, block_size)
-    with tqdm(total=len(starts), unit="block", desc="comparing faces", disable=None, delay=2) as progress:
-        for start in starts:
-            own = features[start : start + block_size]
-            for other_start in range(start, num_clips, block_size):
-                cosines = own @ features[other_start : other_start + block_size].T
-                first, second = np.nonzero(cosines >= threshold - _BORDERLINE)
-                values = cosines[first, second]
-                first, second = first + start, second + other_start
-                near = np.abs(values - threshold) <= _BORDERLINE
-                values[near] = _exact_cosines(features, first[near], second[near])
-                wanted = (first < second) & (values >= threshold)
-                if wanted.any():
-                    yield first[wanted], second[wanted], values[wanted]
-            progress.update()
+    for start, other_start, cosines in cosine_blocks(features, block_size):
+        first, second = np.nonzero(cosines >= threshold - _BORDERLINE)
+        values = cosines[first, second]
+        first, second = first + start, second + other_start
+        near = np.abs(values - threshold) <= _BORDERLINE
+        values[near] = _exact_cosines(features, first[near], second[near])
+        wanted = (first < second) & (values >= threshold)
+        if wanted.any():
+            yield first[wanted], second[wanted], values[wanted]
 
 
 def _exact_cosines(

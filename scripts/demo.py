@@ -17,7 +17,7 @@ from data.errors import DatasetError, OutputError
 from data.shards import read_info
 from data.workers import count_cores
 from eval.commands import open_output
-from eval.page.build import PAGE_NAME
+from eval.page.rendering import PAGE_NAME
 from eval.page.runs import read_stats
 from training.command import CommandParser, run_command
 from training.stage_progress import StageProgress, tell_time

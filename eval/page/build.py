@@ -7,11 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
-from markupsafe import Markup
-
 from data.dataset import ClipDataset
-from data.files import write_file
 from eval.page.numbers import (
     Headline,
     headlines,
@@ -21,6 +17,7 @@ from eval.page.numbers import (
     show_recall,
 )
 from eval.page.people import show_people
+from eval.page.rendering import render_page
 from eval.page.runs import show_run
 from eval.provenance import describe_code, describe_dataset, describe_machine, describe_model, describe_network
 from eval.report import read_parts
@@ -28,8 +25,6 @@ from eval.subject import Subject
 from gan.voice2face import Voice2Face
 from training.stage_progress import tell_time
 from training.stages import StageRecord
-
-PAGE_NAME = "index.html"
 
 _COLOURS = 4  # of stages, taken by turns
 
@@ -94,12 +89,13 @@ def write_page(out: Path, subject: Subject, dataset: ClipDataset, options: PageO
         "distances": show_distances(images) if images is not None else None,
         "notes": list(dict.fromkeys(note for part in parts.values() for note in part["notes"])),
         "stages": options.stages,
+        "num_colours": _COLOURS,
         "total_seconds": seconds,
         "runs": runs,
         "facts": _facts(subject, dataset, parts, options),
         "commands": [command for stage in options.stages for command in stage.commands],
     }
-    return _render(out, context)
+    return render_page(out, Path(__file__).parent / "page.html", context)
 
 
 def _facts(
@@ -145,25 +141,3 @@ def _seeds(parts: dict[str, dict[str, Any]]) -> str:
 
 def _short(sha256: str | None) -> str:
     return "unknown" if sha256 is None else sha256[:16]
-
-
-def _ordinal(number: int) -> str:
-    if number % 100 in (11, 12, 13):
-        return f"{number}th"
-    return f"{number}{({1: 'st', 2: 'nd', 3: 'rd'}).get(number % 10, 'th')}"
-
-
-def _render(out: Path, context: dict[str, Any]) -> Path:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"time": tell_time, "ordinal": _ordinal}
-    style = Markup((Path(__file__).parent / "style.css").read_text(encoding="utf-8"))  # ours: not escaped
-    page = environment.get_template("page.html").render(style=style, num_colours=_COLOURS, **context)
-    path = out / PAGE_NAME
-    write_file(path, page)
-    return path

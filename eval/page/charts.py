@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from markupsafe import Markup
 
 _WIDTH, _HEIGHT = 560, 330
+_COLUMNS_HEIGHT = 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 34, 10, 30, 44
 
 
@@ -93,6 +94,50 @@ def bar_chart(rows: Sequence[tuple[str, float, str, str]], *, description: str) 
         parts.append(bar.format(style, y + 22, f"{length:.1f}"))
         parts.append(_text(length + 8, y + 35, label, "start", "value"))
     return _svg(parts, _WIDTH, step * len(rows), description)
+
+
+def column_chart(
+    columns: Sequence[tuple[str, Sequence[tuple[float, str]]]], *, x_label: str, y_label: str, description: str
+) -> Markup:
+    """Upright bars from zero, each of one part or several on top of each other.
+
+    Args:
+        columns: What is written beneath (may be empty), and its parts from below: length and class of the style sheet.
+        x_label: Under the horizontal axis.
+        y_label: Above the vertical axis.
+        description: What a reader who can't see it should know.
+    """
+    highest = max((sum(value for value, _ in parts) for _, parts in columns), default=0.0)
+    step = _nice_step(highest)
+    ticks = [i * step for i in range(math.ceil(highest / step - 1e-9) + 1)] if highest else [0.0, 1.0]
+    left, bottom = 6 + 8 * max(len(f"{tick:,g}") for tick in ticks), _COLUMNS_HEIGHT - _BOTTOM
+    width, height = _WIDTH - left, bottom - _TOP
+    drawn = []
+    for tick in ticks:
+        y = bottom - tick / ticks[-1] * height
+        drawn.append(Markup('<path class="grid" d="{}"/>').format(_path([(left, y), (_WIDTH, y)])))
+        drawn.append(_text(left - 8, y + 4.5, f"{tick:,g}", "end"))
+    pace = width / max(1, len(columns))
+    wide = f"{0.86 * pace:.1f}"
+    shape = Markup('<rect class="bar {}" x="{}" y="{}" width="{}" height="{}"/>')
+    for i, (name, parts) in enumerate(columns):
+        x, y = left + i * pace, float(bottom)
+        for value, style in parts:
+            if value > 0:
+                length = value / ticks[-1] * height
+                y -= length
+                drawn.append(shape.format(style, f"{x + 0.07 * pace:.1f}", f"{y:.1f}", wide, f"{length:.1f}"))
+        drawn.append(_text(x + pace / 2, bottom + 20, name, "middle"))
+    drawn.append(_text(left + width / 2, _COLUMNS_HEIGHT - 4, x_label, "middle"))
+    drawn.append(_text(0, 12, y_label, "start"))
+    return _svg(drawn, _WIDTH, _COLUMNS_HEIGHT, description)
+
+
+def _nice_step(highest: float) -> float:
+    """Between ticks: 1, 2 or 5 times a power of ten, three to five of them up to the highest value; at least 1."""
+    rough = max(1.0, highest / 4)
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough - 1e-9)
 
 
 def spark_line(points: Sequence[tuple[float, float]], description: str) -> Markup:

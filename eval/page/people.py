@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,12 +18,10 @@ from data.dataset import ClipDataset
 from data.files import write_file
 from data.media import Waveform
 from encoder.spectrograms import LogMelSpectrogram
+from eval.page.cards import ASSETS, Picture, choose_people, describe, save_picture, spread
 from eval.subject import Subject, draw_faces, embed_true_faces, encode_voices, noise_of
 from gan.voice2face import Voice2Face, save_drawing
 
-T = TypeVar("T")
-
-ASSETS = "assets"
 GALLERY_SIZE = 100
 NUM_TRUE_FACES = 2
 NUM_DRAWINGS = 5
@@ -32,23 +29,6 @@ NUM_ANSWERS = 7
 
 _SPECTROGRAM_SIZE = (520, 192)
 _SPECTROGRAM_RANGE = 9.0  # natural logarithms of energy, about 39 dB
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture of the page.
-
-    Attributes:
-        file: Relative to the page.
-        text: What it shows, for whom can't see it.
-        caption: Beneath it; may be empty.
-        is_right: Whether it is the right answer.
-    """
-
-    file: str
-    text: str
-    caption: str = ""
-    is_right: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,7 +96,7 @@ def show_people(
         order = np.argsort(-scores[row], kind="stable")
         right = gallery.index(person)
         answers = [
-            _save(
+            save_picture(
                 out,
                 f"{card}-answer-{place + 1}.png",
                 dataset.face(*faces[index]),
@@ -133,7 +113,9 @@ def show_people(
                 seconds=seconds,
                 spectrogram=Picture(f"{card}-voice.png", f"Spectrogram of {seconds:.1f} s of speech"),
                 true_faces=[
-                    _save(out, f"{card}-true-{i + 1}.png", dataset.face(*key), f"True face of {name}, picture {i + 1}")
+                    save_picture(
+                        out, f"{card}-true-{i + 1}.png", dataset.face(*key), f"True face of {name}, picture {i + 1}"
+                    )
                     for i, key in enumerate(spread(dataset.faces_of(person), NUM_TRUE_FACES))
                 ],
                 drawings=_draw(out, f"{card}-drawing", subject.painter, features[row], NUM_DRAWINGS, seed),
@@ -146,27 +128,6 @@ def show_people(
     return people
 
 
-def choose_people(dataset: ClipDataset, num_people: int) -> list[int]:
-    """People with a voice and a face, spread over the split, the sexes by turns where they are known."""
-    paired = [i for i in range(len(dataset.identities)) if dataset.voices_of(i) and dataset.faces_of(i)]
-    groups: dict[str | None, list[int]] = {}
-    for person in paired:
-        groups.setdefault(dataset.attributes(person).sex, []).append(person)
-    share = -(-num_people // max(1, len(groups)))
-    by_turns = [spread(group, share) for _, group in sorted(groups.items(), key=lambda item: str(item[0]))]
-    chosen = [group[i] for i in range(share) for group in by_turns if i < len(group)][:num_people]
-    rest = [person for person in paired if person not in chosen]
-    return chosen + spread(rest, num_people - len(chosen))
-
-
-def spread(items: Sequence[T], num: int) -> list[T]:
-    """At most `num` of the items, evenly spaced."""
-    if num < 1 or not items:
-        return []
-    num = min(num, len(items))
-    return [items[i * len(items) // num] for i in range(num)]
-
-
 def draw_gallery(dataset: ClipDataset, people: Sequence[int], seed: int) -> list[int]:
     """The people and others of the split, `GALLERY_SIZE` where there are so many, in random order."""
     with_both = {i for i in range(len(dataset.identities)) if dataset.voices_of(i) and dataset.faces_of(i)}
@@ -174,14 +135,6 @@ def draw_gallery(dataset: ClipDataset, people: Sequence[int], seed: int) -> list
     others = random.permutation(sorted(with_both - set(people))).tolist()
     gallery = [*people, *others[: max(0, GALLERY_SIZE - len(people))]]
     return [gallery[i] for i in random.permutation(len(gallery))]
-
-
-def describe(dataset: ClipDataset, person: int) -> str:
-    """Sex and age of a person in words, as far as they are known."""
-    attributes = dataset.attributes(person)
-    sex = {"female": "woman", "male": "man", None: ""}[attributes.sex]
-    age = "" if attributes.age is None else f"{attributes.age:.0f} years"
-    return ", ".join(part for part in (sex, age) if part)
 
 
 @torch.no_grad()
@@ -214,8 +167,3 @@ def _draw_beside(out: Path, name: str, model: Voice2Face | None, waveform: Wavef
         return []
     feature = model.encoder.encode([waveform]).feature[0].float().cpu().numpy()
     return _draw(out, name, model, feature, NUM_ANSWERS, seed)
-
-
-def _save(out: Path, file: str, pixels: NDArray[np.uint8], text: str, *, is_right: bool = False) -> Picture:
-    Image.fromarray(pixels).save(out / file)
-    return Picture(file, text, is_right=is_right)

@@ -11,8 +11,8 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
+from eval.page.cards import ASSETS, Picture, spread
 from eval.page.charts import spark_line
-from eval.page.people import ASSETS, Picture, spread
 from gan.samples import NUM_DRAWINGS
 
 _TITLES = {

@@ -13,9 +13,10 @@ from PIL import Image
 
 from data.dataset import ClipDataset
 from eval.page.build import PageOptions, write_page
+from eval.page.cards import choose_people, spread
 from eval.page.charts import Line, bar_chart, line_chart, spark_line
 from eval.page.numbers import headlines, show_recall
-from eval.page.people import choose_people, draw_gallery, draw_log_mel, spread
+from eval.page.people import draw_gallery, draw_log_mel
 from eval.page.runs import read_stats, show_run
 from eval.subject import Subject
 from gan.voice2face import Voice2Face
