@@ -176,12 +176,9 @@ class FaceAnalyzer:
         face, to_template = found[0]
         if len(found) > 1 and face.area < DOMINANT_AREA_RATIO * found[1][0].area:
             raise MediaError("many-faces", f"{len(found)} faces were found and none of them dominates")
-        side = max(face.box[2] - face.box[0], face.box[3] - face.box[1])
-        if side < MIN_FACE_PIXELS:
-            raise MediaError("small-face", f"the face is {side:.0f} px, at least {MIN_FACE_PIXELS} needed")
-        # Absurd landmarks would ask for a crop far beyond the picture.
-        scale = float(np.hypot(to_template[0, 0], to_template[1, 0]))
-        if not 0.5 * side < ARCFACE_REGION.side / scale < 4 * side:
+        if face.side < MIN_FACE_PIXELS:
+            raise MediaError("small-face", f"the face is {face.side:.0f} px, at least {MIN_FACE_PIXELS} needed")
+        if not fits_box(face, to_template):
             raise MediaError("bad-landmarks", "the landmarks don't fit the face's box")
         return to_template
 
@@ -200,6 +197,12 @@ class FaceAnalyzer:
             crop=extract_region(image, to_template, CROP_REGION, face_size),
             feature=recognizer.embed(face_input[None])[0],
         )
+
+
+def fits_box(face: DetectedFace, to_template: NDArray[np.float64]) -> bool:
+    """Whether a face's landmarks fit its box; absurd ones would ask for a crop far beyond the picture."""
+    scale = float(np.hypot(to_template[0, 0], to_template[1, 0]))
+    return 0.5 * face.side < ARCFACE_REGION.side / scale < 4 * face.side
 
 
 def cut_window(image: NDArray[np.uint8], box: Box) -> tuple[NDArray[np.uint8], int, int]:

@@ -45,6 +45,8 @@ def open_media(path: str | Path) -> Iterator[Any]:
     except (av.FFmpegError, ValueError, OSError) as error:
         raise MediaError("unreadable", f"{path}: no audio or video that FFmpeg can read ({error})") from error
     with container:
+        for stream in (*container.streams.video, *container.streams.audio):
+            stream.thread_type = "NONE"  # work is spread over processes; more threads a decoder only fight
         yield container
 
 
@@ -95,7 +97,6 @@ def decode_sound(container: Any, stream: Any, tally: Tally) -> Iterator[tuple[fl
     """
     import av
 
-    stream.thread_type = "NONE"
     resampler: Any = None
     layout: Any = None
     begin = expected = 0.0

@@ -1,0 +1,251 @@
+"""One row of a list of videos into rows of a shard: speech first, as silence is found out soonest, then the face."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+
+import numpy as np
+
+from data.alignment import CROP_REGION, extract_region
+from data.audio import Span, VoiceActivity, encode_flac, even_loudness, find_speech, prepare_speech
+from data.clip import SAMPLE_RATE
+from data.describe import cached_analyzer
+from data.errors import MediaError, Wav2FaceError
+from data.faces import FaceAnalyzer, cached_recognizer
+from data.images import encode_face
+from data.media import Waveform
+from data.shards import Row
+from data.videos.decode import Frame, VideoFile, count_samples
+from data.videos.fetch import SourceFile
+from data.videos.rows import VideoRow
+from data.videos.segments import choose_segments
+from data.videos.track import choose_views, follow_speaker
+
+MAX_CLIP_SECONDS = 30.0
+"""Longer parts of a video are cut into clips, as whole videos are."""
+
+_STAGES = ("decode", "speech", "faces", "features")
+_MIN_SAMPLES = 4  # frames that faces are looked for in, however short a clip is
+
+
+@dataclass(frozen=True)
+class VideoRecipe:
+    """How rows of a list of videos become rows of a shard.
+
+    Attributes:
+        face_analyzer: As `load_analyzer` takes it.
+        face_encoder: Another T than the analyzer's own, as `load_recognizer` takes it.
+        insightface_root: Holds `models/<pack>/`; None for `~/.insightface`.
+        face_size: Side of the crops in pixels.
+        fps: Frames a second that faces are looked for in.
+        num_faces: The most crops that are kept of a clip.
+        min_face: Smaller faces are refused, in pixels of the longer side of their box.
+        min_speech: Seconds of speech that a clip must hold.
+        voice_activity: Whether silence is cut.
+        clip_seconds: Length of clips that are cut out of whole videos.
+        max_clips: The most that are cut out of one.
+    """
+
+    face_analyzer: str
+    face_encoder: str | None = None
+    insightface_root: str | None = None
+    face_size: int = 128
+    fps: float = 2.0
+    num_faces: int = 4
+    min_face: int = 48
+    min_speech: float = 1.0
+    voice_activity: VoiceActivity = "silero"
+    clip_seconds: float = 6.0
+    max_clips: int = 10
+
+
+@dataclass(frozen=True)
+class DescribedVideo:
+    """What became of a row of the list.
+
+    Attributes:
+        rows: Of a shard, one a clip; besides the usual columns `flags` holds words separated by spaces.
+        reason: Why there are none; empty if there are.
+        message: The same in one line.
+        seconds: Spent by stage: `decode`, `speech`, `faces`, `features`.
+    """
+
+    rows: list[Row]
+    reason: str
+    message: str
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Clip:
+    """A part of a video on the file's clock, and its name."""
+
+    clip_id: str
+    start: float
+    end: float
+    position: tuple[float, float] | None
+
+
+def describe_video(row: VideoRow, source: SourceFile, recipe: VideoRecipe) -> DescribedVideo:
+    """Decode, find the speaker, clean the speech and describe all clips of one row; what fails becomes the reason.
+
+    Args:
+        row: What is asked for.
+        source: The file it was fetched into, and where on the file's clock the video begins.
+        recipe: How.
+
+    Raises:
+        ModelError: If a network is missing; nothing that is wrong with a video is raised.
+    """
+    describer = _Describer(row, source, recipe, load_face_networks(recipe))
+    try:
+        rows = describer.describe()
+    except MediaError as error:
+        return DescribedVideo([], error.reason, _one_line(f"{row.clip_id}: {error}"), describer.watch.seconds)
+    except Wav2FaceError:
+        raise
+    except Exception as error:  # a library that trips over one strange file must not end the run
+        message = _one_line(f"{row.clip_id}: {source.path}: {type(error).__name__}: {error}")
+        return DescribedVideo([], "unexpected", message, describer.watch.seconds)
+    return DescribedVideo(rows, "", "", describer.watch.seconds)
+
+
+def load_face_networks(recipe: VideoRecipe) -> FaceAnalyzer:
+    """Detector and T of a recipe, once a process.
+
+    Raises:
+        ConfigError: If a name is unknown.
+        ModelError: If a file or a package is missing.
+    """
+    analyzer = cached_analyzer(recipe.face_analyzer, recipe.insightface_root)
+    if recipe.face_encoder is None:
+        return analyzer
+    return replace(analyzer, recognizer=cached_recognizer(recipe.face_encoder, recipe.insightface_root))
+
+
+class _Stopwatch:
+    """Seconds by stage; within a stage another one stops it for a while."""
+
+    def __init__(self) -> None:
+        self.seconds = dict.fromkeys(_STAGES, 0.0)
+        self._running: list[str] = []
+        self._since = 0.0
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        self._charge()
+        self._running.append(stage)
+        try:
+            yield
+        finally:
+            self._charge()
+            self._running.pop()
+
+    def _charge(self) -> None:
+        now = time.perf_counter()
+        if self._running:
+            self.seconds[self._running[-1]] += now - self._since
+        self._since = now
+
+
+@dataclass
+class _Describer:
+    """The work on one row, and the time it takes."""
+
+    row: VideoRow
+    source: SourceFile
+    recipe: VideoRecipe
+    analyzer: FaceAnalyzer
+    watch: _Stopwatch = field(default_factory=_Stopwatch)
+
+    def describe(self) -> list[Row]:
+        row = self.row
+        with self.watch("decode"):
+            video = VideoFile(self.source.path)
+        with video:
+            # The second of the file's clock at which the video begins.
+            origin = video.begin - self.source.offset
+            start = video.begin if row.start is None else origin + row.start
+            end = None if row.end is None else origin + row.end
+            with self.watch("decode"):
+                waveform = video.waveform(start, end)
+            if row.start is not None and end is not None and end - start <= MAX_CLIP_SECONDS:
+                position = None if row.x is None or row.y is None else (row.x, row.y)
+                return [self._describe_clip(video, _Clip(row.clip_id, start, end, position), waveform, origin)]
+            return self._describe_segments(video, start, waveform, origin)
+
+    def _describe_segments(self, video: VideoFile, start: float, waveform: Waveform, origin: float) -> list[Row]:
+        """Cut a long part into clips; those that fail are left out, unless all do."""
+        with self.watch("speech"):
+            spans = self._speech(waveform)
+        recipe = self.recipe
+        duration = waveform.size / SAMPLE_RATE
+        segments = choose_segments(spans, duration, recipe.clip_seconds, recipe.max_clips, recipe.min_speech)
+        if not segments:
+            raise MediaError("no-speech", f"less than {recipe.min_speech:g} s of speech in the whole video")
+        rows: list[Row] = []
+        failures: list[MediaError] = []
+        for i, segment in enumerate(segments):
+            clip = _Clip(f"{self.row.clip_id}/{i}", start + segment.start, start + segment.end, None)
+            part = waveform[round(segment.start * SAMPLE_RATE) : round(segment.end * SAMPLE_RATE)]
+            try:
+                rows.append(self._describe_clip(video, clip, part, origin))
+            except MediaError as error:
+                failures.append(error)
+        if not rows:
+            raise failures[0]
+        return rows
+
+    def _speech(self, waveform: Waveform) -> list[Span]:
+        if self.recipe.voice_activity == "none":
+            return [(0.0, waveform.size / SAMPLE_RATE)]
+        return find_speech(even_loudness(waveform))
+
+    def _describe_clip(self, video: VideoFile, clip: _Clip, waveform: Waveform, origin: float) -> Row:
+        recipe, recognizer = self.recipe, self.analyzer.recognizer
+        with self.watch("speech"):
+            speech = prepare_speech(waveform, recipe.voice_activity, recipe.min_speech)
+        fps = max(recipe.fps, _MIN_SAMPLES / (clip.end - clip.start))
+        frames = self._timed(video.frames(clip.start, clip.end, fps))
+        num_samples = count_samples(clip.end - clip.start, fps)
+        with self.watch("faces"):
+            track = follow_speaker(frames, self.analyzer, clip.position, num_samples, recipe.min_face)
+            views = choose_views(track.views, recipe.num_faces)
+        with self.watch("features"):
+            crops = [extract_region(view.image, view.to_template, CROP_REGION, recipe.face_size) for view in views]
+            size, region = recognizer.input_size, recognizer.region
+            inputs = [extract_region(view.image, view.to_template, region, size) for view in views]
+            features = recognizer.embed(np.stack(inputs))
+            x, y = clip.position or track.position
+            return {
+                "clip_id": clip.clip_id,
+                "identity": self.row.identity,
+                **asdict(self.row.attributes),
+                "audio": {"bytes": encode_flac(speech), "path": f"{clip.clip_id}.flac"},
+                "duration": speech.size / SAMPLE_RATE,
+                "images": [
+                    {"bytes": encode_face(crop), "path": f"{clip.clip_id}-{i}.jpg"} for i, crop in enumerate(crops)
+                ],
+                "face_features": list(features),
+                "video_id": self.row.video_id,
+                "start": clip.start - origin,
+                "end": clip.end - origin,
+                "x": x,
+                "y": y,
+                "flags": " ".join(track.flags),
+            }
+
+    def _timed(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        while True:
+            with self.watch("decode"):
+                frame = next(frames, None)
+            if frame is None:
+                return
+            yield frame
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())
