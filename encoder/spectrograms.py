@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from data.clip import SAMPLE_RATE
+from data.errors import ConfigError
 
 WINDOW_SAMPLES = SAMPLE_RATE * 25 // 1000
 HOP_SAMPLES = SAMPLE_RATE * 10 // 1000
@@ -14,33 +15,56 @@ HOP_SAMPLES = SAMPLE_RATE * 10 // 1000
 class PowerLawSpectrogram(nn.Module):
     """The compressed complex spectrogram of Speech2Face (Oh et al. 2019, section 4).
 
-    25 ms Hann window, 10 ms hop, 512-point FFT, and sgn(S) |S|^0.3 on the real and the imaginary part. Frames
-    lie wholly inside the waveform: 6 s give the 598 frames of the paper.
+    Hann window, FFT, and sgn(S) |S|^e on the real and the imaginary part. Frames lie wholly inside the waveform: with
+    the paper's settings, which are the defaults, 6 s give its 598 frames.
+
+    Attributes:
+        window_samples: Length of a frame.
+        hop_samples: From one frame to the next.
+        num_frequencies: Rows of the spectrogram.
     """
 
-    num_frequencies = 257
-    _fft_size = 512
-    _exponent = 0.3
     # d|x|^0.3/dx is infinite at 0: silence must not give NaN gradients to whoever trains through this.
     _floor = 1e-8
 
     window: Tensor
 
-    def __init__(self) -> None:
+    def __init__(
+        self, window: float = 0.025, stride: float = 0.010, fft_length: int = 512, exponent: float = 0.3
+    ) -> None:
+        """Set up the transform.
+
+        Args:
+            window: Seconds of a frame.
+            stride: Seconds from one frame to the next.
+            fft_length: Samples of the FFT; a frame is followed by zeros up to it.
+            exponent: Of the compression, in (0, 1].
+
+        Raises:
+            ConfigError: If a frame does not fit into the FFT, or a setting is out of range.
+        """
         super().__init__()
-        self.register_buffer("window", torch.hann_window(WINDOW_SAMPLES), persistent=False)
+        self.window_samples, self.hop_samples = round(window * SAMPLE_RATE), round(stride * SAMPLE_RATE)
+        self.num_frequencies = fft_length // 2 + 1
+        self._fft_length, self._exponent = fft_length, exponent
+        if not (1 <= self.window_samples <= fft_length and self.hop_samples >= 1 and 0 < exponent <= 1):
+            raise ConfigError(
+                f"a spectrogram of window {window} s, stride {stride} s, fft_length {fft_length} and exponent "
+                f"{exponent}: the window must fit into the FFT at {SAMPLE_RATE} Hz, the exponent lie in (0, 1]"
+            )
+        self.register_buffer("window", torch.hann_window(self.window_samples), persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Transform a batch of waveforms.
 
         Args:
-            waveform: [N, T] float32 in [-1, 1] at 16 kHz, T >= 400.
+            waveform: [N, T] float32 in [-1, 1] at 16 kHz, T of a window or more.
 
         Returns:
-            [N, 2, frames, 257]: real and imaginary part, compressed; frames = (T - 400) // 160 + 1.
+            [N, 2, frames, F]: real and imaginary part, compressed; frames = (T - window) // hop + 1.
         """
-        frames = waveform.unfold(-1, WINDOW_SAMPLES, HOP_SAMPLES) * self.window
-        spectrum = torch.view_as_real(torch.fft.rfft(frames, n=self._fft_size)).movedim(-1, 1)
+        frames = waveform.unfold(-1, self.window_samples, self.hop_samples) * self.window
+        spectrum = torch.view_as_real(torch.fft.rfft(frames, n=self._fft_length)).movedim(-1, 1)
         return spectrum.sign() * spectrum.abs().clamp_min(self._floor) ** self._exponent
 
 

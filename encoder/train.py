@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,9 +13,11 @@ from torch.utils.data import DataLoader
 
 from data.dataset import ClipDataset, IdentityBatches
 from data.errors import ConfigError
+from data.shards import read_info
 from encoder.canonical import CanonicalConfig, start_heads
 from encoder.objective import LossConfig, Rows, TrainedParts, gather_rows, loss_terms
 from encoder.pairs import Pairs, hear_all
+from encoder.recorded import take_recorded
 from encoder.validation import validate
 from encoder.voice_encoder import EncoderDesign, VoiceEncoder, VoiceEncoderConfig
 from training.checkpoints import Checkpoints
@@ -84,7 +87,11 @@ def train_encoder(config: EncoderTrainingConfig) -> None:
     Raises:
         Wav2FaceError: For whatever the user can mend.
     """
+    model, recorded = take_recorded(config.model, read_info(Path(config.dataset)).extra)
+    config = replace(config, model=model)
     run = Run(config)
+    if recorded:
+        run.log(f"as {config.dataset} recorded: " + ", ".join(f"{name} {value:g}" for name, value in recorded.items()))
     torch.manual_seed(config.seed)  # the weights, alike in all processes
     clips = ClipDataset(config.dataset, "train")
     pairs = Pairs(clips, config.model.window_samples)

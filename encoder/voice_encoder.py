@@ -29,8 +29,8 @@ class EncoderDesign:
 
     Attributes:
         backbone: `ge2e`, `speech2face`, `tdnn` or `hf:<id or folder>`.
-        backbone_options: `width` and `hidden_size` of speech2face and tdnn, the transformers configuration of
-            hf.
+        backbone_options: `width` and `hidden_size` of speech2face and tdnn, `window`, `stride`, `fft_length` and
+            `amp_norm` of speech2face (else as the data set recorded them), the transformers configuration of hf.
         embedding_size: Length of an embedding in the joint space.
         voice_dropout: Share of the backbone's outputs dropped before each head while training.
         face_dropout: Share of the face feature dropped before its head while training.

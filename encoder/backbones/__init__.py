@@ -7,14 +7,17 @@ from typing import Any
 from data.errors import ConfigError
 from encoder.backbones.base import Backbone
 
+SPECTROGRAM_OPTIONS = {"speech2face": ("window", "stride", "fft_length", "amp_norm")}
+"""Options of the spectrogram that a backbone hears, by backbone; the others' spectrograms are fixed."""
+
 
 def build_backbone(name: str, options: dict[str, Any]) -> Backbone:
     """Build a backbone with random weights; `load_pretrained` reads published ones.
 
     Args:
         name: "ge2e", "speech2face", "tdnn" or "hf:<id or folder>".
-        options: What its constructor takes besides: width and hidden_size for speech2face and tdnn, the transformers
-            configuration for hf.
+        options: What its constructor takes besides: width and hidden_size for speech2face and tdnn, those of
+            `SPECTROGRAM_OPTIONS`, the transformers configuration for hf.
 
     Raises:
         ConfigError: If there is no such backbone, or it takes no such option.

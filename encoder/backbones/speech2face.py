@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from data.clip import SAMPLE_RATE
+from data.errors import ConfigError
 from encoder.backbones.base import Backbone
 from encoder.spectrograms import PowerLawSpectrogram
 
@@ -17,7 +18,8 @@ _LAYERS: tuple[tuple[int, int] | str, ...] = (
     *((8, 1), (8, 2), (8, 2)),
 )
 _KERNEL = 4
-_MIN_SAMPLES = 3 * SAMPLE_RATE  # the stack needs 259 frames
+_MIN_SAMPLES = 3 * SAMPLE_RATE
+_MIN_FRAMES = 259  # that the stack needs
 
 
 class Speech2Face(Backbone):
@@ -26,16 +28,33 @@ class Speech2Face(Backbone):
     Under several processes batch statistics are those of each process's share.
     """
 
-    def __init__(self, width: int = 64, hidden_size: int = 4096) -> None:
+    def __init__(
+        self,
+        width: int = 64,
+        hidden_size: int = 4096,
+        window: float = 0.025,
+        stride: float = 0.010,
+        fft_length: int = 512,
+        amp_norm: float = 0.3,
+    ) -> None:
         """Build the stack.
 
         Args:
             width: Channels of the first layer; 64 in the paper. The others scale with it.
             hidden_size: Units of the fully connected layer; 4096 in the paper.
+            window: As `PowerLawSpectrogram` takes it, as are the rest.
+            stride: Seconds.
+            fft_length: Samples.
+            amp_norm: Exponent of the compression.
+
+        Raises:
+            ConfigError: If there is no such spectrogram, or it has too few frequencies for the stack.
         """
         super().__init__()
         self.hidden_size = hidden_size
-        self.spectrogram = PowerLawSpectrogram()
+        self.spectrogram = PowerLawSpectrogram(window, stride, fft_length, amp_norm)
+        enough = (_MIN_FRAMES - 1) * self.spectrogram.hop_samples + self.spectrogram.window_samples
+        self._min_samples = max(_MIN_SAMPLES, enough)
         layers: list[nn.Module] = []
         channels, num_frequencies = 2, self.spectrogram.num_frequencies
         for layer in _LAYERS:
@@ -49,6 +68,8 @@ class Speech2Face(Backbone):
                 nn.BatchNorm2d(factor * width),
             ]
             channels, num_frequencies = factor * width, (num_frequencies - _KERNEL) // stride + 1
+        if num_frequencies < 1:
+            raise ConfigError(f"fft_length {fft_length}: too few frequencies for the layers of speech2face; use more")
         # As in the paper the last convolution is averaged over time before its ReLU and normalisation.
         self.convolutions = nn.Sequential(*layers[:-2])
         self.normalisation = nn.BatchNorm1d(channels * num_frequencies)
@@ -58,14 +79,14 @@ class Speech2Face(Backbone):
         """Describe a batch of recordings.
 
         Args:
-            waveform: [N, T] float32 in [-1, 1] at 16 kHz; less than 3 s is repeated.
+            waveform: [N, T] float32 in [-1, 1] at 16 kHz; less than 3 s (or 259 frames) is repeated.
 
         Returns:
             [N, H], >= 0.
         """
-        if waveform.shape[1] < _MIN_SAMPLES:
-            repeats = -(-_MIN_SAMPLES // waveform.shape[1])
-            waveform = waveform.repeat(1, repeats)[:, :_MIN_SAMPLES]
+        if waveform.shape[1] < self._min_samples:
+            repeats = -(-self._min_samples // waveform.shape[1])
+            waveform = waveform.repeat(1, repeats)[:, : self._min_samples]
         maps = self.convolutions(self.spectrogram(waveform))  # [N, C, time, frequencies]
         pooled = torch.relu(maps.mean(dim=2)).flatten(1)
         return F.relu(self.linear(self.normalisation(pooled)))

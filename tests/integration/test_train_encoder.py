@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from safetensors.torch import load_file
 
 from data.dataset import ClipDataset
 from data.errors import ConfigError
+from data.shards import read_info, write_info
 from encoder.train import EncoderTrainingConfig
 from encoder.voice_encoder import VoiceEncoder
 from tests.commands import ROOT, kill_once, launch_script, run_script
@@ -121,6 +124,19 @@ def test_settings_that_make_no_sense_are_refused(
     arguments = [str(argument) for argument in tiny(tiny_world, tmp_path / "run", *more)]
     with pytest.raises(ConfigError, match=message):
         parse_config(EncoderTrainingConfig, arguments, "")
+
+
+def test_a_run_hears_as_its_data_set_recorded_it_and_says_so(tiny_world: TinyWorld, tmp_path: Path) -> None:
+    dataset = shutil.copytree(tiny_world.dataset, tmp_path / "dataset")
+    write_info(dataset, replace(read_info(dataset), extra={"spectrogram": {"stride": 0.02, "duration": 3.0}}))
+    arguments = tiny(tiny_world, tmp_path / "run", "--dataset", dataset, "--total-images", 16)
+    result = run_script("train_encoder", *arguments)
+    assert result.returncode == 0, result.stderr
+    assert f"as {dataset} recorded: stride 0.02" in result.stdout + result.stderr
+    config = VoiceEncoder.from_pretrained(tmp_path / "run" / "model").config
+    assert config.backbone_options == {"width": 2, "hidden_size": 16, "stride": 0.02}
+    assert config.window_seconds == 0.5  # that was set
+    assert "stride: 0.02" in (tmp_path / "run" / "config.yaml").read_text()
 
 
 def test_a_backbone_taught_by_speakers_alone_gets_its_heads_in_closed_form(
