@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from markupsafe import Markup
 
 _WIDTH, _HEIGHT = 560, 330
-_COLUMNS_HEIGHT = 250
+_COLUMNS_HEIGHT, _MAX_THICKNESS = 250, 72
 _LEFT, _RIGHT, _TOP, _BOTTOM = 34, 10, 30, 44
 
 
@@ -118,16 +118,17 @@ def column_chart(
         drawn.append(Markup('<path class="grid" d="{}"/>').format(_path([(left, y), (_WIDTH, y)])))
         drawn.append(_text(left - 8, y + 4.5, f"{tick:,g}", "end"))
     pace = width / max(1, len(columns))
-    wide = f"{0.86 * pace:.1f}"
+    thickness = min(0.86 * pace, _MAX_THICKNESS)
     shape = Markup('<rect class="bar {}" x="{}" y="{}" width="{}" height="{}"/>')
     for i, (name, parts) in enumerate(columns):
-        x, y = left + i * pace, float(bottom)
+        middle, y = left + (i + 0.5) * pace, float(bottom)
         for value, style in parts:
             if value > 0:
                 length = value / ticks[-1] * height
                 y -= length
-                drawn.append(shape.format(style, f"{x + 0.07 * pace:.1f}", f"{y:.1f}", wide, f"{length:.1f}"))
-        drawn.append(_text(x + pace / 2, bottom + 20, name, "middle"))
+                place = (f"{value:.1f}" for value in (middle - thickness / 2, y, thickness, length))
+                drawn.append(shape.format(style, *place))
+        drawn.append(_text(middle, bottom + 20, name, "middle"))
     drawn.append(_text(left + width / 2, _COLUMNS_HEIGHT - 4, x_label, "middle"))
     drawn.append(_text(0, 12, y_label, "start"))
     return _svg(drawn, _WIDTH, _COLUMNS_HEIGHT, description)
