@@ -49,7 +49,7 @@ def find_finished(out: Path, request: dict[str, Any], names: Mapping[str, str], 
 
 
 @contextmanager
-def writing_to(out: Path) -> Iterator[None]:
+def writing_to(out: Path | str) -> Iterator[None]:
     """Tell of a full disk, or of a folder that is not ours, as an error that says how to go on.
 
     Raises:

@@ -7,13 +7,14 @@ are compressed already are not compressed again.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -84,7 +85,12 @@ class DatasetInfo:
 
 def write_info(folder: Path, info: DatasetInfo) -> None:
     """Write dataset.json by a temporary name, fsync and rename."""
-    write_file(folder / INFO_NAME, json.dumps(asdict(info), indent=2, ensure_ascii=False) + "\n")
+    write_file(folder / INFO_NAME, encode_info(info))
+
+
+def encode_info(info: DatasetInfo) -> str:
+    """The content of dataset.json."""
+    return json.dumps(asdict(info), indent=2, ensure_ascii=False) + "\n"
 
 
 def read_info(folder: Path) -> DatasetInfo:
@@ -95,7 +101,28 @@ def read_info(folder: Path) -> DatasetInfo:
     """
     path = folder / INFO_NAME
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise DatasetError(f"{folder}: no data set here ({INFO_NAME} is missing); prepare one first") from error
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path}: damaged ({error}); prepare the data set again") from error
+    except OSError as error:
+        raise DatasetError(f"{path}: {error.strerror or error}") from error
+    return decode_info(content, str(path))
+
+
+def decode_info(text: str, path: str) -> DatasetInfo:
+    """What dataset.json says.
+
+    Args:
+        text: Its content.
+        path: What to call it in messages.
+
+    Raises:
+        DatasetError: As `read_info`.
+    """
+    try:
+        content = json.loads(text)
         version = content.get("schema_version")
         if version != SCHEMA_VERSION:
             raise DatasetError(
@@ -106,10 +133,6 @@ def read_info(folder: Path) -> DatasetInfo:
         split = content["split"]
         content["split"] = SplitInfo(split["seed"], tuple(split["fractions"]), split["sha256"])
         info = DatasetInfo(**content)
-    except FileNotFoundError as error:
-        raise DatasetError(f"{folder}: no data set here ({INFO_NAME} is missing); prepare one first") from error
-    except OSError as error:
-        raise DatasetError(f"{path}: {error.strerror or error}") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DatasetError(f"{path}: damaged ({error}); prepare the data set again") from error
     if info.crop_region != CROP_REGION or info.sample_rate != SAMPLE_RATE:
@@ -117,12 +140,15 @@ def read_info(folder: Path) -> DatasetInfo:
     return info
 
 
-def clip_schema(feature_size: int, vectors: Mapping[str, int] = MappingProxyType({})) -> pa.Schema:
+def clip_schema(
+    feature_size: int, vectors: Mapping[str, int] = MappingProxyType({}), texts: Sequence[str] = ()
+) -> pa.Schema:
     """The Arrow schema of a shard, with the metadata by which `datasets` sees Audio and Image columns.
 
     Args:
         feature_size: Length of a face feature.
         vectors: Length of each additional column of float32 vectors, by name.
+        texts: Additional columns of text.
     """
     media = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     feature = pa.list_(pa.float32(), feature_size)
@@ -152,6 +178,7 @@ def clip_schema(feature_size: int, vectors: Mapping[str, int] = MappingProxyType
             (name, pa.list_(pa.float32(), length), {"feature": _value("float32"), "length": length, "_type": "List"})
             for name, length in vectors.items()
         ),
+        *((name, pa.string(), _value("string")) for name in texts),
     ]
     features = {name: feature for name, _, feature in columns}
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
@@ -180,8 +207,7 @@ def write_shard(
         OSError: If the disk is full or the folder can't be written to.
     """
     schema = clip_schema(feature_size, vectors)
-    tables = (pa.Table.from_pylist(group, schema=schema) for group in _grouped(rows, ROWS_PER_GROUP))
-    return write_tables(path, schema, tables)
+    return write_tables(path, schema, _as_tables(rows, schema))
 
 
 def write_tables(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> int:
@@ -199,19 +225,35 @@ def write_tables(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> i
         OSError: If the disk is full or the folder can't be written to.
     """
     temporary = path.with_name(f".{path.name}.tmp")
-    num_rows = 0
     with temporary.open("wb") as file:
-        # Statistics and dictionaries of picture bytes would only take room.
-        with pq.ParquetWriter(
-            file, schema, compression="none", use_dictionary=False, write_statistics=["clip_id", "identity"]
-        ) as writer:
-            for table in tables:
-                writer.write_table(table, row_group_size=ROWS_PER_GROUP)
-                num_rows += table.num_rows
+        num_rows = _write_parquet(file, schema, tables)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
     return num_rows
+
+
+def encode_shard(rows: Iterable[Row], schema: pa.Schema) -> bytes:
+    """Rows as the bytes of a shard, for places that are no folder of this machine."""
+    buffer = io.BytesIO()
+    _write_parquet(buffer, schema, _as_tables(rows, schema))
+    return buffer.getvalue()
+
+
+def _write_parquet(file: BinaryIO, schema: pa.Schema, tables: Iterable[pa.Table]) -> int:
+    num_rows = 0
+    # Statistics and dictionaries of picture bytes would only take room.
+    with pq.ParquetWriter(
+        file, schema, compression="none", use_dictionary=False, write_statistics=["clip_id", "identity"]
+    ) as writer:
+        for table in tables:
+            writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+            num_rows += table.num_rows
+    return num_rows
+
+
+def _as_tables(rows: Iterable[Row], schema: pa.Schema) -> Iterator[pa.Table]:
+    return (pa.Table.from_pylist(group, schema=schema) for group in _grouped(rows, ROWS_PER_GROUP))
 
 
 def _grouped(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:

@@ -1,0 +1,257 @@
+"""What the commands that prepare videos have in common: their arguments, and what they print."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from argparse import Namespace
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from data.alignment import FACE_SIZES
+from data.clip import SAMPLE_RATE, SPLITS
+from data.errors import ConfigError, OutputError
+from data.shards import INFO_NAME, decode_info
+from data.split import DEFAULT_FRACTIONS
+from data.videos.describe import VideoRecipe
+from data.videos.fetch import FetchConfig, preflight
+from data.videos.prepare import CHUNK_ROWS, Outcome, VideosConfig, prepare_videos, read_status, row_span
+from data.videos.rows import RowList
+from data.videos.states import Status
+from data.videos.storage import Storage
+from data.workers import count_cores
+
+_ANALYZERS = {"hog": "dlib", "cnn": "dlib:cnn"}
+_SPECTROGRAM = ("duration", "window", "stride", "fft_length", "amp_norm")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add all that does not depend on where videos come from."""
+    recipe = VideoRecipe(face_analyzer="")
+    group = parser.add_argument_group("rows")
+    add = group.add_argument
+    add("--out", required=True, help="folder of the data set, or a place that fsspec reaches (s3://...)")
+    add("--from-id", type=int, default=0, metavar="ROW", help="first row, from 0 (default: %(default)s)")
+    add("--to-id", type=int, metavar="ROW", help="rows up to, not including, this one (default: all)")
+    add("--retry", default="", metavar="REASONS", help="try rows again that failed for these: network,blocked")
+    add("--status", action="store_true", help="say how far the rows are, and do nothing")
+    add("--json", action="store_true", help="with --status: as one JSON object")
+    add("--seed", type=int, default=0, help="of the split by identity")
+    add("--split-fractions", type=float, nargs=3, default=DEFAULT_FRACTIONS, metavar=("TRAIN", "VAL", "TEST"))
+    add("--verbose", action="store_true", help="tell of each row")
+
+    group = parser.add_argument_group("faces")
+    add = group.add_argument
+    add(
+        "--face-extraction-model",
+        choices=("insightface", "hog", "cnn"),
+        default="insightface",
+        help="finds faces; hog and cnn are dlib's (default: %(default)s)",
+    )
+    add("--insightface-pack", default="buffalo_l", help="(default: %(default)s)")
+    add("--insightface-root", help="holds models/<pack>/*.onnx (default: ~/.insightface)")
+    add("--face-encoder", help="T, the network that makes face features (default: that of the extraction model)")
+    add("--face-size", type=int, default=recipe.face_size, choices=FACE_SIZES, help="px (default: %(default)s)")
+    add("--faces", type=int, default=recipe.num_faces, help="best frames kept a clip (default: %(default)s)")
+    add("--min-face", type=int, default=recipe.min_face, metavar="PX", help="(default: %(default)s)")
+    add("--fps", type=float, default=recipe.fps, help="frames a second that are looked at (default: %(default)s)")
+
+    group = parser.add_argument_group("speech")
+    add = group.add_argument
+    add("--min-speech", type=float, default=recipe.min_speech, metavar="SECONDS", help="(default: %(default)s)")
+    add("--voice-activity", choices=("silero", "none"), default="silero", help="whether silence is cut")
+    add("--mono", action="store_true", help="as the classic pipeline has it: voices are mono in any case")
+    add("--sample-rate", type=int, default=SAMPLE_RATE, help="voices are stored at %(default)s Hz, no other")
+
+    group = parser.add_argument_group("spectrogram", "recorded in dataset.json, where trainings of encoders find it")
+    add = group.add_argument
+    add("--duration", type=float, metavar="SECONDS", help="that the encoder hears at once; shorter clips are tiled")
+    add("--window", type=float, metavar="SECONDS")
+    add("--stride", type=float, metavar="SECONDS")
+    add("--fft-length", type=int, metavar="SAMPLES")
+    add("--amp-norm", type=float, metavar="EXPONENT", help="power that magnitudes are raised to, such as 0.3")
+
+    group = parser.add_argument_group("work")
+    add = group.add_argument
+    add("--workers", type=int, default=count_cores(), help="chunks under way at once (default: one a core)")
+    add("--executor", choices=("local", "ray"), default="local", help="ray: the cluster of RAY_ADDRESS, or one here")
+    add("--chunk-rows", type=int, help=f"rows a chunk, a shard a split each (default: {CHUNK_ROWS})")
+    add("--time-limit", type=float, default=600.0, metavar="SECONDS", help="of each row (default: %(default)s)")
+
+
+def add_fetch_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add all that is about downloads."""
+    defaults = FetchConfig(sources="")
+    group = parser.add_argument_group("downloads")
+    add = group.add_argument
+    add("--url-template", default=defaults.url_template, metavar="URL", help="with {id} (default: %(default)s)")
+    add("--sources", help="folder of downloaded videos (default: beside --out, or ./sources)")
+    add("--download", choices=("section", "whole"), default="section", help="how much of a video is fetched")
+    add("--margin", type=float, default=defaults.margin, help="seconds around a section (default: %(default)s)")
+    add("--height", type=int, default=defaults.height, help="px, at most (default: %(default)s)")
+    add("--max-per-hour", type=float, help="downloads (default: 300 from YouTube, which is a guest's limit)")
+    add("--sleep", type=float, default=defaults.sleep, metavar="SECONDS", help="between downloads")
+    add("--download-retries", type=int, default=defaults.retries, metavar="N", help="(default: %(default)s)")
+    add(
+        "--socket-timeout",
+        type=float,
+        default=defaults.socket_timeout,
+        metavar="SECONDS",
+        help="of silence that end a download (default: %(default)s)",
+    )
+    add(
+        "--max-backoff",
+        type=float,
+        default=defaults.max_backoff,
+        metavar="SECONDS",
+        help="waited for a server that asks for patience (default: %(default)s)",
+    )
+    add("--cookies", metavar="FILE", help="of an account, Netscape format; the site may ban it")
+    add("--low-memory", action="store_true", help="delete sources as soon as their clips are published")
+
+
+def add_whole_video_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add how videos are cut of which no clip is asked for."""
+    recipe = VideoRecipe(face_analyzer="")
+    group = parser.add_argument_group("whole videos", "cut into clips where somebody speaks")
+    add = group.add_argument
+    add("--clip-seconds", type=float, default=recipe.clip_seconds, help="of a clip (default: %(default)s)")
+    add("--max-clips", type=int, default=recipe.max_clips, help="of a video (default: %(default)s)")
+
+
+def run(given: Namespace, rows: RowList, downloads: bool = True) -> None:
+    """Do what the arguments say, and print what became of the rows.
+
+    Args:
+        given: Of `add_arguments`, of `add_fetch_arguments` where videos are downloaded and, where the list asks for
+            whole ones, of `add_whole_video_arguments`.
+        rows: The list.
+        downloads: False where all are files of this machine.
+
+    Raises:
+        Wav2FaceError: As `prepare_videos`.
+        SystemExit: If a signal ended it.
+    """
+    storage = Storage(given.out)
+    chunk_rows = _chunk_rows(storage, given.chunk_rows, rows)
+    if given.json and not given.status:
+        raise ConfigError("--json goes with --status")
+    if given.status:
+        status = read_status(storage, rows.num_rows, row_span(rows, given.from_id, given.to_id), chunk_rows)
+        print(json.dumps(status.as_dict()) if given.json else tell_status(given.out, status))
+        return
+    if given.sample_rate != SAMPLE_RATE:
+        raise ConfigError(f"--sample-rate {given.sample_rate}: voices are {SAMPLE_RATE} Hz in every data set")
+    fetch = _fetch_config(given, storage) if downloads else None
+    if fetch is not None:
+        print("\n".join(preflight(fetch)), file=sys.stderr)
+    outcome = prepare_videos(_videos_config(given, fetch, chunk_rows), rows)
+    print(tell_status(given.out, outcome.status))
+    print(_tell_work(outcome))
+    if outcome.signal is not None:
+        print(f"stopped by {outcome.signal.name}; run the same command again to go on", file=sys.stderr)
+        sys.exit(128 + outcome.signal)
+
+
+def _chunk_rows(storage: Storage, given: int | None, rows: RowList) -> int:
+    """Rows a chunk: as given, as in the data set that is there, or the default.
+
+    Raises:
+        OutputError: If the data set is of another list.
+    """
+    there = storage.read(INFO_NAME)
+    if there is None:
+        return given or CHUNK_ROWS
+    request = decode_info(there.decode("utf-8", "replace"), f"{storage.url}/{INFO_NAME}").request
+    if request.get("list_sha256") != rows.sha256:
+        raise OutputError(f"{storage.url}: holds a data set of another list of videos; choose another --out")
+    return int(given or request.get("chunk_rows", CHUNK_ROWS))
+
+
+def _fetch_config(given: Namespace, storage: Storage) -> FetchConfig:
+    folder = storage.folder
+    beside = Path("sources") if folder is None else folder.with_name(f"{folder.name}-sources")
+    return FetchConfig(
+        sources=given.sources or str(beside),
+        url_template=given.url_template,
+        section=given.download == "section",
+        margin=given.margin,
+        height=given.height,
+        max_per_hour=given.max_per_hour,
+        sleep=given.sleep,
+        cookies=given.cookies,
+        retries=given.download_retries,
+        socket_timeout=given.socket_timeout,
+        max_seconds=0.9 * given.time_limit,  # so that it ends by itself, and by name
+        max_backoff=given.max_backoff,
+    )
+
+
+def _videos_config(given: Namespace, fetch: FetchConfig | None, chunk_rows: int) -> VideosConfig:
+    model = given.face_extraction_model
+    recipe = VideoRecipe(
+        face_analyzer=_ANALYZERS.get(model) or f"insightface:{given.insightface_pack}",
+        face_encoder=given.face_encoder,
+        insightface_root=given.insightface_root,
+        face_size=given.face_size,
+        fps=given.fps,
+        num_faces=given.faces,
+        min_face=given.min_face,
+        min_speech=given.min_speech,
+        voice_activity=given.voice_activity,
+    )
+    if hasattr(given, "max_clips"):
+        recipe = replace(recipe, clip_seconds=given.clip_seconds, max_clips=given.max_clips)
+    spectrogram: dict[str, Any] = {key: getattr(given, key) for key in _SPECTROGRAM if getattr(given, key) is not None}
+    if wrong := [f"--{key.replace('_', '-')} {value}" for key, value in spectrogram.items() if not value > 0]:
+        raise ConfigError(f"{', '.join(wrong)}: a number above 0 expected")
+    return VideosConfig(
+        out=given.out,
+        recipe=recipe,
+        fetch=fetch,
+        first_row=given.from_id,
+        last_row=given.to_id,
+        retry=tuple(reason for reason in given.retry.replace(" ", "").split(",") if reason),
+        seed=given.seed,
+        split_fractions=tuple(given.split_fractions),
+        num_workers=given.workers,
+        executor=given.executor,
+        row_seconds=given.time_limit,
+        low_memory=fetch is not None and given.low_memory,
+        chunk_rows=chunk_rows,
+        spectrogram=spectrogram,
+        verbose=given.verbose,
+    )
+
+
+def tell_status(out: str, status: Status) -> str:
+    """How many rows are in which state, as a table."""
+    lines = [f"{out}: {status.rows} rows"]
+
+    def add(what: str, count: int) -> None:
+        lines.append(f"{what:<24}{count:>9}{100 * count / status.rows:>8.1f} %")
+
+    add("published", status.published)
+    add("pending", status.pending)
+    add("failed", sum(status.failures.values()))
+    for reason, count in sorted(status.failures.items(), key=lambda item: (-item[1], item[0])):
+        add(f"  {reason}", count)
+    return "\n".join(lines)
+
+
+def _tell_work(outcome: Outcome) -> str:
+    """What is in the data set, and what this run took."""
+    info = outcome.info
+    lines = [f"{'split':<8}{'people':>9}{'clips':>9}{'faces':>9}"]
+    for split in SPLITS:
+        counts = (info.num_identities[split], info.num_clips[split], info.num_faces[split])
+        lines.append(f"{split:<8}" + "".join(f"{count:>9}" for count in counts))
+    lines.append(f"face features: {info.face_encoder.name}, sha256 {info.face_encoder.sha256[:16]}")
+    lines.append(f"split: seed {info.split.seed}, sha256 {info.split.sha256[:16]}")
+    if outcome.num_done:
+        spent = sum(outcome.seconds.values()) or 1.0
+        shares = ", ".join(f"{stage} {100 * value / spent:.0f} %" for stage, value in outcome.seconds.items())
+        lines.append(f"{outcome.num_done} rows in {outcome.elapsed:.0f} s: {shares}")
+    return "\n".join(lines)

@@ -1,0 +1,108 @@
+"""Where shards go: a folder of this machine, or any place that fsspec reaches; files are there whole or not at all."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from data.errors import ConfigError, OutputError
+from data.files import write_file
+
+
+class Storage:
+    """A flat folder of files, each written in one go.
+
+    Attributes:
+        url: As it was given.
+        folder: The folder, where it is one of this machine; else None.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Name a place; it is made by the first file.
+
+        Args:
+            url: A path, or what fsspec understands: s3://bucket/folder, memory://folder, ...
+
+        Raises:
+            ConfigError: If the protocol is unknown or needs a package that is missing.
+        """
+        import fsspec
+        from fsspec.implementations.local import LocalFileSystem
+
+        self.url = url
+        try:
+            self._filesystem, self._path = fsspec.core.url_to_fs(url)
+        except (ValueError, ImportError) as error:
+            raise ConfigError(f"{url}: fsspec can't reach this place: {error}") from error
+        self.folder = Path(self._path) if isinstance(self._filesystem, LocalFileSystem) else None
+
+    def __reduce__(self) -> tuple[type[Storage], tuple[str]]:
+        return type(self), (self.url,)
+
+    def names(self) -> list[str]:
+        """All files, sorted; none if the place does not exist yet."""
+        self._filesystem.invalidate_cache()
+        try:
+            entries: list[Any] = self._filesystem.ls(self._path, detail=False)
+        except FileNotFoundError:
+            return []
+        return sorted(str(entry).rstrip("/").rpartition("/")[2] for entry in entries)
+
+    def read(self, name: str) -> bytes | None:
+        """What a file holds; None if there is none."""
+        try:
+            content: bytes = self._filesystem.cat_file(f"{self._path}/{name}")
+        except FileNotFoundError:
+            return None
+        return content
+
+    def write(self, name: str, content: bytes | str) -> None:
+        """Put a file in its place, replacing another: by rename here, in one request elsewhere.
+
+        Raises:
+            OSError: If the disk is full or the place can't be written to.
+        """
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_file(self.folder / name, content)
+            return
+        self._filesystem.makedirs(self._path, exist_ok=True)
+        self._filesystem.pipe_file(f"{self._path}/{name}", content.encode() if isinstance(content, str) else content)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        with suppress(FileNotFoundError):
+            self._filesystem.rm_file(f"{self._path}/{name}")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other runs out of a folder of this machine, and sweep what a killed one left unfinished in it.
+
+        Raises:
+            OutputError: If another run is at work there, or the folder can't be made.
+        """
+        if self.folder is None:
+            yield
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.folder, os.O_RDONLY)
+        except OSError as error:
+            raise OutputError(f"{self.url}: can't be written to: {error.strerror or error}") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # of the folder itself: no file is left behind
+        except OSError as error:
+            os.close(descriptor)
+            raise OutputError(
+                f"{self.url}: another run is at work here; wait for it or choose another --out"
+            ) from error
+        try:
+            for leftover in self.folder.glob(".*.tmp"):
+                leftover.unlink()
+            yield
+        finally:
+            os.close(descriptor)
