@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import FetchStopped, MediaError, OutputError
-from data.media import open_media
 from data.videos import pace
+from data.videos.completeness import check_source
 from data.videos.preflight import find_ffmpeg, preflight
 from data.videos.refusals import Refusal, explain
 from data.videos.remote import Limits, NotCuttableError, cut_section
@@ -36,8 +36,6 @@ _SUFFIX = ".video"
 _PARTIAL = ".partial"
 _FIRST_BACKOFF = 1.0  # seconds, doubled from attempt to attempt
 _POLL_SECONDS = 0.1
-# Containers whose clock is the video's own; that of others (MPEG-TS) begins anywhere.
-_OWN_CLOCK = ("mov", "matroska")
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ class FetchConfig:
     def is_youtube(self) -> bool:
         """Whether the template is YouTube's."""
         host = urllib.parse.urlsplit(self.url_template).hostname or ""
-        return host == "youtu.be" or host.removeprefix("www.").endswith(("youtube.com", "youtube-nocookie.com"))
+        return f".{host}".endswith((".youtube.com", ".youtu.be", ".youtube-nocookie.com"))
 
     @property
     def interval(self) -> float:
@@ -145,7 +143,7 @@ def fetch(row: VideoRow, config: FetchConfig) -> SourceFile:
         if (offset := _find(place)) is None:  # another process may have been faster
             path = _download(row, config, folder, limits)
             try:
-                offset = _check_video(path)
+                offset = check_source(path)
             except MediaError as error:
                 raise MediaError(error.reason, f"{_url(row, config)}: {error}") from error
             path.replace(place)
@@ -195,40 +193,10 @@ def _find(place: Path) -> float | None:
     if not place.exists():
         return None
     try:
-        return _check_video(place)
+        return check_source(place)
     except MediaError:
         place.unlink(missing_ok=True)
         return None
-
-
-def _check_video(path: Path) -> float:
-    """Refuse what is no video or ends before its own index does.
-
-    Returns:
-        The offset of its clock.
-
-    Raises:
-        MediaError: `not-a-video` or `truncated`.
-    """
-    size = path.stat().st_size
-    try:
-        with open_media(path) as container:
-            for stream in (*container.streams.video[:1], *container.streams.audio[:1]):
-                entries = stream.index_entries
-                if len(entries) and entries[-1].pos + entries[-1].size > size:
-                    raise MediaError("truncated", f"its index speaks of {entries[-1].pos} bytes, {size} are there")
-            if not (container.streams.video or container.streams.audio):
-                raise MediaError("not-a-video", "neither pictures nor sound in it")
-            own_clock = container.format.name.startswith(_OWN_CLOCK)
-            return 0.0 if own_clock else -(container.start_time or 0) / 1e6
-    except MediaError as error:
-        if error.reason not in ("unreadable", "empty"):
-            raise
-        with path.open("rb") as file:
-            is_video = file.read(8)[4:] == b"ftyp"
-        if is_video:
-            raise MediaError("truncated", "its index is missing or damaged") from error
-        raise MediaError("not-a-video", "no audio or video that FFmpeg can read") from error
 
 
 @contextmanager

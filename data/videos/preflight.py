@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import http.cookiejar
 import math
 import shutil
 import stat
@@ -61,7 +62,11 @@ def find_ffmpeg() -> str | None:
 def _check(config: FetchConfig) -> None:
     if config.url_template.count("{id}") != 1:
         raise ConfigError(f"--url-template {config.url_template}: needs {{id}} once, in the place of the video's id")
-    parts = urllib.parse.urlsplit(config.url_template)
+    try:
+        parts = urllib.parse.urlsplit(config.url_template)
+        parts.port  # noqa: B018 - raises
+    except ValueError as error:
+        raise ConfigError(f"--url-template {config.url_template}: {error}") from error
     if parts.scheme not in ("http", "https") or not parts.hostname or "{id}" in parts.netloc:
         raise ConfigError(f"--url-template {config.url_template}: only http:// and https:// addresses are fetched")
     limits = {
@@ -71,6 +76,8 @@ def _check(config: FetchConfig) -> None:
         "--height": (config.height, 1.0),
         "retries": (config.retries, 0.0),
         "the time limit of a connection": (config.socket_timeout, 0.1),
+        "the time limit of a download": (config.max_seconds, 0.1),
+        "the largest size": (config.max_bytes, 1.0),
     }
     for name, (value, least) in limits.items():
         if not (math.isfinite(value) and value >= least):
@@ -110,6 +117,11 @@ def _tell_javascript() -> str:
 def _tell_cookies(path: Path) -> list[str]:
     if not path.is_file():
         raise ConfigError(f"--cookies {path}: there is no such file; a cookies.txt in Netscape's format is expected")
+    jar = http.cookiejar.MozillaCookieJar(path)
+    try:
+        jar.load(ignore_discard=True, ignore_expires=True)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--cookies {path}: is no cookies.txt in Netscape's format") from error
     lines = [
         f"warning: cookies of {path} are sent: a site may ban the account they belong to; they are as secret as a "
         "password"

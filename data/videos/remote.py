@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import MediaError
+from data.videos.completeness import OWN_CLOCK
 
 _CHUNK_BYTES = 8 << 20  # of one request; sites slow down longer ones
 _SKIP_BYTES = 1 << 18  # read over rather than asked for anew
@@ -216,7 +217,7 @@ def _open(remote: RemoteFile) -> Any:
         if head[4:8] == b"ftyp" or head[:4] == b"\x1aE\xdf\xa3":
             raise MediaError("truncated", f"its index is missing or damaged ({error})") from error
         raise MediaError("not-a-video", f"no audio or video that FFmpeg can read ({error})") from error
-    if remote.error is not None or not container.format.name.startswith(("mov", "matroska")):
+    if remote.error is not None or not container.format.name.startswith(OWN_CLOCK):
         container.close()
         remote.check()
         raise NotCuttableError(f"{container.format.name} has no index of times")
