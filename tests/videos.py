@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import itertools
+import struct
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -248,44 +249,108 @@ def write_video(
     audio_codec: str = "aac",
     pixel_format: str = "yuv420p",
     keyframe_interval: int = 50,
+    times: Sequence[float] | None = None,
+    interlaced: bool = False,
+    transfer: Literal["pq", "hlg"] | None = None,
+    pixel_aspect: Fraction | None = None,
+    colorspace: int | None = None,
 ) -> Path:
     """Encode pictures and sound.
 
     Args:
         path: The suffix decides about the container.
-        frames: [H, W, 3] uint8 RGB each; none leaves the stream of pictures empty.
+        frames: [H, W, 3] uint8 RGB each, or RGBA; none leaves the stream of pictures empty.
         waveform: [T] at 16 kHz; None leaves the stream of sound out.
         fps: Pictures a second.
         size: Width and height.
-        codec: FFmpeg's encoder of pictures.
+        codec: FFmpeg's encoder of pictures; none leaves the stream of pictures out.
         audio_codec: FFmpeg's encoder of sound.
         pixel_format: As the encoder takes it.
         keyframe_interval: Pictures from one keyframe to the next.
+        times: Second of each picture, for a variable rate.
+        interlaced: Whether to flag frames as two fields.
+        transfer: High dynamic range: pictures keep their look, with a white of 203 cd/m2.
+        pixel_aspect: Width of a pixel relative to its height.
+        colorspace: FFmpeg's number of the matrix, for the tag and for the coding.
 
     Returns:
         The path.
     """
     options = {"preset": "ultrafast", "crf": "20"} if codec in ("libx264", "libx265") else {}
+    if codec == "libx265":
+        options["x265-params"] = "log-level=none"
+    if interlaced:
+        options["flags"] = "+ilme+ildct"
     with av.open(str(path), "w") as container:
         rate = Fraction(fps).limit_denominator(1001)
-        video = container.add_stream(codec, rate=rate, options=options)
-        video.width, video.height = size
-        video.pix_fmt = pixel_format
-        video.codec_context.gop_size = keyframe_interval
-        video.codec_context.thread_count = 1
-        if not options:
-            video.codec_context.bit_rate = 1_000_000
+        video = container.add_stream(codec, rate=rate, options=options) if codec else None
+        if video:
+            context = video.codec_context
+            video.width, video.height = size
+            video.pix_fmt = pixel_format
+            context.gop_size, context.thread_count = keyframe_interval, 1
+            if times is not None:
+                context.time_base = Fraction(1, 1000)
+            if not options:
+                context.bit_rate = 1_000_000
+            if pixel_aspect:
+                context.sample_aspect_ratio = pixel_aspect
+            if transfer:
+                context.color_trc, context.color_primaries, context.colorspace = _TRANSFERS[transfer], 9, 9
+            if colorspace:
+                context.colorspace, context.color_range = colorspace, 1
         sound = _Sound(container, audio_codec, waveform) if waveform is not None else None
         for i, pixels in enumerate(frames):
-            frame = av.VideoFrame.from_ndarray(pixels, "rgb24")
-            frame.pts, frame.time_base = i, 1 / rate
+            if not video:
+                break
+            if transfer:
+                frame = av.VideoFrame.from_ndarray(to_hdr(pixels, transfer), "rgb48le")
+                frame = frame.reformat(format=pixel_format, dst_colorspace=9, dst_color_range=1)
+                frame.color_trc, frame.color_primaries = _TRANSFERS[transfer], 9
+            else:
+                frame = av.VideoFrame.from_ndarray(pixels, "rgba" if pixels.shape[2] == 4 else "rgb24")
+                if colorspace:
+                    frame = frame.reformat(format=pixel_format, dst_colorspace=colorspace, dst_color_range=1)
+            frame.pts, frame.time_base = (i, 1 / rate) if times is None else (round(1000 * times[i]), Fraction(1, 1000))
             container.mux(video.encode(frame))
             if sound:
-                sound.write_until((i + 1) / float(rate))
-        container.mux(video.encode(None))
+                sound.write_until((i + 1) / float(rate) if times is None else times[i])
+        if video:
+            container.mux(video.encode(None))
         if sound:
             sound.finish()
     return path
+
+
+_TRANSFERS = {"pq": 16, "hlg": 18}
+
+
+def to_hdr(pixels: NDArray[np.uint8], transfer: Literal["pq", "hlg"]) -> NDArray[np.uint16]:
+    """An ordinary picture coded for a screen of high dynamic range, its white at 203 cd/m2 (BT.2408)."""
+    code = pixels / 255
+    light = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
+    light = light @ np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]]).T
+    if transfer == "pq":
+        power = (203 * light / 10_000) ** (2610 / 16384)
+        coded = ((3424 / 4096 + 2413 / 128 * power) / (1 + 2392 / 128 * power)) ** (2523 / 32)
+    else:
+        luminance = np.maximum(203 / 1000 * light @ (0.2627, 0.6780, 0.0593), 1e-9)[..., None]
+        scene = 203 / 1000 * light * luminance ** (1 / 1.2 - 1)
+        coded = np.where(
+            scene <= 1 / 12,
+            np.sqrt(3 * scene),
+            0.17883277 * np.log(np.maximum(12 * scene - 0.28466892, 1e-9)) + 0.55991073,
+        )
+    return np.rint(65535 * coded.clip(0, 1)).astype(np.uint16)
+
+
+def rotate_mp4(path: Path, matrix: tuple[int, int, int, int]) -> None:
+    """Set the display matrix (a, b, c, d) of an MP4's first track, as phones do: x' = a x + c y, y' = b x + d y."""
+    content = bytearray(path.read_bytes())
+    at = content.index(b"tkhd") + 4 + 4 + 20 + 8 + 8
+    a, b, c, d = (value * 0x10000 for value in matrix)
+    struct.pack_into(">9i", content, at, a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
 
 
 class _Sound:

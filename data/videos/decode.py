@@ -30,6 +30,7 @@ _RETRIES = (5.0, math.inf)  # seconds further back, where a file has no good ind
 _SPARSE = 8  # times fewer frames wanted than there are: then those that no other refers to are not decoded
 _TIME_ERROR = 1e-3  # seconds; time stamps of many files are whole milliseconds
 _USUAL_RATE = 25.0
+_VAGUE = ("mpeg",)  # containers in which the first frames after a jump get wrong times
 _CLOCKS_FROM_ANYWHERE = ("mpeg", "mpegts")  # broadcasts, whose time stamps begin at any number
 
 
@@ -80,9 +81,9 @@ class VideoFile:
         if not container.streams.audio:
             raise MediaError("no-audio", f"{self.path}: holds no audio stream")
         self._pictures, self._sound = pictures[0], container.streams.audio[0]
-        start = (container.start_time or 0) / av.time_base
-        self.begin = start if container.format.name in _CLOCKS_FROM_ANYWHERE else 0.0
-        self._first = start
+        self._first = (container.start_time or 0) / av.time_base
+        starts_anywhere = container.format.name in _CLOCKS_FROM_ANYWHERE and self._pictures.start_time is not None
+        self.begin = float(self._pictures.start_time * self._pictures.time_base) if starts_anywhere else 0.0
         self._skip = "DEFAULT"
         self.duration = (container.duration or 0) / av.time_base
         self._maker = PictureMaker(self.path, self._pictures)
@@ -215,7 +216,7 @@ class VideoFile:
 
     def _from(self, start: float, decode: Callable[[], Iterator[tuple[float, T]]]) -> Iterator[tuple[float, T]]:
         """What a decoder gives from a moment on or from earlier: as far back as it takes, for lack of an index."""
-        for further_back in (0.0, *_RETRIES):
+        for further_back in _RETRIES if self._container.format.name in _VAGUE else (0.0, *_RETRIES):
             self._go_to(start - further_back)
             decoded = decode()
             earliest = next(decoded, None)
