@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
@@ -14,10 +15,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import soundfile
 
 from data.dataset import ClipDataset
+from data.videos import pace
 from tests.conftest import SHARED
 from tests.video_server import Fault, VideoServer
 from tests.videos import make_talking_video
@@ -86,7 +90,18 @@ def write_list(
     folder: Path, server: VideoServer, videos: dict[str, Path], num_rows: int
 ) -> tuple[Path, dict[int, str]]:
     """A CSV of which three rows in ten go wrong, each in its way; and the reason of each of these."""
-    wrong = [*FAULTS, "no-audio", "silent", "no-speech", "still-face", "dark-face", "bad", "slash", "backwards", "repeated"]
+    wrong = [
+        *FAULTS,
+        "no-audio",
+        "silent",
+        "no-speech",
+        "still-face",
+        "dark-face",
+        "bad",
+        "slash",
+        "backwards",
+        "repeated",
+    ]
     lines, reasons = [], {}
     for row in range(num_rows):
         video_id = f"-v{row:04d}"  # a leading dash is allowed, and must never become an option
@@ -140,6 +155,15 @@ def test_every_row_is_published_or_fails_by_name(server: VideoServer, videos: di
     assert dataset.info.extra == {"spectrogram": {"window": 0.025}}
     clip = dataset.clip(0)
     assert clip.source.video_id in server.files and clip.waveform is not None and clip.faces[0].shape == (64, 64, 3)
+
+    datasets = pytest.importorskip("datasets")
+    files = [str(out / name) for name in dataset.info.shards]
+    loaded = datasets.load_dataset("parquet", data_files=files, cache_dir=str(tmp_path / "cache"), split="train")
+    assert loaded.num_rows == len(dataset) and loaded.features["audio"] == datasets.Audio(sampling_rate=16_000)
+    row = loaded.cast_column("audio", datasets.Audio(decode=False))[0]  # it decodes by a package that needs FFmpeg
+    heard, sample_rate = soundfile.read(io.BytesIO(row["audio"]["bytes"]))
+    assert sample_rate == 16_000 and heard.size == row["duration"] * sample_rate and np.abs(heard).max() > 0.1
+    assert row["images"] and all(image.size == (64, 64) and image.mode == "RGB" for image in row["images"])
 
     asked = run(prepare(out, csv, server, "--status", "--json"))
     status = json.loads(asked.stdout)
@@ -239,6 +263,28 @@ def test_sigterm_publishes_what_is_done_and_says_how_to_go_on(
     assert errors.splitlines()[-1] == "stopped by SIGTERM; run the same command again to go on"
     assert "Traceback" not in errors
     assert 0 < len(states_of(out)) < 30  # of a chunk that was not done
+
+
+def test_a_site_that_asks_for_a_human_ends_the_run_and_costs_no_row(
+    server: VideoServer, videos: dict[str, Path], tmp_path: Path
+) -> None:
+    csv, _ = write_list(tmp_path, server, videos, 30)
+    out, sources = tmp_path / "set", tmp_path / "sources"
+    running = start(
+        prepare(out, csv, server, "--workers", "1", "--chunk-rows", "30", "--sleep", "0.5", "--sources", str(sources))
+    )
+    deadline = time.monotonic() + 120
+    while len(server.requests) < 8 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    pace.stop(sources, "the site asks for a human")  # as the process that fetches does when it hears so
+    _, errors = running.communicate(timeout=120)
+    assert running.returncode == 2 and errors.splitlines()[-1] == "error: the site asks for a human"
+    states = states_of(out)
+    assert 0 < len(states) < 30 and all(
+        state.get("reason") != "blocked" for row, state in states.items() if row % 10 < 3
+    )
+    assert run(prepare(out, csv, server, "--sources", str(sources), "--to-id", str(len(states) + 1))).returncode == 0
+    assert len(states_of(out)) == len(states) + 1
 
 
 def test_ten_thousand_bad_rows_all_have_their_state_and_nothing_is_published(

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import io
+import json
+import uuid
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from data.clip import Attributes
+from data.errors import ConfigError
+from data.shards import decode_info
+from data.videos.describe import VideoRecipe
+from data.videos.prepare import VideosConfig, prepare_videos
+from data.videos.rows import BadRow, MemoryRows, VideoRow
+from data.videos.storage import Storage
+from tests.videos import make_talking_video
+
+
+def make_list(folder: Path) -> MemoryRows:
+    files = [make_talking_video(folder / f"{i}.mp4", persona=i, seconds=2.0) for i in range(2)]
+    rows: list[VideoRow | BadRow] = [
+        VideoRow(i, f"v{i}", f"v{i}", f"v{i}", start=0.0, end=2.0, path=str(file)) for i, file in enumerate(files)
+    ]
+    missing = VideoRow(2, "v2", "v2", "v2", start=0.0, end=2.0, path=str(folder / "missing.mp4"))
+    return MemoryRows([*rows, missing, BadRow(3, "bad-row", "it is bad")], "0" * 64)
+
+
+def config_of(out: str, **changes: object) -> VideosConfig:
+    recipe = VideoRecipe("dlib", "personas", face_size=64, fps=1.0)
+    return VideosConfig(out, recipe, None, num_workers=1, chunk_rows=2, **changes)  # type: ignore[arg-type]
+
+
+def test_shards_go_to_any_place_that_fsspec_reaches(tmp_path: Path) -> None:
+    rows, out = make_list(tmp_path), f"memory://{uuid.uuid4()}/set"
+    outcome = prepare_videos(config_of(out), rows)
+    assert outcome.status.as_dict() == {
+        "rows": 4,
+        "published": 2,
+        "pending": 0,
+        "failures": {"bad-row": 1, "unreadable": 1},
+    }
+    storage = Storage(out)
+    info = decode_info((storage.read("dataset.json") or b"").decode(), out)
+    assert info == outcome.info and sum(info.num_clips.values()) == sum(info.shards.values()) == 2
+    ids = [
+        clip
+        for name in info.shards
+        for clip in pq.read_table(io.BytesIO(storage.read(name) or b""))["clip_id"].to_pylist()
+    ]
+    assert sorted(ids) == ["v0", "v1"]
+    assert prepare_videos(config_of(out), rows).num_done == 0
+
+
+def test_what_a_row_says_of_the_person_is_counted(tmp_path: Path) -> None:
+    file = make_talking_video(tmp_path / "0.mp4", seconds=2.0)
+    row = VideoRow(0, "v", "v", "Ada", 0.0, 2.0, attributes=Attributes("female", 36.0), path=str(file))
+    info = prepare_videos(config_of(str(tmp_path / "set")), MemoryRows([row], "1" * 64)).info
+    assert info.attribute_coverage == {"sex": 1, "age": 1, "nationality": 0}
+    line = json.loads(next((tmp_path / "set").glob("rows-*")).read_text())
+    assert line["identity"] == "Ada" and line["known"] == ["sex", "age"] and line["num_faces"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_workers": 0}, "--workers 0"),
+        ({"chunk_rows": 0}, "--chunk-rows 0"),
+        ({"row_seconds": 0.0}, "--time-limit 0"),
+        ({"first_row": 4}, "rows 4 to the end: there are none"),
+        ({"first_row": 2, "last_row": 1}, "rows 2 to 1"),
+        ({"retry": ("gone",)}, "--retry gone: no row failed for this reason; reasons there: none"),
+        ({"split_fractions": (0.5, 0.2, 0.2)}, "must be >= 0 and sum to 1"),
+    ],
+)
+def test_settings_that_can_not_be_are_refused_before_any_work(
+    changes: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    rows = MemoryRows([BadRow(i, "bad-row", "it is bad") for i in range(4)], "0" * 64)
+    config = config_of(str(tmp_path / "set"))
+    with pytest.raises(ConfigError, match=message.replace("(", r"\(")):
+        prepare_videos(VideosConfig(**{**vars(config), **changes}), rows)  # type: ignore[arg-type]
