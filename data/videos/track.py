@@ -45,8 +45,9 @@ MIN_SHARE = 0.5
 
 _SEARCH_SECONDS = 1.0  # in which the speaker must appear
 _LOST_SECONDS = 1.6  # without a face: three samples at 2 a second
+_MIN_RELATIVE_SCORE = 0.5  # blurred or turned views are left out where better ones are there
 _MARGIN = 4  # px around a crop
-_MIN_VIEWS = 3  # two changes: their median tells a slide
+_MIN_VIEWS = 3  # two changes tell a slide
 
 
 @dataclass(frozen=True)
@@ -110,10 +111,11 @@ def follow_speaker(
     if len(views) < max(_MIN_VIEWS, MIN_SHARE * num_samples):
         end = "a cut ends it" if is_cut else "then it is lost"
         raise MediaError("lost-face", f"the face is there in {len(views)} of {num_samples} samples, {end}")
+    usable = _usable(views, min_face)
     _refuse_still(views)
     flags = [*(["cut"] if is_cut else []), *(["other-faces"] if num_others else [])]
     height, width = frame.image.shape[:2]
-    return Track(_usable(views, min_face), (face.centre[0] / width, face.centre[1] / height), tuple(flags))
+    return Track(usable, (face.centre[0] / width, face.centre[1] / height), tuple(flags))
 
 
 def find_speaker(
@@ -158,20 +160,25 @@ def choose_views(views: Sequence[View], num_views: int) -> list[View]:
 
     Returns:
         In the order of time. The best comes first into the choice, then again and again the one whose score, times
-        how far away in time the next chosen one is (up to an even spread), is highest; no picture comes twice.
+        how far away in time the next chosen one is (up to an even spread), is highest. No picture comes twice, and
+        none that is far worse than the best.
     """
     spread = (views[-1].time - views[0].time) / num_views
+    lowest = _MIN_RELATIVE_SCORE * max(view.quality.score for view in views)
     chosen: list[View] = []
 
     def worth(view: View) -> float:
         distance = min((abs(view.time - other.time) for other in chosen), default=math.inf)
         return view.quality.score * min(1.0, distance / max(spread, 1e-6))
 
-    distinct = [view for i, view in enumerate(views) if all(view.image is not other.image for other in views[:i])]
-    while distinct and len(chosen) < num_views:
-        best = max(distinct, key=worth)
-        chosen.append(best)
-        distinct.remove(best)
+    remaining = [
+        view
+        for i, view in enumerate(views)
+        if view.quality.score >= lowest and all(view.image is not other.image for other in views[:i])
+    ]
+    while remaining and len(chosen) < num_views:
+        best = max(range(len(remaining)), key=lambda i: worth(remaining[i]))
+        chosen.append(remaining.pop(best))
     return sorted(chosen, key=lambda view: view.time)
 
 
@@ -265,7 +272,7 @@ def _extent(to_template: NDArray[np.float64]) -> tuple[int, int, int, int]:
 
 
 def _refuse_still(views: Sequence[View]) -> None:
-    moved = statistics.median(change(a.quality, b.quality) for a, b in itertools.pairwise(views))
+    moved = statistics.mean(change(a.quality, b.quality) for a, b in itertools.pairwise(views))
     if moved < STILL_CHANGE:
         raise MediaError("still-face", f"the face does not move (change {moved:.3f}): a photograph or a slide")
 
