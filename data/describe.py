@@ -67,11 +67,11 @@ def describe_person(task: Task) -> Described:
     analyzer = cached_analyzer(recipe.face_analyzer, recipe.insightface_root)
     failures: list[Failure] = []
 
-    def attempt(read: Callable[[Path], Media], paths: tuple[Path, ...]) -> list[Media]:
-        usable = []
-        for path in paths:
+    def attempt(read: Callable[[Path], Media], paths: tuple[Path, ...]) -> dict[int, Media]:
+        usable = {}
+        for number, path in enumerate(paths):
             try:
-                usable.append(read(path))
+                usable[number] = read(path)
             except MediaError as error:
                 failures.append(Failure(str(path), person.identity, error.reason, _one_line(str(error))))
             except Exception as error:  # a library that trips over one strange file must not end the run
@@ -91,7 +91,11 @@ def describe_person(task: Task) -> Described:
 
     voices = attempt(read_voice, person.voices)
     faces = attempt(read_face, person.faces)
-    return Described(_rows(person, voices, faces), failures)
+    rows = _rows(person, list(voices.values()), list(faces.values()))
+    if person.videos:
+        for row, number in zip(rows, voices, strict=False):  # without a voice there is a row all the same
+            row["video_id"] = person.videos[number]
+    return Described(rows, failures)
 
 
 def _rows(person: Person, voices: list[Waveform], faces: list[AnalyzedFace]) -> list[Row]:

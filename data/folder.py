@@ -45,12 +45,21 @@ class Failure:
 
 @dataclass(frozen=True)
 class Person:
-    """The files of one identity, sorted by name."""
+    """The files of one identity.
+
+    Attributes:
+        identity: The name.
+        voices: Recordings, sorted.
+        faces: Pictures, sorted.
+        attributes: What is known.
+        videos: Ids of the videos that the recordings were taken from, one for each, or none.
+    """
 
     identity: str
     voices: tuple[Path, ...]
     faces: tuple[Path, ...]
     attributes: Attributes
+    videos: tuple[str, ...] = ()
 
 
 def check_identity(name: str) -> None:
@@ -169,19 +178,22 @@ def read_attributes(path: Path) -> tuple[dict[str, Attributes], list[Failure]]:
                     failures.append(Failure(str(path), ascii(identity)[1:-1], error.reason, message))
                     continue
                 attributes, problems = parse_attributes(row)
-                # Several rows of a person complete each other; what is known first stays.
-                first = known.get(identity, Attributes())
-                known[identity] = Attributes(
-                    sex=first.sex or attributes.sex,
-                    age=attributes.age if first.age is None else first.age,
-                    nationality=first.nationality or attributes.nationality,
-                )
+                known[identity] = complete(known.get(identity, Attributes()), attributes)
                 for problem in problems:
                     message = f"line {reader.line_num}: {problem}"
                     failures.append(Failure(str(path), identity, "bad-attribute", message))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{path}: can't be read as a CSV file: {error}") from error
     return known, failures
+
+
+def complete(first: Attributes, second: Attributes) -> Attributes:
+    """What two sources say of a person; what the first says stays."""
+    return Attributes(
+        sex=first.sex or second.sex,
+        age=second.age if first.age is None else first.age,
+        nationality=first.nationality or second.nationality,
+    )
 
 
 def parse_attributes(row: Mapping[str, str | None]) -> tuple[Attributes, list[str]]:

@@ -1,4 +1,4 @@
-"""From a folder of recordings and photographs to a data set: shards, dataset.json and failures.jsonl.
+"""From recordings and photographs of people to a data set: shards, dataset.json and failures.jsonl.
 
 Everything is built in a hidden folder beside the output and renamed at the end, so that the output is there
 whole or not at all. Each shard is published there by a rename of its own: a run that was killed goes on
@@ -29,6 +29,7 @@ from data.inventory import count_shards
 from data.publish import find_finished, open_partial, publish, writing_to
 from data.shards import (
     DatasetInfo,
+    Row,
     SplitInfo,
     plan_shards,
     write_info,
@@ -40,31 +41,40 @@ from data.workers import map_in_processes, use_one_thread
 FAILURES_NAME = "failures.jsonl"
 
 
-@dataclass(frozen=True)
-class PrepareConfig:
-    """What to prepare, how, and where to.
+@dataclass(frozen=True, kw_only=True)
+class PeopleConfig:
+    """How people become a data set, and where.
 
     Attributes:
-        root: ROOT/<identity>/{voices,faces}/*.
         out: Folder of the data set.
         recipe: How files become rows.
-        extra_faces: More roots with faces.
-        attributes: CSV of what is known of people.
         seed: Of the split.
         split_fractions: Shares of train, val and test.
         num_workers: Processes; the result does not depend on it.
         overwrite: Replace a data set that was made from something else.
     """
 
-    root: Path
     out: Path
     recipe: Recipe
-    extra_faces: tuple[Path, ...] = ()
-    attributes: Path | None = None
     seed: int = 0
     split_fractions: tuple[float, float, float] = DEFAULT_FRACTIONS
     num_workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     overwrite: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareConfig(PeopleConfig):
+    """How a folder becomes a data set.
+
+    Attributes:
+        root: ROOT/<identity>/{voices,faces}/*.
+        extra_faces: More roots with faces.
+        attributes: CSV of what is known of people.
+    """
+
+    root: Path
+    extra_faces: tuple[Path, ...] = ()
+    attributes: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +93,7 @@ class Prepared:
 
 
 def prepare_folder(config: PrepareConfig) -> Prepared:
-    """Prepare a data set, or finish one whose preparation was interrupted.
+    """Prepare a data set from a folder, or finish one whose preparation was interrupted.
 
     Raises:
         ConfigError: If a setting is out of range.
@@ -91,13 +101,26 @@ def prepare_folder(config: PrepareConfig) -> Prepared:
         ModelError: If the face analyzer can't be loaded.
         OutputError: If the output can't be written to, the disk is full, or something else is there.
     """
-    recipe = config.recipe
-    if recipe.face_size not in FACE_SIZES:
-        raise ConfigError(f"face size {recipe.face_size}: use one of {', '.join(map(str, FACE_SIZES))}")
-    assign_split("", config.seed, config.split_fractions)  # wrong fractions fail before the work
+    _check(config)
     attributes, failures = read_attributes(config.attributes) if config.attributes else ({}, [])
     people, unusable = scan_folder(config.root, config.extra_faces, attributes)
-    failures += unusable
+    return prepare_people(people, failures + unusable, config, str(config.root))
+
+
+def prepare_people(people: list[Person], failures: list[Failure], config: PeopleConfig, source: str) -> Prepared:
+    """Prepare a data set of people whose files are known, or finish one whose preparation was interrupted.
+
+    Args:
+        people: Sorted by identity.
+        failures: What could not be used so far.
+        config: How, and where to.
+        source: What to call the place that they come from.
+
+    Raises:
+        Wav2FaceError: As `prepare_folder`.
+    """
+    _check(config)
+    recipe = config.recipe
     face_encoder = cached_analyzer(recipe.face_analyzer, recipe.insightface_root).recognizer.info
     request = _describe_request(config, people, face_encoder)
     names = {"files_sha256": "files or attributes", "face_encoder_sha256": "face network"}
@@ -112,11 +135,10 @@ def prepare_folder(config: PrepareConfig) -> Prepared:
             {split: [person for person in people if splits[person.identity] == split] for split in SPLITS}
         )
         _write_shards(partial, shards, config, face_encoder.feature_size)
-        for name in shards:
-            failures += _read_failures(partial / f"{name}.{FAILURES_NAME}")
+        failures = failures + [f for name in shards for f in _read_failures(partial / f"{name}.{FAILURES_NAME}")]
         info = _summarize(partial, list(shards), people, splits, config, face_encoder, request)
         if not sum(info.num_clips.values()):
-            raise DatasetError(_nothing_usable(config.root, failures))
+            raise DatasetError(_nothing_usable(source, failures))
         write_file(partial / FAILURES_NAME, _to_jsonl(failures))
         for name in shards:
             (partial / f"{name}.{FAILURES_NAME}").unlink()
@@ -125,7 +147,14 @@ def prepare_folder(config: PrepareConfig) -> Prepared:
     return Prepared(info, failures, was_there=False)
 
 
-def _describe_request(config: PrepareConfig, people: list[Person], face_encoder: FaceEncoderInfo) -> dict[str, Any]:
+def _check(config: PeopleConfig) -> None:
+    """Refuse wrong settings before the work."""
+    if config.recipe.face_size not in FACE_SIZES:
+        raise ConfigError(f"face size {config.recipe.face_size}: use one of {', '.join(map(str, FACE_SIZES))}")
+    assign_split("", config.seed, config.split_fractions)
+
+
+def _describe_request(config: PeopleConfig, people: list[Person], face_encoder: FaceEncoderInfo) -> dict[str, Any]:
     """All that decides about the result: settings, T, names and sizes of files; no paths of this machine."""
     listing = hashlib.sha256()
     for person in people:
@@ -144,26 +173,26 @@ def _describe_request(config: PrepareConfig, people: list[Person], face_encoder:
     }
 
 
-def _write_shards(partial: Path, shards: dict[str, Sequence[Person]], config: PrepareConfig, feature_size: int) -> None:
+def _write_shards(partial: Path, shards: dict[str, Sequence[Person]], config: PeopleConfig, feature_size: int) -> None:
     """Describe everybody whose shard is not there yet, and publish shard after shard."""
     missing = {name: people for name, people in shards.items() if not (partial / name).exists()}
     tasks = [Task(person, config.recipe) for people in missing.values() for person in people]
     done = sum(map(len, shards.values())) - len(tasks)
     described = map_in_processes(describe_person, tasks, config.num_workers, _describe_crash, use_one_thread)
     with tqdm(total=len(tasks) + done, initial=done, unit="person", desc="preparing", disable=None) as progress:
-        for name, people in missing.items():
+
+        def rows(name: str) -> Iterator[Row]:
             failures: list[Failure] = []
-
-            def rows(num_people: int, failures: list[Failure]) -> Iterator[dict[str, Any]]:
-                for _ in range(num_people):
-                    result = next(described)
-                    failures += result.failures
-                    progress.update()
-                    yield from result.rows
-
-            own_rows = list(rows(len(people), failures))
+            for _ in missing[name]:
+                result = next(described)
+                failures += result.failures
+                progress.update()
+                yield from result.rows
+            # The shard has its name only when this has ended: one that is there has its failures beside it.
             write_file(partial / f"{name}.{FAILURES_NAME}", _to_jsonl(failures))
-            write_shard(partial / name, own_rows, feature_size)
+
+        for name in missing:
+            write_shard(partial / name, rows(name), feature_size)
 
 
 def _describe_crash(task: Task) -> Described:
@@ -180,7 +209,7 @@ def _summarize(
     names: list[str],
     people: list[Person],
     splits: dict[str, Split],
-    config: PrepareConfig,
+    config: PeopleConfig,
     face_encoder: FaceEncoderInfo,
     request: dict[str, Any],
 ) -> DatasetInfo:
@@ -206,7 +235,8 @@ def _summarize(
 
 
 def _to_jsonl(failures: list[Failure]) -> bytes:
-    return "".join(json.dumps(failure.as_dict(), ensure_ascii=False) + "\n" for failure in failures).encode()
+    lines = "".join(json.dumps(failure.as_dict(), ensure_ascii=False) + "\n" for failure in failures)
+    return lines.encode("utf-8", "replace")  # names of files may be no text
 
 
 def _read_failures(path: Path) -> list[Failure]:
@@ -216,8 +246,8 @@ def _read_failures(path: Path) -> list[Failure]:
     return [Failure(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def _nothing_usable(root: Path, failures: list[Failure]) -> str:
+def _nothing_usable(source: str, failures: list[Failure]) -> str:
     reasons = collections.Counter(failure.reason for failure in failures)
     summary = ", ".join(f"{count} x {reason}" for reason, count in reasons.most_common(5)) or "no files"
     first = f"; the first: {failures[0].message}" if failures else ""
-    return f"{root}: nothing usable in it ({summary}){first}"
+    return f"{source}: nothing usable in it ({summary}){first}"

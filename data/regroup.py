@@ -31,6 +31,7 @@ from data.inventory import count_shards, read_light_columns
 from data.publish import open_partial, publish, recover, writing_to
 from data.shards import ROWS_PER_GROUP, DatasetInfo, SplitInfo, read_info, write_info, write_tables
 from data.split import assign_split, hash_assignment
+from data.videos.storage import Storage
 
 GROUPS_NAME = "groups.jsonl"
 """Which earlier identities have another name now: one line each, {"identity", "group"}."""
@@ -126,10 +127,15 @@ def group_dataset(config: GroupConfig) -> Grouped:
     Raises:
         ConfigError: If the threshold is out of range, or none is known for the data set's face network.
         DatasetError: If the data set is missing or damaged.
-        OutputError: If the folder can't be written to, or the disk is full.
+        OutputError: If the folder can't be written to, the disk is full, or a preparation is at work in it.
     """
     recover(config.dataset)
-    info = read_info(config.dataset)
+    read_info(config.dataset)  # a folder that is none of ours is not even locked
+    with Storage(str(config.dataset)).locked():  # a preparation that goes on meanwhile would write into the old folder
+        return _group(config, read_info(config.dataset))
+
+
+def _group(config: GroupConfig, info: DatasetInfo) -> Grouped:
     threshold = _choose_threshold(config, info)
     clips = _read_clips(config.dataset, info)
     features = read_mean_features([config.dataset / name for name in clips.shards], info.face_encoder.feature_size)

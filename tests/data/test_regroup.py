@@ -24,6 +24,7 @@ from data.inventory import count_shards
 from data.regroup import GroupConfig, group_dataset
 from data.shards import ROWS_PER_GROUP, DatasetInfo, SplitInfo, read_info, write_info, write_shard
 from data.split import assign_split, hash_assignment
+from data.videos.storage import Storage
 from tests.synthetic import TinyWorld, draw_face, speak
 
 FRACTIONS = (0.4, 0.3, 0.3)
@@ -287,6 +288,12 @@ def test_what_cannot_be_done_is_told_and_changes_nothing(dataset: Path, tmp_path
     with pytest.raises(DatasetError, match=rf"{shard.name}.*damaged"):
         group_dataset(GroupConfig(dataset, 0.9))
     assert contents(dataset).keys() == before.keys()
+
+
+def test_a_data_set_that_is_being_prepared_is_left_alone(dataset: Path) -> None:
+    with Storage(str(dataset)).locked(), pytest.raises(OutputError, match="another run is at work"):
+        group_dataset(GroupConfig(dataset, 0.9))
+    assert group_dataset(GroupConfig(dataset, 0.9)).groups
 
 
 def test_the_disk_is_named_when_it_is_full(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
