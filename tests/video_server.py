@@ -74,6 +74,7 @@ class Request:
     method: str
     video_id: str
     byte_range: str | None
+    cookie: str | None
 
 
 class VideoServer:
@@ -175,7 +176,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)
         video_id = query.get("v", [""])[0]
-        fault = self.server.owner.record(Request(self.command, video_id, self.headers.get("Range")))
+        fault = self.server.owner.record(
+            Request(self.command, video_id, self.headers.get("Range"), self.headers.get("Cookie"))
+        )
         path = self.server.owner.files.get(video_id)
         kind = fault.kind if fault else None
         if kind == "silence":

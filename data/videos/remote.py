@@ -214,6 +214,7 @@ def _open(remote: RemoteFile) -> Any:
         remote.check()
         remote.seek(0)
         head = remote.read(12)
+        remote.check()
         if head[4:8] == b"ftyp" or head[:4] == b"\x1aE\xdf\xa3":
             raise MediaError("truncated", f"its index is missing or damaged ({error})") from error
         raise MediaError("not-a-video", f"no audio or video that FFmpeg can read ({error})") from error
@@ -241,6 +242,7 @@ def _copy_packets(
     except av.FFmpegError as error:
         remote.check()
         raise NotCuttableError(f"no way to {start:.1f} s: {error}") from error
+    units = {stream.index: float(stream.time_base) for stream in streams}  # of which fractions would be slow
     first: dict[int, float] = {}
     last: dict[int, float] = {}
     finished: set[int] = set()
@@ -250,20 +252,22 @@ def _copy_packets(
                 continue  # the mark of the end
             if packet.dts is None or packet.pts is None:
                 raise NotCuttableError("packets without time stamps")
-            index, time_base = packet.stream.index, packet.time_base
-            if packet.dts * time_base > end:
+            index = packet.stream.index
+            unit = units[index]
+            if packet.dts * unit > end:
                 finished.add(index)
                 if len(finished) == len(streams):
-                    return
+                    break
                 continue
-            first.setdefault(index, float(packet.pts * time_base))
-            last[index] = float(packet.pts * time_base)
+            last[index] = packet.pts * unit
+            first.setdefault(index, last[index])
             packet.stream = copies[packet.stream]
             output.mux(packet)
+        else:
+            remote.check()
     except (av.InvalidDataError, av.EOFError) as error:
         remote.check()
         raise MediaError("truncated", f"it breaks off: {error}") from error
-    remote.check()
     if first and min(first.values()) > max(start, 0.0) + _SLACK_SECONDS:
         raise NotCuttableError("its index does not lead to the section")
     reached = max(last.values(), default=0.0)

@@ -241,6 +241,17 @@ def test_a_page_of_several_videos_is_not_followed(tmp_path: Path) -> None:
         assert server.num_requests("one") == server.num_requests("two") == 0
 
 
+@pytest.mark.parametrize("is_section", [True, False])
+def test_cookies_go_to_their_site_and_their_file_stays_as_it_is(is_section: bool, video: Path, tmp_path: Path) -> None:
+    cookies = tmp_path / "cookies.txt"
+    content = "# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t4102444800\tvisitor\tsecret\n"
+    cookies.write_text(content)
+    with VideoServer({"id": video}) as server:
+        fetch(row("id"), config(tmp_path, server, section=is_section, cookies=cookies))
+        assert {request.cookie for request in server.requests} == {"visitor=secret"}
+    assert cookies.read_text() == content
+
+
 def test_a_server_that_nobody_listens_at_is_a_failure_of_the_network(tmp_path: Path) -> None:
     with VideoServer({}) as server:
         settings = config(tmp_path, server)

@@ -81,6 +81,16 @@ def test_a_broadcast_is_fetched_whole_where_a_section_is_asked_for(
     assert_tells_the_time(source, 0.0, CLOCK_SECONDS, ABOUT)
 
 
+def test_a_video_in_fragments_is_fetched_whole(clock_videos: dict[str, Path], tmp_path: Path) -> None:
+    with VideoServer(clock_videos) as server:
+        server.files["id"] = tmp_path / "list.m3u8"
+        server.files["id"].write_text(
+            f"#EXTM3U\n#EXT-X-TARGETDURATION:12\n#EXTINF:12,\n{server.url('broadcast.ts')}\n#EXT-X-ENDLIST\n"
+        )
+        source = fetch(row("id", 5.0, 6.0), config(tmp_path / "sources", server))
+    assert_tells_the_time(source, 0.0, CLOCK_SECONDS, ABOUT)
+
+
 @pytest.mark.parametrize("kind", ["no-ranges", "no-length"])
 def test_a_server_without_byte_ranges_gives_the_whole_video(
     kind: str, clock_videos: dict[str, Path], tmp_path: Path
