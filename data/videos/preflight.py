@@ -109,8 +109,8 @@ def _tell_javascript() -> str:
             return f"JavaScript: {info.name} {info.version}{missing}"
         too_old = too_old or f" ({info.name} {info.version} is too old)"
     return (
-        f"JavaScript: no runtime is found{too_old}, and without one YouTube gives few formats or none: install deno "
-        "(pip install deno, or https://deno.com), node 22, bun or quickjs, and pip install 'yt-dlp[default]'"
+        f"JavaScript: no runtime is found{too_old}, and without one YouTube gives few formats or none: "
+        "pip install 'yt-dlp[default,deno]' brings one; node 22 or newer, bun and quickjs do as well"
     )
 
 

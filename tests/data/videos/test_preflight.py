@@ -58,7 +58,7 @@ def test_the_javascript_runtime_that_youtube_needs_is_named(tmp_path: Path, monk
     monkeypatch.setenv("PATH", str(tmp_path))
     youtube = "https://www.youtube.com/watch?v={id}"
     text = lines(url_template=youtube)
-    assert "JavaScript: no runtime is found, " in text and "install deno" in text
+    assert "JavaScript: no runtime is found, " in text and "yt-dlp[default,deno]" in text
     make_runtime(tmp_path, "node", "v18.0.0")
     assert "(node 18.0.0 is too old)" in lines(url_template=youtube)
     make_runtime(tmp_path, "node", "v24.1.0")

@@ -42,6 +42,7 @@ def http_error(status: int, **headers: str) -> HTTPError:
         ),
         ("gone", "Video unavailable. This video is no longer available because the uploader has closed their account"),
         ("gone", "This video does not exist"),
+        ("gone", "Incomplete YouTube ID abc. URL https://www.youtube.com/watch?v=abc looks truncated."),
         (
             "private",
             "Private video. Sign in if you've been granted access to this video. Use --cookies-from-browser or "
