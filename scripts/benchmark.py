@@ -20,10 +20,19 @@ def main(argv: list[str]) -> None:
     add = prepare.add_argument
     add("--clips", type=int, default=24, help="clips that each of our runs prepares (default: %(default)s)")
     add("--classic-clips", type=int, default=2, help="of these, prepared the plain way (default: %(default)s)")
+    add("--seconds", type=float, default=6.0, help="length of the clips (default: %(default)s)")
     add("--rounds", type=int, default=2, help="times that all take their turn (default: %(default)s)")
     add("--insightface", metavar="PACK", help="measure insightface:PACK as well")
     add("--insightface-root", help="holds models/PACK/*.onnx (default: ~/.insightface)")
     add("--rows", type=int, help="instead: memory over as many rows, and the cost a row of short and long lists")
+    add(
+        "--lists",
+        type=int,
+        nargs="+",
+        metavar="LENGTH",
+        default=(1_000, 1_000_000),
+        help="with --rows: lengths of lists",
+    )
     add("--work", type=Path, help="folder for videos and results, kept (default: a temporary one)")
     given, keys = parser.parse_known_args(argv)
     # Each brings libraries that the other does without.

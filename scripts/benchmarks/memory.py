@@ -26,12 +26,12 @@ FACE_SIZE = 160
 MARKS = (200, 1000, 2000)
 """Rows at which the peak so far is told."""
 
-LIST_LENGTHS = (1_000, 1_000_000)
 NUM_MIDDLE_ROWS = 64
 
 _SAMPLE_SECONDS = 0.5
 _TIME_LIMIT = 3600.0
 _CHUNK_ROWS = 32
+_FEWEST_ROWS = 8
 _MIB = 2**20
 
 
@@ -44,7 +44,7 @@ class Sample:
 
 
 def measure_memory(
-    folder: Path, num_rows: int, faces: Sequence[str], list_lengths: Sequence[int] = LIST_LENGTHS, num_rounds: int = 2
+    folder: Path, num_rows: int, faces: Sequence[str], list_lengths: Sequence[int], num_rounds: int
 ) -> None:
     """Run the command a user runs, watch it, and print both.
 
@@ -59,8 +59,9 @@ def measure_memory(
         ConfigError: If there is nothing to measure.
         StageError: If the command fails.
     """
-    if num_rows < 2 * _CHUNK_ROWS:
-        raise ConfigError(f"--rows {num_rows}: at least {2 * _CHUNK_ROWS} are needed to see growth")
+    if num_rows < _FEWEST_ROWS:
+        raise ConfigError(f"--rows {num_rows}: at least {_FEWEST_ROWS} are needed")
+    num_middle = min(NUM_MIDDLE_ROWS, num_rows)
     footage = make_footage(folder / "videos", CLIP_SECONDS, SIZE, FACE_SIZE)
     rows = write_list(folder / "rows.csv", footage, num_rows)
     with serve(footage, 0, num_rows) as server:
@@ -77,8 +78,8 @@ def measure_memory(
             start = time.perf_counter()
             AvspeechRows(path)
             openings[length].append(time.perf_counter() - start)
-            first = max(0, length // 2 - NUM_MIDDLE_ROWS // 2)
-            last = min(length, first + NUM_MIDDLE_ROWS)
+            first = max(0, length // 2 - num_middle // 2)
+            last = min(length, first + num_middle)
             with serve(footage, first, last - first) as server:
                 out = folder / f"list-{length}-{round_}"
                 command = _command(path, out, server.url_template, faces)
@@ -87,7 +88,7 @@ def measure_memory(
                 costs[length].append((time.perf_counter() - start - openings[length][-1]) / (last - first))
     for length in lists:
         print(
-            f"{NUM_MIDDLE_ROWS} rows from the middle of {length:,}: {1000 * statistics.median(costs[length]):.0f} ms "
+            f"{num_middle} rows from the middle of {length:,}: {1000 * statistics.median(costs[length]):.0f} ms "
             f"a row, start included; opening the list takes {statistics.median(openings[length]):.1f} s more"
         )
 

@@ -32,11 +32,11 @@ class Measured:
         """Clips a second: the median round."""
         return statistics.median(self.paces)
 
-    @property
-    def shares(self) -> dict[str, float]:
-        """Part of the time that each stage takes; their sum is 1."""
-        total = sum(self.seconds.values())
-        return {stage: spent / total for stage, spent in self.seconds.items()} if total else {}
+
+def shares_of(seconds: Mapping[str, float]) -> dict[str, float]:
+    """Part of the time that each stage takes; their sum is 1."""
+    total = sum(seconds.values())
+    return {stage: spent / total for stage, spent in seconds.items()} if total else {}
 
 
 def steady_pace(moments: Sequence[float], num_first: int, num_last: int) -> float:

@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.videos.describe import VideoRecipe
-from data.videos.fetch import FetchConfig
 from tqdm import tqdm
 
 from data.describe import cached_analyzer
 from data.errors import ConfigError
+from data.videos.describe import VideoRecipe
+from data.videos.fetch import FetchConfig
 from data.videos.prepare import VideosConfig, prepare_videos
 from data.videos.rows import AvspeechRows
 from data.videos.states import RowState
@@ -25,15 +25,15 @@ from data.workers import count_cores
 
 from .classic import OTHER_FEATURES, ClassicClip, ClassicSeconds, prepare_classic
 from .footage import Footage, make_footage, serve, video_id, write_list
-from .pace import Measured, compare, describe_ratios, describe_shares, steady_pace
+from .pace import Measured, compare, describe_ratios, describe_shares, shares_of, steady_pace
 
-CLIP_SECONDS = 6.0
 SIZE = (640, 360)
 FACE_SIZE = 180
 CLASSIC_FPS = 25.0
 NUM_WORKERS = 2
 
 _CHUNK_ROWS = 4
+_FETCH = "fetch"
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,16 @@ class Ours:
 
 def measure(given: argparse.Namespace) -> None:
     """Measure what the command line asks for, and print it."""
+    if given.rounds < 1:
+        raise ConfigError(f"--rounds {given.rounds}: at least 1 is needed")
     recipes = _recipes(given)
     with _work_folder(given.work) as folder:
         if given.rows is not None:
             from .memory import measure_memory
 
-            measure_memory(folder, given.rows, _arguments(recipes[-1]))
+            measure_memory(folder, given.rows, _arguments(recipes[-1]), given.lists, given.rounds)
         else:
-            measure_paces(folder, given.clips, given.classic_clips, given.rounds, recipes)
+            measure_paces(folder, given.seconds, given.clips, given.classic_clips, given.rounds, recipes)
 
 
 @contextmanager
@@ -89,15 +91,22 @@ def _arguments(recipe: VideoRecipe) -> list[str]:
 
 
 def measure_paces(
-    folder: Path, num_clips: int, num_classic: int, num_rounds: int, recipes: Sequence[VideoRecipe]
+    folder: Path,
+    clip_seconds: float,
+    num_clips: int,
+    num_classic: int,
+    num_rounds: int,
+    recipes: Sequence[VideoRecipe],
 ) -> None:
     """All ways take turns on the same clips; each is warm before its time counts."""
     fewest = 2 * NUM_WORKERS + _CHUNK_ROWS + 2
     if num_clips < fewest:
         raise ConfigError(f"--clips {num_clips}: at least {fewest} are needed for a pace on {NUM_WORKERS} workers")
-    if min(num_classic, num_rounds) < 1:
-        raise ConfigError(f"--classic-clips {num_classic}, --rounds {num_rounds}: at least 1 is needed")
-    footage = make_footage(folder / "videos", CLIP_SECONDS, SIZE, FACE_SIZE)
+    if num_classic < 1:
+        raise ConfigError(f"--classic-clips {num_classic}: at least 1 is needed")
+    if not 1 <= clip_seconds <= 30:
+        raise ConfigError(f"--seconds {clip_seconds:g}: clips last 1 to 30 seconds")
+    footage = make_footage(folder / "videos", clip_seconds, SIZE, FACE_SIZE)
     rows = AvspeechRows(write_list(folder / "list.csv", footage, num_clips))
     plain = Plain(rare_fps=recipes[0].fps)
     ways = [Ours(recipe, workers) for recipe in recipes for workers in (1, NUM_WORKERS)]
@@ -114,7 +123,11 @@ def measure_paces(
                 states = _time_ours(folder / "ours", rows, way, server.url_template, measured)
                 published.update(state.reason or "published" for state in states)
                 progress.update()
-    print(_report(num_clips, num_classic, plain, ours, published))
+    print(
+        f"{num_clips} clips of {clip_seconds:g} s, {SIZE[0]} x {SIZE[1]}, {count_cores()} cores; ours downloads them "
+        f"from this machine, the plain way (dlib) has {num_classic} of them on the disk"
+    )
+    print(_report(plain, ours, published))
 
 
 class Plain:
@@ -182,25 +195,24 @@ def _time_ours(out: Path, rows: AvspeechRows, way: Ours, url_template: str, meas
     return states
 
 
-def _report(
-    num_clips: int,
-    num_classic: int,
-    plain: Plain,
-    ours: dict[Ours, Measured],
-    published: Counter[str],
-) -> str:
+def _tell_shares(measured: Measured) -> str:
+    """Shares of the stages that follow each other; downloads run beside them."""
+    seconds = dict(measured.seconds)
+    fetching = seconds.pop(_FETCH, None)
+    told = f"  {measured.name}: {describe_shares(shares_of(seconds))}"
+    if fetching is None:
+        return told
+    return f"{told}; beside them {_FETCH} {100 * fetching / sum(seconds.values()):.0f} % as long"
+
+
+def _report(plain: Plain, ours: dict[Ours, Measured], published: Counter[str]) -> str:
     """The table, the ratios and the shares."""
-    size = f"{SIZE[0]} x {SIZE[1]}"
-    lines = [
-        f"{num_clips} clips of {CLIP_SECONDS:g} s, {size}, {count_cores()} cores; the plain way with dlib on "
-        f"{num_classic} of them, already downloaded; ours downloads from this machine",
-        f"{'':<36}{'clips a second':>16}  times plain, a feature a clip",
-    ]
+    lines = [f"{'':<36}{'clips a second':>16}  times plain, a feature a clip"]
     for measured in (*plain.all, *ours.values()):
         times = describe_ratios(compare(measured, plain.lean))
         lines.append(f"{measured.name:<36}{measured.pace:>16.3f}  {times}")
     lines += ["", "share of each stage:"]
-    lines += [f"  {measured.name}: {describe_shares(measured.shares)}" for measured in (*plain.all, *ours.values())]
+    lines += [_tell_shares(measured) for measured in (*plain.all, *ours.values())]
     lines.append("")
     for way in ours:
         if way.num_workers == 1:

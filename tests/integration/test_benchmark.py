@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+
+import pytest
 
 from tests.commands import run_script
 
@@ -19,3 +22,31 @@ def test_it_prints_the_cost_of_a_step_in_both_precisions_also_without_a_data_set
 def test_too_few_steps_for_a_penalty_are_refused() -> None:
     result = run_script("benchmark", "train", "--steps", 1)
     assert result.returncode == 2 and "--steps 1" in result.stderr
+
+
+def test_preparing_videos_is_measured_beside_the_plain_way(tmp_path: Path) -> None:
+    pytest.importorskip("dlib")
+    pytest.importorskip("yt_dlp")
+    result = run_script(
+        "benchmark", "prepare", "--clips", 10, "--seconds", 2, "--classic-clips", 1, "--rounds", 1, "--work", tmp_path
+    )
+    assert result.returncode == 0, result.stderr
+    paces = re.findall(r"^(plain|ours).* +([\d.]+)  [\d.]+$", result.stdout, re.MULTILINE)
+    assert len(paces) == 5 and all(float(pace) > 0 for _, pace in paces)
+    (num_published,) = re.findall(r"rows: (\d+) published", result.stdout)
+    assert int(num_published) >= 15, result.stdout
+    assert "2 workers do" in result.stdout and "fetch" in result.stdout and "publish" in result.stdout
+
+
+def test_memory_over_rows_and_the_cost_of_rows_of_long_lists_are_measured(tmp_path: Path) -> None:
+    pytest.importorskip("dlib")
+    pytest.importorskip("yt_dlp")
+    result = run_script("benchmark", "prepare", "--rows", 8, "--lists", 20, 200, "--rounds", 1, "--work", tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "MiB until row 8" in result.stdout and result.stdout.count("ms a row") == 3
+
+
+@pytest.mark.parametrize("arguments", [("--clips", 3), ("--rounds", 0), ("--rows", 1), ("--nonsense",)])
+def test_a_benchmark_of_preparation_that_could_tell_nothing_is_refused(arguments: tuple[object, ...]) -> None:
+    result = run_script("benchmark", "prepare", *arguments)
+    assert result.returncode == 2 and str(arguments[0]) in result.stderr

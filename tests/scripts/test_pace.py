@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from scripts.benchmarks.pace import Measured, compare, describe_ratios, describe_shares, steady_pace
+from scripts.benchmarks.pace import Measured, compare, describe_ratios, describe_shares, shares_of, steady_pace
 
 
 def test_neither_the_start_nor_the_last_ones_count() -> None:
@@ -31,6 +31,6 @@ def test_ratios_are_taken_within_rounds_and_shares_add_up() -> None:
         ours.add(2.0 / slow, {"faces": 1.0})
     assert compare(ours, plain) == pytest.approx([4.0, 4.0])
     assert describe_ratios([3.0, 5.0, 4.0]) == "4.00 (3.00 .. 5.00)" and describe_ratios([2.0]) == "2.00"
-    assert plain.shares == pytest.approx({"cut": 0.75, "faces": 0.25})
-    assert describe_shares(plain.shares) == "cut 75 %, faces 25 %"
-    assert Measured("nothing").shares == {}
+    assert shares_of(plain.seconds) == pytest.approx({"cut": 0.75, "faces": 0.25})
+    assert describe_shares(shares_of(plain.seconds)) == "cut 75 %, faces 25 %"
+    assert shares_of({}) == {}
