@@ -1,3 +1,4 @@
+import io
 import json
 import pickle
 import shutil
@@ -6,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import soundfile
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from data.clip import SAMPLE_RATE
+from data.clip import SAMPLE_RATE, SPLITS
 from data.dataset import ClipDataset, Draw, IdentityBatches
 from data.errors import ConfigError, DatasetError
 from data.faces import embed_crops, load_recognizer
@@ -93,17 +96,54 @@ def test_the_cache_stays_within_its_bound_and_changes_nothing(tiny_world: TinyWo
     assert len(cramped._shards._cache) == 1
 
 
-def test_the_hugging_face_library_sees_audio_and_images(tiny_world: TinyWorld, tmp_path: Path) -> None:
+def play(encoded: dict, sampling_rate: int) -> np.ndarray:
+    """A recording as the library datasets hands it out undecoded: its own decoder needs FFmpeg's shared libraries."""
+    waveform, rate = soundfile.read(io.BytesIO(encoded["bytes"]), dtype="float32")
+    assert rate == sampling_rate
+    return waveform
+
+
+def test_the_hugging_face_library_reads_plays_and_shows(tiny_world: TinyWorld, tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
-    files = [str(path) for path in sorted(tiny_world.dataset.glob("*.parquet"))]
-    loaded = datasets.load_dataset("parquet", data_files=files, cache_dir=str(tmp_path), split="train")
-    assert loaded.num_rows == 52
-    assert isinstance(loaded.features["audio"], datasets.Audio)
-    assert isinstance(loaded.features["images"].feature, datasets.Image)
-    row = loaded.cast_column("audio", datasets.Audio(decode=False))[0]
-    assert row["images"][0].size == (64, 64)
-    assert row["audio"]["bytes"][:4] == b"fLaC"
-    assert len(row["face_features"][0]) == TINY_FEATURE_SIZE
+    own = ClipDataset(tiny_world.dataset, "all")
+    files = {split: str(tiny_world.dataset / f"{split}-*.parquet") for split in SPLITS}
+    loaded = datasets.load_dataset("parquet", data_files=files, cache_dir=str(tmp_path))
+    assert {split: part.num_rows for split, part in loaded.items()} == own.info.num_clips
+    features = loaded["train"].features
+    assert isinstance(features["audio"], datasets.Audio) and features["audio"].sampling_rate == SAMPLE_RATE
+    assert isinstance(features["images"].feature, datasets.Image)
+    for part in loaded.values():
+        for row in part.cast_column("audio", datasets.Audio(SAMPLE_RATE, decode=False)):
+            clip = own.clip(own.clip_ids.index(row["clip_id"]))
+            assert row["identity"] == clip.identity and (row["audio"] is None) == (clip.waveform is None)
+            if clip.waveform is not None:
+                np.testing.assert_array_equal(play(row["audio"], SAMPLE_RATE), clip.waveform)
+            for image, face in zip(row["images"], clip.faces, strict=True):
+                assert isinstance(image, Image.Image)
+                np.testing.assert_array_equal(np.asarray(image), face)
+            np.testing.assert_array_equal(np.reshape(row["face_features"], (-1, TINY_FEATURE_SIZE)), clip.face_features)
+
+
+def test_the_hugging_face_library_streams_too(tiny_world: TinyWorld) -> None:
+    datasets = pytest.importorskip("datasets")
+    files = [str(path) for path in sorted(tiny_world.dataset.glob("val-*.parquet"))]
+    streamed = datasets.load_dataset("parquet", data_files=files, split="train", streaming=True)
+    row = next(iter(streamed.cast_column("audio", datasets.Audio(SAMPLE_RATE, decode=False))))
+    assert play(row["audio"], SAMPLE_RATE).size > 0 and row["images"][0].size == (64, 64)
+
+
+def test_the_hugging_face_librarys_own_decoder_plays_the_same(tiny_world: TinyWorld, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    try:
+        pytest.importorskip("torchcodec")
+    except (RuntimeError, OSError) as error:  # it needs FFmpeg's shared libraries
+        pytest.skip(f"torchcodec: {str(error).splitlines()[0]}")
+    files = [str(path) for path in sorted(tiny_world.dataset.glob("val-*.parquet"))]
+    row = datasets.load_dataset("parquet", data_files=files, cache_dir=str(tmp_path), split="train")[0]
+    own = ClipDataset(tiny_world.dataset, "val")
+    samples = row["audio"].get_all_samples()
+    assert samples.sample_rate == SAMPLE_RATE
+    np.testing.assert_allclose(samples.data[0].numpy(), own.waveform(own.clip_ids.index(row["clip_id"])), atol=1e-4)
 
 
 @pytest.fixture
