@@ -14,7 +14,7 @@ from pathlib import Path
 from data.errors import FetchStopped, OutputError
 
 PACE_NAME = ".pace.json"
-_LONGEST_WAIT = 3600.0  # a turn further away comes from a clock that was wrong
+_LONGEST_WAIT, _MOST_WAITING = 3600.0, 100  # a turn further away comes from a clock that was wrong
 
 
 @dataclass
@@ -51,7 +51,8 @@ def take_turn(folder: Path, interval: float) -> float:
         if pace.stopped:
             raise FetchStopped(pace.stopped)
         now = time.time()
-        turn = pace.next_turn if now < pace.next_turn <= now + _LONGEST_WAIT else now
+        latest = now + max(_LONGEST_WAIT, _MOST_WAITING * interval)
+        turn = pace.next_turn if now < pace.next_turn <= latest else now
         pace.next_turn = turn + interval
     return turn - now
 

@@ -57,7 +57,8 @@ _MESSAGES = [
         (
             "gone",
             r"video (is )?(unavailable|no longer available|not available)|has been (removed|terminated|deleted|closed)"
-            r"|does not exist|looks truncated|removed by the (uploader|user)|account.{0,60}terminated|video isn.{1,7}t available",
+            r"|does not exist|looks truncated|removed by the (uploader|user)|account.{0,60}terminated"
+            r"|video isn.{1,7}t available",
         ),
         ("not-a-video", r"unsupported url|no suitable extractor|is not a valid url|unusual and will be skipped"),
         (

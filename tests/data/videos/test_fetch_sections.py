@@ -24,7 +24,7 @@ def row(video_id: str, start: float | None = None, end: float | None = None) -> 
 
 
 def config(folder: Path, server: VideoServer, **changes: object) -> FetchConfig:
-    settings = {"url_template": server.url_template, "margin": MARGIN, "socket_timeout": 2.0, "retries": 0}
+    settings = {"url_template": server.url_template, "margin": MARGIN, "socket_timeout": 20.0, "retries": 0}
     return FetchConfig(folder, **{**settings, **changes})
 
 

@@ -15,6 +15,11 @@ def test_turns_lie_an_interval_apart(tmp_path: Path) -> None:
     assert waits[1:] == pytest.approx([12.0, 24.0, 36.0], abs=0.5)
 
 
+def test_at_one_an_hour_many_can_wait(tmp_path: Path) -> None:
+    waits = [pace.take_turn(tmp_path, 3600.0) for _ in range(4)]
+    assert waits == pytest.approx([0.0, 3600.0, 7200.0, 10800.0], abs=5)
+
+
 def _take(arguments: tuple[Path, int]) -> list[float]:
     folder, count = arguments
     return [time.time() + pace.take_turn(folder, 5.0) for _ in range(count)]
