@@ -55,6 +55,8 @@ def test_other_sites_that_sound_like_youtube_are_not() -> None:
 
 
 def test_the_javascript_runtime_that_youtube_needs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # One that a wheel brought lies where Python's scripts do, and is found there first.
+    monkeypatch.setattr("sysconfig.get_path", lambda *names, **more: str(tmp_path / "scripts"))
     monkeypatch.setenv("PATH", str(tmp_path))
     youtube = "https://www.youtube.com/watch?v={id}"
     text = lines(url_template=youtube)
