@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Changes are means of absolute differences of grey levels. Of 6,712 changes within shots of 35 clips of people talking
-# (head and camera move, crops jump) none is taken for a cut; of 4,000 cuts from one clip to another 99.8 % are
-# found, and all 12 between people before the same wall.
-_ALWAYS = 30.0
-_LARGE, _LARGE_RATIO = 20.0, 3.0
-_SMALL, _SMALL_RATIO = 10.0, 10.0
-_NOISE = 0.5
+# Changes are root mean squares of differences of grey levels. Of 6,700 changes within shots of 35 clips of people
+# talking (head and camera move, tracked crops jump) one clip's are taken for a cut, a jump of its crop; of 1,500 cuts
+# from one clip to another 99.8 % are found, all 12 between people before the same wall, and 95 % of 264 where only a
+# face of a third of the picture's height is replaced by another in its place.
+_LARGE, _LARGE_RATIO = 32.0, 2.0  # against the median of changes before
+_SMALL, _SMALL_RATIO = 10.0, 4.0  # against the largest
+_ALWAYS = 40.0  # where there is nothing to compare with
+_NOISE = 1.0
 _NUM_BEFORE = 8  # changes that a change is compared with
 _MIN_BEFORE = 3
 _SIZE = (32, 18)
@@ -37,7 +38,7 @@ class CutFinder:
         small = self._reformatter.reformat(frame, *_SIZE, format="gray8", interpolation="AREA", threads=1)
         grey = small.to_ndarray().astype(np.float32)
         if self._last is not None:
-            change = float(np.abs(grey - self._last).mean())
+            change = float(np.sqrt(np.mean((grey - self._last) ** 2)))
             if self._is_cut(change):
                 self._shot += 1
                 self._changes.clear()
@@ -47,11 +48,9 @@ class CutFinder:
         return self._shot
 
     def _is_cut(self, change: float) -> bool:
-        if change > _ALWAYS:
-            return True
-        if len(self._changes) < _MIN_BEFORE:
-            return False
-        usual = statistics.median(self._changes) + _NOISE
-        return (change > _LARGE and change > _LARGE_RATIO * usual) or (
-            change > _SMALL and change > _SMALL_RATIO * usual
+        before = self._changes
+        if len(before) < _MIN_BEFORE:
+            return change > _ALWAYS
+        return (change > _LARGE and change > _LARGE_RATIO * (statistics.median(before) + _NOISE)) or (
+            change > _SMALL and change > _SMALL_RATIO * (max(before) + _NOISE)
         )

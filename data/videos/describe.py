@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,10 +23,13 @@ from data.videos.decode import Frame, VideoFile, count_samples
 from data.videos.fetch import SourceFile
 from data.videos.rows import VideoRow
 from data.videos.segments import choose_segments
-from data.videos.track import choose_views, follow_speaker
+from data.videos.track import choose_views, follow_speaker, outside_share
 
 MAX_CLIP_SECONDS = 30.0
 """Longer parts of a video are cut into clips, as whole videos are."""
+
+MAX_OUTSIDE = 0.2
+"""Share of the crops that may lie outside the picture; beyond it the flag `cut-off` says so."""
 
 _STAGES = ("decode", "speech", "faces", "features")
 _MIN_SAMPLES = 4  # frames that faces are looked for in, however short a clip is
@@ -67,7 +71,9 @@ class DescribedVideo:
     """What became of a row of the list.
 
     Attributes:
-        rows: Of a shard, one a clip; besides the usual columns `flags` holds words separated by spaces.
+        rows: Of a shard, one a clip; besides the usual columns `flags` holds words separated by spaces:
+            `other-faces` (more people in the picture), `cut` (the face was followed up to a cut only), `cut-off`
+            (see `MAX_OUTSIDE`).
         reason: Why there are none; empty if there are.
         message: The same in one line.
         seconds: Spent by stage: `decode`, `speech`, `faces`, `features`.
@@ -214,6 +220,9 @@ class _Describer:
         with self.watch("faces"):
             track = follow_speaker(frames, self.analyzer, clip.position, num_samples, recipe.min_face)
             views = choose_views(track.views, recipe.num_faces)
+        flags = [*track.flags]
+        if statistics.median(outside_share(view) for view in views) > MAX_OUTSIDE:
+            flags.append("cut-off")
         with self.watch("features"):
             crops = [extract_region(view.image, view.to_template, CROP_REGION, recipe.face_size) for view in views]
             size, region = recognizer.input_size, recognizer.region
@@ -235,7 +244,7 @@ class _Describer:
                 "end": clip.end - origin,
                 "x": x,
                 "y": y,
-                "flags": " ".join(track.flags),
+                "flags": " ".join(flags),
             }
 
     def _timed(self, frames: Iterator[Frame]) -> Iterator[Frame]:

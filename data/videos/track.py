@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from data.alignment import CROP_REGION, similarity_to_template
 from data.errors import MediaError
-from data.faces import DOMINANT_AREA_RATIO, DetectedFace, FaceAnalyzer, fits_box
+from data.faces import DOMINANT_AREA_RATIO, Box, DetectedFace, FaceAnalyzer, fits_box
 from data.videos.decode import Frame
 from data.videos.quality import (
     MAX_SHADOWS,
@@ -21,8 +21,10 @@ from data.videos.quality import (
     MIN_HIGHLIGHTS,
     MIN_SHARPNESS,
     STILL_CHANGE,
+    STILL_PIXELS,
     Quality,
     change,
+    grey_box,
     measure,
 )
 
@@ -59,12 +61,14 @@ class View:
         image: What of the frame lies around the face, [H, W, 3] uint8 RGB.
         to_template: [2, 3] similarity from `image` to the template.
         quality: What was measured.
+        place: [32, 32] grey levels of where the face was in the first view, wherever it is now.
     """
 
     time: float
     image: NDArray[np.uint8]
     to_template: NDArray[np.float64]
     quality: Quality
+    place: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -182,6 +186,14 @@ def choose_views(views: Sequence[View], num_views: int) -> list[View]:
     return sorted(chosen, key=lambda view: view.time)
 
 
+def outside_share(view: View) -> float:
+    """How much of a crop of this view lies outside the picture, where its edge is repeated; in [0, 1]."""
+    left, top, right, bottom = _extent(view.to_template)
+    height, width = view.image.shape[:2]
+    inside = (min(width, right) - max(0, left)) * (min(height, bottom) - max(0, top))
+    return 1 - max(0, inside) / max(1, (right - left) * (bottom - top))
+
+
 def _find_start(
     frames: Iterator[Frame], analyzer: FaceAnalyzer, position: tuple[float, float] | None
 ) -> tuple[Frame, DetectedFace, int]:
@@ -208,7 +220,8 @@ def _follow(
     """Views of a face from its first one to where it is lost, and whether that is at a cut."""
     views: list[View] = []
     shot, image, seen = frame.shot, frame.image, frame.time
-    _add_view(views, frame, face)
+    first = face.box
+    _add_view(views, frame, face, first)
     for frame in frames:
         if frame.shot != shot:
             return views, True
@@ -222,7 +235,7 @@ def _follow(
                 break
             continue
         face, image, seen = found, frame.image, frame.time
-        _add_view(views, frame, face)
+        _add_view(views, frame, face, first)
     return views, False
 
 
@@ -243,7 +256,7 @@ def _same_face(faces: Sequence[DetectedFace], last: DetectedFace) -> DetectedFac
     return possible[0] if len(possible) == 1 else None
 
 
-def _add_view(views: list[View], frame: Frame, face: DetectedFace) -> None:
+def _add_view(views: list[View], frame: Frame, face: DetectedFace, place: Box) -> None:
     """Measure a face and keep what a crop needs of its frame; a face with absurd landmarks is passed over."""
     try:
         to_template = similarity_to_template(face.landmarks)
@@ -258,7 +271,7 @@ def _add_view(views: list[View], frame: Frame, face: DetectedFace) -> None:
     window = frame.image[top : max(top + 1, bottom), left : max(left + 1, right)].copy()
     shifted = to_template.copy()
     shifted[:, 2] += to_template[:, :2] @ (left, top)
-    views.append(View(frame.time, window, shifted, quality))
+    views.append(View(frame.time, window, shifted, quality, grey_box(frame.image, place)))
 
 
 def _extent(to_template: NDArray[np.float64]) -> tuple[int, int, int, int]:
@@ -272,9 +285,14 @@ def _extent(to_template: NDArray[np.float64]) -> tuple[int, int, int, int]:
 
 
 def _refuse_still(views: Sequence[View]) -> None:
-    moved = statistics.mean(change(a.quality, b.quality) for a, b in itertools.pairwise(views))
+    """Refuse slides, whose pixels stay, and photographs that a camera moves over."""
+    pairs = list(itertools.pairwise(views))
+    pixels = max(float(np.abs(after.place - before.place).mean()) for before, after in pairs)
+    if pixels < STILL_PIXELS:
+        raise MediaError("still-face", f"the picture does not move (by {pixels:.1f} grey levels at most): a slide")
+    moved = statistics.mean(change(before.quality, after.quality) for before, after in pairs)
     if moved < STILL_CHANGE:
-        raise MediaError("still-face", f"the face does not move (change {moved:.3f}): a photograph or a slide")
+        raise MediaError("still-face", f"the face does not move by itself (change {moved:.3f}): a photograph")
 
 
 def _usable(views: Sequence[View], min_face: int) -> list[View]:

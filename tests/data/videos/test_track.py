@@ -160,6 +160,11 @@ def test_a_face_that_suddenly_grows_is_another() -> None:
 
 def test_a_slide_is_refused_whether_it_is_one_picture_or_many() -> None:
     assert Scene().add([(0, (0.5, 0.5))], still=True).refusal() == "still-face"
+    shaky = Scene()
+    for i in range(6):  # a detector that gives other points each time
+        seen = [face_at((0.5, 0.5), 0.62 + 0.02 * (i % 2), turn=0.1 * (i % 3))]
+        shaky.add([(0, (0.5, 0.5))], OPENINGS[:1], seen=seen, still=True)
+    assert shaky.refusal() == "still-face"
     held = Scene().add([(0, (0.5, 0.5))], OPENINGS[:1])
     held.frames = [replace(held.frames[0], time=i / 2) for i in range(6)]
     assert held.refusal() == "still-face"
@@ -203,7 +208,7 @@ def test_profiles_are_refused_only_if_there_is_nothing_else() -> None:
 def view(time: float, turn: float = 0.0, sharpness: float = 1.0) -> View:
     (found,) = Scene().add([(0, (0.5, 0.5))], OPENINGS[:1]).frames
     quality = replace(QUALITY, turn=turn, sharpness=sharpness)
-    return View(time, found.image, np.eye(2, 3), quality)
+    return View(time, found.image, np.eye(2, 3), quality, np.zeros((32, 32), np.float32))
 
 
 QUALITY = Scene().add([(0, (0.5, 0.5))]).follow().views[0].quality
