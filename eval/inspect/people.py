@@ -39,7 +39,7 @@ class Person:
 def show_people(out: Path, dataset: ClipDataset, num_people: int) -> list[Person]:
     """Choose people, spread over the data set, and write their pictures and recordings to `out/assets`."""
     chosen = choose_people(dataset, num_people)
-    others = [person for person in range(len(dataset.identities)) if person not in set(chosen)]
+    others = sorted(set(range(len(dataset.identities))) - set(chosen))
     chosen += spread(others, num_people - len(chosen))
     return [_show(out, dataset, person, number) for number, person in enumerate(chosen, start=1)]
 
