@@ -79,13 +79,13 @@ def extract_region(
     """Cut a region of the template plane out of a picture; outside the picture its edge is repeated.
 
     Args:
-        image: [H, W, 3] uint8 RGB.
+        image: [H, W, 3] uint8 RGB, or [H, W] grey levels.
         to_template: [2, 3] as from `similarity_to_template`.
         region: What to cut.
         size: Side of the result in pixels.
 
     Returns:
-        [size, size, 3] uint8 RGB, antialiased when the picture is larger than the result.
+        [size, size, 3] uint8 RGB, or [size, size], antialiased when the picture is larger than the result.
     """
     scale = np.hypot(to_template[0, 0], to_template[1, 0])  # template units a picture pixel
     pixels = region.side / scale  # side of the region in picture pixels
@@ -100,7 +100,8 @@ def extract_region(
     before_x, before_y = np.maximum(0, np.ceil(-corners[:2].min(axis=1)).astype(int) + 2)
     after_x, after_y = np.maximum(0, np.ceil(corners[:2].max(axis=1) - (width, height)).astype(int) + 2)
     if before_x or before_y or after_x or after_y:
-        image = np.pad(image, ((before_y, after_y), (before_x, after_x), (0, 0)), mode="edge")
+        margins = ((before_y, after_y), (before_x, after_x), (0, 0))
+        image = np.pad(image, margins[: image.ndim], mode="edge")
         matrix = np.array([[1, 0, before_x], [0, 1, before_y], [0, 0, 1]]) @ matrix
     cut = Image.fromarray(image).transform(
         (fine, fine), Image.Transform.AFFINE, tuple(matrix[:2].ravel()), Image.Resampling.BICUBIC

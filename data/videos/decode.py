@@ -220,7 +220,7 @@ class VideoFile:
             self._go_to(start - further_back)
             decoded = decode()
             earliest = next(decoded, None)
-            if earliest is not None and earliest[0] <= start + _TIME_ERROR:
+            if start - further_back <= self._first or (earliest is not None and earliest[0] <= start + _TIME_ERROR):
                 break
         if earliest is not None:
             yield earliest

@@ -39,7 +39,6 @@ _NUM_STEPS = 3  # of the registration
 _HALF = (_PATCH_SIZE - 1) / 2
 _TO_UNIT = np.array([[1 / _HALF, 0, -1], [0, 1 / _HALF, -1], [0, 0, 1]])
 _FROM_UNIT = np.diag([_PATCH_SIZE / _CHANGE_SIZE, _PATCH_SIZE / _CHANGE_SIZE, 0.0])
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _EYE_DISTANCE = float(ARCFACE_TEMPLATE[1, 0] - ARCFACE_TEMPLATE[0, 0])
 _NOD = 0.5  # of a frontal face
 _LARGE = 112.0  # px of a box from which more pixels tell networks nothing
@@ -83,12 +82,13 @@ def measure(
     """Measure one view of a face.
 
     Args:
-        image: [H, W, 3] uint8 RGB.
+        image: [H, W, 3] uint8 RGB, the face and little else.
         landmarks: [5, 2] in pixels.
         to_template: [2, 3] as from `similarity_to_template`.
         side: Longer side of the face's box in pixels.
     """
-    patch = extract_region(image, to_template, ARCFACE_REGION, _PATCH_SIZE).astype(np.float32) @ _LUMA
+    grey = np.asarray(Image.fromarray(image).convert("L"))
+    patch = extract_region(grey, to_template, ARCFACE_REGION, _PATCH_SIZE).astype(np.float32)
     shadows, highlights = np.percentile(patch, (5, 95))
     points = landmarks @ to_template[:, :2].T + to_template[:, 2]
     eyes, nose, mouth = points[:2].mean(0), points[2], points[3:].mean(0)

@@ -264,13 +264,13 @@ def _add_view(views: list[View], frame: Frame, face: DetectedFace, place: Box) -
         return
     if not fits_box(face, to_template):
         return
-    quality = measure(frame.image, face.landmarks, to_template, face.side)
     left, top, right, bottom = _extent(to_template)
     height, width = frame.image.shape[:2]
     left, top = min(max(0, left), width - 1), min(max(0, top), height - 1)
     window = frame.image[top : max(top + 1, bottom), left : max(left + 1, right)].copy()
     shifted = to_template.copy()
     shifted[:, 2] += to_template[:, :2] @ (left, top)
+    quality = measure(window, face.landmarks - (left, top), shifted, face.side)
     views.append(View(frame.time, window, shifted, quality, grey_box(frame.image, place)))
 
 
