@@ -162,7 +162,7 @@ def test_every_row_is_published_or_fails_by_name(server: VideoServer, videos: di
     assert loaded.num_rows == len(dataset) and loaded.features["audio"] == datasets.Audio(sampling_rate=16_000)
     row = loaded.cast_column("audio", datasets.Audio(decode=False))[0]  # it decodes by a package that needs FFmpeg
     heard, sample_rate = soundfile.read(io.BytesIO(row["audio"]["bytes"]))
-    assert sample_rate == 16_000 and heard.size == row["duration"] * sample_rate and np.abs(heard).max() > 0.1
+    assert sample_rate == 16_000 and heard.size == round(row["duration"] * sample_rate) and np.abs(heard).max() > 0.1
     assert row["images"] and all(image.size == (64, 64) and image.mode == "RGB" for image in row["images"])
 
     asked = run(prepare(out, csv, server, "--status", "--json"))
