@@ -40,8 +40,8 @@ def summarize(config: GroupConfig, grouped: Grouped) -> str:
     if not groups:
         return "\n".join([*lines, "nobody is in it under two names: nothing to do"])
     lines += [
-        f"{len(groups):,} groups join {joined:,} of them: {after:,} people",
-        f"{grouped.num_leaks:,} of these groups were in more than one split; {grouped.num_moved:,} clips change theirs",
+        f"{joined:,} of these names belong to {len(groups):,} people: {after:,} people are left",
+        f"in more than one split were {grouped.num_leaks:,} of them; {grouped.num_moved:,} clips change theirs",
         "the largest groups (names joined, clips, least likeness of a member to the group):",
     ]
     lines += [f"  {len(g.members):>6}{g.num_clips:>8}{g.least_likeness:>8.3f}  {g.identity}" for g in groups[:_SHOWN]]

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
 from data.dataset import ClipDataset
+from data.regroup import GROUPS_NAME
+from data.split import assign_split
 from tests.commands import run_script
 from tests.synthetic import TinyWorld
+from tests.videos import make_talking_video
 
 
 @pytest.fixture
@@ -43,3 +47,27 @@ def test_an_unknown_network_and_a_missing_data_set_are_one_line_each(dataset: Pa
         done = run_script("group_identities", *arguments)
         assert done.returncode == 2 and done.stdout == ""
         assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and words in done.stderr
+
+
+def test_videos_of_one_persona_become_one_person_and_stay_so_when_the_preparation_goes_on(tmp_path: Path) -> None:
+    pytest.importorskip("dlib")
+    root, out = tmp_path / "videos", tmp_path / "set"
+    root.mkdir()
+    for name, persona in (("a", 0), ("b", 1), ("c", 0)):
+        make_talking_video(root / f"{name}.mp4", persona=persona, seconds=2.0)
+    networks = ("--face-extraction-model", "hog", "--face-encoder", "personas")
+    command = ["prepare_videos", "--root", root, "--out", out, *networks, "--face-size", 64, "--workers", 1]
+    assert run_script(*command).returncode == 0
+    assert ClipDataset(out, "all").identities == ["a", "b", "c"]
+    grouped = run_script("group_identities", "--dataset", out)
+    assert grouped.returncode == 0 and "2 of these names belong to 1 people: 2 people are left" in grouped.stdout, (
+        grouped.stderr
+    )
+    again = run_script(*command)
+    assert again.returncode == 0, again.stderr
+    clips = ClipDataset(out, "all")
+    assert clips.identities == ["a", "b"] and len(clips) == 3 and clips.info.extra["groups"]["threshold"] == 0.92
+    assert json.loads((out / GROUPS_NAME).read_text()) == {"identity": "c", "group": "a"}
+    states = [json.loads(line) for path in out.glob("rows-*.jsonl") for line in path.read_text().splitlines()]
+    assert {state["video_id"]: state["identity"] for state in states} == {"a": "a", "b": "b", "c": "a"}
+    assert all(state["split"] == assign_split(state["identity"]) for state in states)
