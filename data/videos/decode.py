@@ -42,11 +42,13 @@ class Frame:
         image: [H, W, 3] uint8 RGB, upright, with square pixels, at most `MAX_SIDE` on its longer side.
         time: Second on the file's clock at which it is shown.
         shot: How many cuts lie between the first frame and this one.
+        shot_begin: Second on the file's clock of the last of these cuts, -inf before the first.
     """
 
     image: NDArray[np.uint8]
     time: float
     shot: int
+    shot_begin: float = -math.inf
 
 
 class VideoFile:
@@ -65,6 +67,7 @@ class VideoFile:
         """
         self.path = path
         self._stack = ExitStack()
+        self._skip = "DEFAULT"
         try:
             self._open()
         except BaseException:
@@ -84,7 +87,7 @@ class VideoFile:
         self._first = (container.start_time or 0) / av.time_base
         starts_anywhere = container.format.name in _CLOCKS_FROM_ANYWHERE and self._pictures.start_time is not None
         self.begin = float(self._pictures.start_time * self._pictures.time_base) if starts_anywhere else 0.0
-        self._skip = "DEFAULT"
+        self._is_fresh = True  # nothing was read yet
         self.duration = (container.duration or 0) / av.time_base
         self._maker = PictureMaker(self.path, self._pictures)
 
@@ -175,18 +178,21 @@ class VideoFile:
         self._check_length(start, end)
         step = (end - start) / count_samples(end - start, fps)
         rate = float(self._pictures.average_rate or _USUAL_RATE)
-        # The decoder that is used from now on; reopening the file makes another.
         self._skip = "NONREF" if rate * step >= _SPARSE else "DEFAULT"
         tally, cuts = Tally(), CutFinder()
         wanted, first, last = start, math.inf, -math.inf
         shown: _Shown | None = None
+        shot_begin = -math.inf
         try:
             for time, frame in self._from(start, lambda: self._timed_frames(tally, rate)):
                 if time >= end - _TIME_ERROR:
                     last = end
                     break
                 first, last = min(first, time), time + _seconds_of(frame, rate)
-                upcoming = _Shown(time, frame, cuts.shot(frame))
+                shot = cuts.shot(frame)
+                if shown is not None and shot != shown.shot:
+                    shot_begin = time
+                upcoming = _Shown(time, frame, shot, shot_begin)
                 while wanted + step / 2 < time:
                     if shown is not None:
                         yield shown.picture(self._maker)
@@ -217,27 +223,34 @@ class VideoFile:
     def _from(self, start: float, decode: Callable[[], Iterator[tuple[float, T]]]) -> Iterator[tuple[float, T]]:
         """What a decoder gives from a moment on or from earlier: as far back as it takes, for lack of an index."""
         for further_back in _RETRIES if self._container.format.name in _VAGUE else (0.0, *_RETRIES):
-            self._go_to(start - further_back)
+            is_beginning = self._go_to(start - further_back)
             decoded = decode()
             earliest = next(decoded, None)
-            if start - further_back <= self._first or (earliest is not None and earliest[0] <= start + _TIME_ERROR):
+            if is_beginning or (earliest is not None and earliest[0] <= start + _TIME_ERROR):
                 break
         if earliest is not None:
             yield earliest
             yield from decoded
 
-    def _go_to(self, second: float) -> None:
-        """To the keyframe before a moment, or to the beginning."""
+    def _go_to(self, second: float) -> bool:
+        """To a keyframe before a moment, as far as the index knows one; returns whether nothing lies before."""
         import av
 
-        if second > -math.inf:
+        if self._is_fresh and second <= self._first:
+            self._is_fresh = False
+            return True
+        if second > self._first - _RETRIES[0]:
             try:
                 self._container.seek(math.floor(max(second, self._first) * av.time_base), backward=True)
-                return
+                self._is_fresh = False
+                return False
             except av.FFmpegError:
                 pass
+        # A jump to the beginning may leave out the first packets of a stream.
         self._stack.close()
         self._open()
+        self._is_fresh = False
+        return True
 
     def _check_length(self, start: float, end: float | None) -> None:
         length = (self.duration if end is None else end) - start
@@ -272,11 +285,12 @@ class _Shown:
     time: float
     frame: Any
     shot: int
+    shot_begin: float
     made: Frame | None = None
 
     def picture(self, maker: PictureMaker) -> Frame:
         if self.made is None:
-            self.made = Frame(maker.make(self.frame), self.time, self.shot)
+            self.made = Frame(maker.make(self.frame), self.time, self.shot, self.shot_begin)
         return self.made
 
 

@@ -72,7 +72,7 @@ class DescribedVideo:
 
     Attributes:
         rows: Of a shard, one a clip; besides the usual columns `flags` holds words separated by spaces:
-            `other-faces` (more people in the picture), `cut` (the face was followed up to a cut only), `cut-off`
+            `other-faces` (more people in the picture), `cut` (the clip ends at a cut), `cut-off`
             (see `MAX_OUTSIDE`).
         reason: Why there are none; empty if there are.
         message: The same in one line.
@@ -220,6 +220,12 @@ class _Describer:
         with self.watch("faces"):
             track = follow_speaker(frames, self.analyzer, clip.position, num_samples, recipe.min_face)
             views = choose_views(track.views, recipe.num_faces)
+        if track.end is not None and track.end < clip.end:
+            # What is said after a cut may be another's.
+            clip = replace(clip, end=track.end)
+            with self.watch("speech"):
+                heard = waveform[: round((clip.end - clip.start) * SAMPLE_RATE)]
+                speech = prepare_speech(heard, recipe.voice_activity, recipe.min_speech)
         flags = [*track.flags]
         if statistics.median(outside_share(view) for view in views) > MAX_OUTSIDE:
             flags.append("cut-off")

@@ -78,11 +78,13 @@ class Track:
     Attributes:
         views: In the order of time, those that are good enough to be used.
         position: Relative (x, y) of the middle of the face's box where the track begins.
-        flags: `other-faces` if more people were in the picture where the track begins; `cut` if it ends at a cut.
+        end: Second on the file's clock of the cut that ends it; None if none does.
+        flags: `other-faces` if more people were in the picture where the track begins; `cut` if a cut ends it.
     """
 
     views: list[View]
     position: tuple[float, float]
+    end: float | None
     flags: tuple[str, ...]
 
 
@@ -111,15 +113,15 @@ def follow_speaker(
     frame, face, num_others = _find_start(frames, analyzer, position)
     if face.side < min_face:
         raise MediaError("small-face", f"the face is {face.side:.0f} px, at least {min_face} needed")
-    views, is_cut = _follow(frames, analyzer, frame, face)
+    views, end = _follow(frames, analyzer, frame, face)
     if len(views) < max(_MIN_VIEWS, MIN_SHARE * num_samples):
-        end = "a cut ends it" if is_cut else "then it is lost"
-        raise MediaError("lost-face", f"the face is there in {len(views)} of {num_samples} samples, {end}")
+        what = "then it is lost" if end is None else "a cut ends it"
+        raise MediaError("lost-face", f"the face is there in {len(views)} of {num_samples} samples, {what}")
     usable = _usable(views, min_face)
     _refuse_still(views)
-    flags = [*(["cut"] if is_cut else []), *(["other-faces"] if num_others else [])]
+    flags = [*(["cut"] if end is not None else []), *(["other-faces"] if num_others else [])]
     height, width = frame.image.shape[:2]
-    return Track(usable, (face.centre[0] / width, face.centre[1] / height), tuple(flags))
+    return Track(usable, (face.centre[0] / width, face.centre[1] / height), end, tuple(flags))
 
 
 def find_speaker(
@@ -216,15 +218,16 @@ def _find_start(
 
 def _follow(
     frames: Iterator[Frame], analyzer: FaceAnalyzer, frame: Frame, face: DetectedFace
-) -> tuple[list[View], bool]:
-    """Views of a face from its first one to where it is lost, and whether that is at a cut."""
+) -> tuple[list[View], float | None]:
+    """Views of a face from its first one to where it is lost, and the second of the cut that ends them."""
     views: list[View] = []
     shot, image, seen = frame.shot, frame.image, frame.time
     first = face.box
     _add_view(views, frame, face, first)
     for frame in frames:
         if frame.shot != shot:
-            return views, True
+            # Of several cuts since the last sample only the latest is known.
+            return views, frame.shot_begin if frame.shot == shot + 1 else seen
         if frame.image is image:  # still shown
             if views:
                 views.append(replace(views[-1], time=frame.time))
@@ -236,7 +239,7 @@ def _follow(
             continue
         face, image, seen = found, frame.image, frame.time
         _add_view(views, frame, face, first)
-    return views, False
+    return views, None
 
 
 def _faces_near(analyzer: FaceAnalyzer, image: NDArray[np.uint8], last: DetectedFace) -> list[DetectedFace]:

@@ -50,6 +50,20 @@ SILENCE = make_sound("silence", 0, 0.5)
 
 
 @pytest.mark.parametrize("name, video_codec, audio_codec", CONTAINERS)
+def test_the_beginning_can_be_read_again_and_again(
+    tmp_path: Path, name: str, video_codec: str, audio_codec: str
+) -> None:
+    path = make_clock_video(tmp_path / name, 4.0, 40, video_codec, audio_codec)
+    with VideoFile(path) as video:
+        waveform = video.waveform(video.begin, video.begin + 2)
+        for _ in range(2):
+            frames = list(video.frames(video.begin, video.begin + 2, FPS))
+            np.testing.assert_array_equal(video.waveform(video.begin, video.begin + 2), waveform)
+            np.testing.assert_allclose(shown_seconds(frames), np.arange(0, 2, 1 / FPS), atol=0.041)
+    assert np.abs(waveform[:1000]).max() > 0.2
+
+
+@pytest.mark.parametrize("name, video_codec, audio_codec", CONTAINERS)
 def test_a_part_is_cut_exactly_whatever_the_container(
     tmp_path: Path, name: str, video_codec: str, audio_codec: str
 ) -> None:
@@ -119,6 +133,7 @@ def test_a_cut_begins_another_shot(tmp_path: Path) -> None:
         sampled = list(video.frames(0.0, 3.0, 4))
     shots = [frame.shot for frame in sampled]
     assert shots == [shots[0] + i // 4 for i in range(12)]
+    np.testing.assert_allclose([frame.shot_begin for frame in sampled[4:]], [1.0] * 4 + [2.0] * 4)
 
 
 @pytest.mark.parametrize("size", [(161, 121), (160, 121), (1, 1), (17, 33)])

@@ -145,6 +145,8 @@ def test_two_people_one_after_the_other_are_never_mixed(tmp_path: Path) -> None:
     alone = write_video(tmp_path / "alone.mp4", first, sound, size=(320, 240))
     (row,), (expected,) = of(cut).rows, of(alone).rows
     assert row["flags"] == "cut"
+    # What is said after the cut is left out as well.
+    assert row["end"] == pytest.approx(2.0) and row["duration"] < 2.1 < expected["duration"]
     similarities = np.stack(row["face_features"]) @ np.stack(expected["face_features"]).T
     assert similarities.min() > 0.9
     early = write_video(tmp_path / "early.mp4", first[:15] + second[15:], sound, size=(320, 240))
@@ -200,4 +202,4 @@ def test_real_videos_give_the_face_and_the_speech(real_recordings: Path, real_in
         (row,) = of(path, VideoRow(0, "v", "v", "v"), recipe=recipe).rows
         features = np.stack(row["face_features"])
         assert len(features) >= 2 and (features @ features.T).min() > 0.2, path
-        assert row["duration"] > 1.5
+        assert row["duration"] >= 1.0

@@ -62,7 +62,12 @@ class Scene:
             image = image.copy()
             faces = [face_at(place) for _, place in people] if seen is None else seen
             self.detector.faces[id(image)] = faces
-            self.frames.append(Frame(image, len(self.frames) / 2, shot))
+            begin = len(self.frames) / 2
+            if not shot:
+                begin = -np.inf
+            elif self.frames[-1].shot == shot:
+                begin = self.frames[-1].shot_begin
+            self.frames.append(Frame(image, len(self.frames) / 2, shot, begin))
         return self
 
     def follow(self, position: tuple[float, float] | None = None, min_face: int = 48) -> Track:
@@ -81,7 +86,7 @@ def test_one_face_is_followed_with_one_search_of_a_whole_picture() -> None:
     scene = Scene().add([(0, (0.5, 0.5))])
     track = scene.follow((0.5, 0.5))
     assert [view.time for view in track.views] == [0, 0.5, 1, 1.5, 2, 2.5]
-    assert track.flags == ()
+    assert track.flags == () and track.end is None
     assert scene.detector.num_whole == 1
     assert np.allclose(track.position, (0.5, 0.5), atol=0.05)
 
@@ -132,7 +137,7 @@ def test_a_cut_ends_the_track_even_if_another_face_is_in_the_same_place() -> Non
     scene = Scene().add([(0, (0.5, 0.5))], OPENINGS).add([(1, (0.5, 0.5))], OPENINGS[:3], shot=1)
     track = scene.follow((0.5, 0.5))
     assert track.views[-1].time == 2.5
-    assert track.flags == ("cut",)
+    assert track.flags == ("cut",) and track.end == 3.0
     early = Scene().add([(0, (0.5, 0.5))], OPENINGS[:2]).add([(1, (0.5, 0.5))], OPENINGS, shot=1)
     assert early.refusal((0.5, 0.5)) == "lost-face"
 
