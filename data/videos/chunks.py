@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pyarrow.parquet as pq
 
@@ -119,7 +120,7 @@ class ChunkWorker:
                     break
                 for stage, seconds in described.seconds.items():
                     report.add_seconds(stage, seconds)
-                state = self._state_of(row, described)
+                state = self._state_of(row, described, source)
                 rows_of[row.index] = described.rows
             report.states.append(state)
             on_row(state)
@@ -198,9 +199,10 @@ class ChunkWorker:
                 return DescribedVideo([], "unexpected", str(error), {})
         return DescribedVideo([], "crashed", f"a decoder crashed: {problem}", {})
 
-    def _state_of(self, row: VideoRow, described: DescribedVideo) -> RowState:
+    def _state_of(self, row: VideoRow, described: DescribedVideo, source: SourceFile) -> RowState:
         if not described.rows:
-            return _failed(row, described.reason, described.message)
+            # Where files of this machine lie is of no interest in a data set.
+            return _failed(row, described.reason, described.message.replace(source.path, Path(source.path).name))
         return RowState(
             row.index,
             "published",

@@ -42,6 +42,7 @@ def test_shards_go_to_any_place_that_fsspec_reaches(tmp_path: Path) -> None:
         "failures": {"bad-row": 1, "unreadable": 1},
     }
     storage = Storage(out)
+    assert str(tmp_path) not in (storage.read("rows-00001-of-00002.jsonl") or b"").decode()
     info = decode_info((storage.read("dataset.json") or b"").decode(), out)
     assert info == outcome.info and sum(info.num_clips.values()) == sum(info.shards.values()) == 2
     ids = [
