@@ -17,6 +17,7 @@ from data.faces import (
 )
 from data.images import read_image
 from tests.synthetic import TINY_FEATURE_SIZE, TinyWorld, draw_face
+from tests.videos import draw_frames
 
 
 class Found:
@@ -26,6 +27,9 @@ class Found:
         self.faces = [DetectedFace((0, 0, side, side), landmarks * side / 112, 0.9) for side in sides]
 
     def detect(self, image: np.ndarray) -> list[DetectedFace]:
+        return self.faces
+
+    def detect_near(self, image: np.ndarray, box: tuple[float, ...]) -> list[DetectedFace]:
         return self.faces
 
 
@@ -224,3 +228,25 @@ def test_a_missing_package_names_its_extra(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ModelError, match=rf"pip install 'wav2face\[{extra}\]'"):
         load_recognizer(name, tiny_world.pack_root)
+
+
+@pytest.mark.parametrize("name", ["dlib", "insightface:small"])
+@pytest.mark.parametrize("face_size", [100, 160, 420])
+def test_a_face_is_found_again_near_where_it_was(name: str, face_size: int, request: pytest.FixtureRequest) -> None:
+    if name == "dlib":
+        pytest.importorskip("dlib")
+        detector = load_analyzer(name).detector
+    else:
+        detector = load_analyzer(name, request.getfixturevalue("real_insightface_root")).detector
+    assert detector is not None
+
+    def picture(x: float) -> np.ndarray:
+        return next(iter(draw_frames([(0, (x, 0.5)), (1, (0.1, 0.15))], np.zeros(1), (640, 480), face_size)))
+
+    def nearest(faces: list[DetectedFace], x: float) -> DetectedFace:
+        return min(faces, key=lambda face: np.hypot(face.centre[0] - 640 * x, face.centre[1] - 240))
+
+    before, now = nearest(detector.detect(picture(0.5)), 0.5), nearest(detector.detect(picture(0.53)), 0.53)
+    found = nearest(detector.detect_near(picture(0.53), before.box), 0.53)
+    assert np.abs(found.landmarks - now.landmarks).mean() < 0.06 * now.side
+    assert detector.detect_near(np.zeros((480, 640, 3), np.uint8), before.box) == []
