@@ -44,6 +44,7 @@ class PictureMaker:
         self._aspect = _pixel_aspect(stream)
         self._reformatter = VideoReformatter()
         self._size: tuple[int, int] | None = None
+        self._turn: tuple[int, ...] | None = None
         context = stream.codec_context
         self._check_size(context.width, context.height)
 
@@ -58,6 +59,10 @@ class PictureMaker:
         self._check_size(frame.width, frame.height)
         if self._size is None:
             self._size = _shown_size(frame.width, frame.height, self._aspect)
+        if (
+            self._turn is None
+        ):  # once a file: a frame that was asked for it is not freed before the garbage is collected
+            self._turn = _display_matrix(frame)
         width, height = self._size
         transfer = _HDR.get(frame.color_trc)
         has_alpha = not transfer and _has_alpha(frame.format)
@@ -79,7 +84,7 @@ class PictureMaker:
         elif has_alpha:
             opacity = pixels[..., 3:].astype(np.uint16)
             pixels = ((pixels[..., :3] * opacity + 255 * (255 - opacity)) // 255).astype(np.uint8)
-        return _turned(pixels, frame)
+        return _turned(pixels, self._turn)
 
     def _check_size(self, width: int, height: int) -> None:
         if width * height > MAX_PIXELS:
@@ -147,13 +152,18 @@ def _has_alpha(pixel_format: Any) -> bool:
     return pixel_format.name == "pal8" or any(component.is_alpha for component in pixel_format.components)
 
 
-def _turned(pixels: NDArray[np.uint8], frame: Any) -> NDArray[np.uint8]:
-    """Rotated and mirrored by right angles as the container's display matrix wants it."""
+def _display_matrix(frame: Any) -> tuple[int, ...]:
+    """How a frame is to be turned: a, b, c, d of x' = a x + c y, y' = b x + d y."""
     data = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
-        return pixels
-    # Shown x' = a x + c y, y' = b x + d y.
+        return 1, 0, 0, 1
     a, b, _, c, d = np.frombuffer(bytes(data), "<i4")[:5].tolist()
+    return a, b, c, d
+
+
+def _turned(pixels: NDArray[np.uint8], matrix: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Rotated and mirrored by right angles as the container's display matrix wants it."""
+    a, b, c, d = matrix
     if abs(b) + abs(c) > abs(a) + abs(d):
         pixels = pixels.transpose(1, 0, 2)
         a, d = c, b

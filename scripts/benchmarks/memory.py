@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import statistics
@@ -28,7 +29,7 @@ MARKS = (200, 1000, 2000)
 
 NUM_MIDDLE_ROWS = 64
 
-_SAMPLE_SECONDS = 0.5
+_SAMPLE_SECONDS = 0.25
 _TIME_LIMIT = 3600.0
 _CHUNK_ROWS = 32
 _FEWEST_ROWS = 8
@@ -37,8 +38,9 @@ _MIB = 2**20
 
 @dataclass(frozen=True)
 class Sample:
-    """A moment of a run: rows done, and bytes that the command and all its children hold in memory."""
+    """A moment of a run in seconds: rows done, and bytes that the command and all its children hold in memory."""
 
+    moment: float
     num_rows: int
     resident: int
 
@@ -65,11 +67,15 @@ def measure_memory(
     footage = make_footage(folder / "videos", CLIP_SECONDS, SIZE, FACE_SIZE)
     rows = write_list(folder / "rows.csv", footage, num_rows)
     with serve(footage, 0, num_rows) as server:
-        start = time.perf_counter()
         samples = list(watch(_command(rows, folder / "memory", server.url_template, faces), folder / "memory"))
-        cost = (time.perf_counter() - start) / num_rows
     print(describe_memory(samples, num_rows))
-    print(f"{1000 * cost:.0f} ms a row, start included", flush=True)
+    part = max(1, num_rows // 10)
+    early, late = row_cost(samples, part, 2 * part), row_cost(samples, num_rows - part, num_rows)
+    print(
+        f"{1000 * row_cost(samples, 1, num_rows):.0f} ms a row; {1000 * early:.0f} from row {part} to {2 * part}, "
+        f"{1000 * late:.0f} in the last {part}",
+        flush=True,
+    )
     lists = {length: write_list(folder / f"list-{length}.csv", footage, length) for length in list_lengths}
     openings: dict[int, list[float]] = {length: [] for length in lists}
     costs: dict[int, list[float]] = {length: [] for length in lists}
@@ -83,14 +89,21 @@ def measure_memory(
             with serve(footage, first, last - first) as server:
                 out = folder / f"list-{length}-{round_}"
                 command = _command(path, out, server.url_template, faces)
-                start = time.perf_counter()
-                list(watch([*command, "--from-id", str(first), "--to-id", str(last)], out))
-                costs[length].append((time.perf_counter() - start - openings[length][-1]) / (last - first))
+                samples = list(watch([*command, "--from-id", str(first), "--to-id", str(last)], out))
+                costs[length].append(row_cost(samples, 1, last - first))
     for length in lists:
         print(
-            f"{num_middle} rows from the middle of {length:,}: {1000 * statistics.median(costs[length]):.0f} ms "
-            f"a row, start included; opening the list takes {statistics.median(openings[length]):.1f} s more"
+            f"{num_middle} rows from the middle of {length:,}: {1000 * statistics.median(costs[length]):.0f} ms a row; "
+            f"opening the list takes {statistics.median(openings[length]):.2f} s"
         )
+
+
+def row_cost(samples: Sequence[Sample], first: int, last: int) -> float:
+    """Seconds a row between the moments at which so many were done; NaN if it went too fast for two samples."""
+    begin = next(sample for sample in samples if sample.num_rows >= first)
+    end = next((sample for sample in samples if sample.num_rows >= last), samples[-1])
+    num_rows = end.num_rows - begin.num_rows
+    return (end.moment - begin.moment) / num_rows if num_rows else math.nan
 
 
 def describe_memory(samples: Sequence[Sample], num_rows: int) -> str:
@@ -125,15 +138,20 @@ def watch(command: Sequence[str], out: Path) -> Iterator[Sample]:
                 if time.monotonic() > deadline:
                     raise StageError(f"{command[1]} has not ended within {_TIME_LIMIT:.0f} s; its log: {log_path}")
                 lines, _, unread = (unread + written.read()).rpartition(b"\n")
-                num_rows += len(re.findall(rb"^row \d+ ", lines, re.MULTILINE))
-                yield Sample(num_rows, _resident(process))
+                num_rows += _count_rows(lines)
+                yield Sample(time.perf_counter(), num_rows, _resident(process))
                 time.sleep(_SAMPLE_SECONDS)
+            yield Sample(time.perf_counter(), num_rows + _count_rows(unread + written.read()), 0)
         finally:
             if process.poll() is None:
                 process.kill()  # its children end with it
             process.wait()
     if process.returncode:
         raise StageError(f"{command[1]} failed with exit code {process.returncode}; its log: {log_path}")
+
+
+def _count_rows(lines: bytes) -> int:
+    return len(re.findall(rb"^row \d+ ", lines, re.MULTILINE))
 
 
 def _resident(process: psutil.Process) -> int:
