@@ -40,8 +40,9 @@ MAX_CLIP_SECONDS = 30.0
 """Longer parts of a video are cut into clips, as whole videos are."""
 
 MIN_LOUDNESS_RANGE = 16.0
-"""dB. Of 80 recordings of AVSpeech, VoxCeleb and others 3 % lie below it; with music or noise 10 dB below the speech
-nine in ten do, with other voices 5 dB below it 95 %, with any of them 15 dB below it next to none."""
+"""dB, as `loudness_range` measures it. Of 55 recordings of AVSpeech, VoxCeleb and others 2 % lie below it; with music
+or noise 10 dB below the speech 89 and 95 % do, 15 dB below it 11 and 15 %; with other voices 5 and 10 dB below it 98
+and 35 %."""
 
 MAX_OUTSIDE = 0.2
 """Share of the crops that may lie outside the picture; beyond it the flag `cut-off` says so."""

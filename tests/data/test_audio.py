@@ -19,6 +19,7 @@ from data.audio import (
     even_loudness,
     fit_duration,
     load_speech,
+    loudness_range,
     prepare_speech,
     read_waveform,
 )
@@ -217,6 +218,15 @@ def test_short_clips_are_tiled_and_long_ones_cropped() -> None:
     assert fit_duration(clip, 3, start=2).tolist() == [2, 3, 4]
     with pytest.raises(ValueError):
         fit_duration(clip, 3, start=3)
+
+
+def test_what_goes_on_behind_speech_is_heard_between_its_syllables() -> None:
+    speech = speak(1, seconds=3.0) * (np.arange(3 * SAMPLE_RATE) % 4000 < 3000)
+    noise = np.random.default_rng(0).normal(0, 1, speech.size).astype(np.float32)
+    loud = speech + 0.5 * float(np.sqrt(np.mean(speech**2))) * noise
+    assert loudness_range(speech) > loudness_range(loud) + 3
+    assert loudness_range(loud) == pytest.approx(loudness_range(10 * loud), abs=0.01)
+    assert loudness_range(speech[:100]) == 0
 
 
 def test_flac_keeps_16_bits() -> None:

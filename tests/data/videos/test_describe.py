@@ -24,8 +24,9 @@ ROW = VideoRow(0, "-1nRm4tQL0A", "-1nRm4tQL0A/0", "somebody", 0.0, 3.0, 0.5, 0.5
 
 
 @pytest.fixture(scope="module", autouse=True)
-def need_dlib() -> None:
+def need_dlib_and_espeak() -> None:
     pytest.importorskip("dlib")
+    pytest.importorskip("espeakng_loader")
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +158,12 @@ def test_a_face_at_the_edge_of_the_picture_is_flagged(tmp_path: Path) -> None:
     path = make_talking_video(tmp_path / "a.mp4", 0, 3.0, size=(160, 120), position=(0.5, 0.4), face_size=150)
     (row,) = of(path, replace(ROW, y=0.4)).rows
     assert "cut-off" in row["flags"].split()
+
+
+def test_music_behind_the_speech_is_flagged(talking: Path, tmp_path: Path) -> None:
+    loud = make_talking_video(tmp_path / "a.mp4", 0, 3.0, background_sound=0.35)
+    assert of(loud).rows[0]["flags"] == "loud-background"
+    assert of(talking).rows[0]["flags"] == ""
 
 
 def test_a_broken_file_and_a_librarys_own_error_cost_one_row(
