@@ -41,9 +41,9 @@ def test_preparing_videos_is_measured_beside_the_plain_way(tmp_path: Path) -> No
 def test_memory_over_rows_and_the_cost_of_rows_of_long_lists_are_measured(tmp_path: Path) -> None:
     pytest.importorskip("dlib")
     pytest.importorskip("yt_dlp")
-    result = run_script("benchmark", "prepare", "--rows", 8, "--lists", 20, 200, "--rounds", 1, "--work", tmp_path)
+    result = run_script("benchmark", "prepare", "--rows", 8, "--lists", 200, "--rounds", 1, "--work", tmp_path)
     assert result.returncode == 0, result.stderr
-    assert "MiB until row 8" in result.stdout and result.stdout.count("ms a row") == 3
+    assert "MiB until row 8" in result.stdout and result.stdout.count("ms a row") == 2
 
 
 @pytest.mark.parametrize("arguments", [("--clips", 3), ("--rounds", 0), ("--rows", 1), ("--nonsense",)])
