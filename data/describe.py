@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TypeVar
 from data.audio import VoiceActivity, encode_flac, load_speech
 from data.clip import SAMPLE_RATE
 from data.errors import MediaError
-from data.faces import AnalyzedFace, FaceAnalyzer, load_analyzer
+from data.faces import AnalyzedFace, Device, cached_analyzer
 from data.folder import Failure, Person
 from data.images import encode_face, read_image
 from data.media import MAX_SECONDS, Waveform
@@ -30,6 +29,7 @@ class Recipe:
         face_size: Side of the crops in pixels.
         voice_activity: Whether silence is cut.
         max_seconds: Longer recordings are refused.
+        device: Where face networks run.
     """
 
     face_analyzer: str
@@ -37,6 +37,7 @@ class Recipe:
     face_size: int = 128
     voice_activity: VoiceActivity = "silero"
     max_seconds: float = MAX_SECONDS
+    device: Device = "cpu"
 
 
 @dataclass(frozen=True)
@@ -55,16 +56,10 @@ class Described:
     failures: list[Failure]
 
 
-@functools.cache
-def cached_analyzer(name: str, root: str | None) -> FaceAnalyzer:
-    """`load_analyzer`, once a process."""
-    return load_analyzer(name, root)
-
-
 def describe_person(task: Task) -> Described:
     """Decode, clean, align and describe all files of one person; a file that fails becomes a failure."""
     person, recipe = task.person, task.recipe
-    analyzer = cached_analyzer(recipe.face_analyzer, recipe.insightface_root)
+    analyzer = cached_analyzer(recipe.face_analyzer, recipe.insightface_root, recipe.device)
     failures: list[Failure] = []
 
     def attempt(read: Callable[[Path], Media], paths: tuple[Path, ...]) -> dict[int, Media]:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from data.errors import DatasetError, MediaError
-from data.faces import FaceRecognizer, cached_recognizer, embed_crops
+from data.faces import Device, FaceRecognizer, cached_recognizer, embed_crops
 from data.images import decode_face
 from data.inventory import read_light_columns
 from data.publish import open_partial, publish, recover, writing_to
@@ -33,12 +33,14 @@ class EmbedConfig:
         face_encoder: As `load_recognizer` takes it.
         insightface_root: Holds `models/<pack>/`; None for `~/.insightface`.
         num_workers: Processes; the result does not depend on it.
+        device: Where the network runs.
     """
 
     dataset: Path
     face_encoder: str
     insightface_root: str | None = None
     num_workers: int = 1
+    device: Device = "cpu"
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class _Task:
     target: Path
     face_encoder: str
     insightface_root: str | None
+    device: Device
 
 
 def embed_dataset(config: EmbedConfig) -> tuple[DatasetInfo, bool]:
@@ -65,7 +68,7 @@ def embed_dataset(config: EmbedConfig) -> tuple[DatasetInfo, bool]:
     """
     recover(config.dataset)
     info = read_info(config.dataset)
-    recognizer = cached_recognizer(config.face_encoder, config.insightface_root)
+    recognizer = cached_recognizer(config.face_encoder, config.insightface_root, config.device)
     if recognizer.info.sha256 == info.face_encoder.sha256:
         return info, False
     info = replace(info, face_encoder=recognizer.info)
@@ -87,7 +90,8 @@ def _rewrite_shards(config: EmbedConfig, info: DatasetInfo, partial: Path) -> No
     """Publish the shards that are not there yet, each by a rename."""
     missing = [name for name in info.shards if not (partial / name).exists()]
     tasks = [
-        _Task(config.dataset / name, partial / name, config.face_encoder, config.insightface_root) for name in missing
+        _Task(config.dataset / name, partial / name, config.face_encoder, config.insightface_root, config.device)
+        for name in missing
     ]
     done = sum(info.shards[name] for name in info.shards if name not in missing)
     results = map_in_processes(_rewrite_shard, tasks, config.num_workers, _report_crash, use_one_thread)
@@ -103,7 +107,7 @@ def _rewrite_shards(config: EmbedConfig, info: DatasetInfo, partial: Path) -> No
 
 def _rewrite_shard(task: _Task) -> int:
     """One shard with new features; its number of rows."""
-    recognizer = cached_recognizer(task.face_encoder, task.insightface_root)
+    recognizer = cached_recognizer(task.face_encoder, task.insightface_root, task.device)
     read_light_columns(task.source)  # tells a missing or a foreign file from a damaged one
     try:
         with pq.ParquetFile(task.source) as file:

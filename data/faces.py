@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,12 @@ from data.errors import ConfigError, MediaError, ModelError
 
 DOMINANT_AREA_RATIO = 2.0
 """Of several faces in a photograph the largest counts if its area is at least this many times the next's."""
+
+Device = Literal["cpu", "cuda"]
+"""Where ONNX face networks run."""
+
+DEVICES: tuple[Device, ...] = ("cpu", "cuda")
+_PROVIDERS: dict[Device, tuple[str, ...]] = {"cpu": ("CPUExecutionProvider",), "cuda": ("CUDAExecutionProvider",)}
 
 MIN_FACE_PIXELS = 20
 """Faces whose box is smaller than this on its longer side are refused."""
@@ -277,9 +283,26 @@ def load_recognizer(
 
 
 @functools.cache
-def cached_recognizer(name: str, root: str | None) -> FaceRecognizer:
-    """`load_recognizer` on the CPU, once a process: for workers that get a task after the other."""
-    return load_recognizer(name, root)
+def cached_recognizer(name: str, root: str | None, device: Device = "cpu") -> FaceRecognizer:
+    """`load_recognizer`, once a process: for workers that get a task after the other."""
+    return load_recognizer(name, root, _providers(name, device))
+
+
+@functools.cache
+def cached_analyzer(name: str, root: str | None, device: Device = "cpu") -> FaceAnalyzer:
+    """`load_analyzer`, once a process."""
+    return load_analyzer(name, root, _providers(name, device))
+
+
+def _providers(name: str, device: Device) -> tuple[str, ...]:
+    """onnxruntime's names for a device.
+
+    Raises:
+        ConfigError: If the network would silently stay on the CPU.
+    """
+    if device == "cuda" and name.removeprefix("aligned:").startswith("dlib"):
+        raise ConfigError(f"--device cuda: {name} runs on the CPU here; use an ONNX network such as insightface:<pack>")
+    return _PROVIDERS[device]
 
 
 def load_analyzer(

@@ -20,9 +20,9 @@ from tqdm import tqdm
 
 from data.alignment import FACE_SIZES
 from data.clip import SPLITS, Split
-from data.describe import Described, Recipe, Task, cached_analyzer, describe_person
+from data.describe import Described, Recipe, Task, describe_person
 from data.errors import ConfigError, DatasetError
-from data.faces import FaceEncoderInfo
+from data.faces import FaceEncoderInfo, cached_analyzer
 from data.files import write_file
 from data.folder import Failure, Person, read_attributes, scan_folder
 from data.inventory import count_shards
@@ -121,7 +121,7 @@ def prepare_people(people: list[Person], failures: list[Failure], config: People
     """
     _check(config)
     recipe = config.recipe
-    face_encoder = cached_analyzer(recipe.face_analyzer, recipe.insightface_root).recognizer.info
+    face_encoder = cached_analyzer(recipe.face_analyzer, recipe.insightface_root, recipe.device).recognizer.info
     request = _describe_request(config, people, face_encoder)
     names = {"files_sha256": "files or attributes", "face_encoder_sha256": "face network"}
     if (info := find_finished(config.out, request, names, config.overwrite)) is not None:
@@ -163,7 +163,7 @@ def _describe_request(config: PeopleConfig, people: list[Person], face_encoder: 
             size = path.stat().st_size if path.exists() else -1
             listing.update(f"{path.parent.name}/{path.name}\t{size}\n".encode("utf-8", "surrogateescape"))
     settings = asdict(config.recipe)
-    del settings["insightface_root"]
+    del settings["insightface_root"], settings["device"]
     return {
         **settings,
         "face_encoder_sha256": face_encoder.sha256,

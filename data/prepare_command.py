@@ -11,6 +11,7 @@ from typing import Any
 from data.alignment import FACE_SIZES
 from data.clip import SPLITS
 from data.describe import Recipe
+from data.faces import DEVICES
 from data.media import MAX_SECONDS
 from data.prepare import FAILURES_NAME, Prepared
 from data.split import DEFAULT_FRACTIONS
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, required=True, help="folder of the data set")
     add("--face-analyzer", required=True, help="insightface:<pack>, dlib, dlib:cnn, or aligned:<face network>")
     add("--insightface-root", help="holds models/<pack>/*.onnx (default: ~/.insightface)")
+    add("--device", choices=DEVICES, default="cpu", help="where face networks run (default: %(default)s)")
     add(
         "--face-size",
         type=int,
@@ -49,6 +51,7 @@ def read_settings(given: argparse.Namespace) -> dict[str, Any]:
         "recipe": Recipe(
             face_analyzer=given.face_analyzer,
             insightface_root=given.insightface_root,
+            device=given.device,
             face_size=given.face_size,
             voice_activity=given.voice_activity,
             max_seconds=given.max_seconds,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from data.embed import EmbedConfig, embed_dataset
 from data.errors import ConfigError
+from data.faces import DEVICES
 from training.command import CommandParser, run_command
 
 
@@ -25,11 +26,12 @@ def parse(argv: list[str]) -> EmbedConfig:
         help="the new T: the model folder of train_face_encoder.py, onnx:<path>, personas, insightface:<pack>, dlib",
     )
     add("--insightface-root", help="holds models/<pack>/*.onnx (default: ~/.insightface)")
+    add("--device", choices=DEVICES, default="cpu", help="where the network runs (default: %(default)s)")
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a CPU)")
     given = parser.parse_args(argv)
     if given.workers < 1:
         raise ConfigError(f"--workers {given.workers}: 1 or more are needed")
-    return EmbedConfig(given.dataset, given.face_encoder, given.insightface_root, given.workers)
+    return EmbedConfig(given.dataset, given.face_encoder, given.insightface_root, given.workers, given.device)
 
 
 def main(argv: list[str]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from data.alignment import FACE_SIZES
 from data.clip import SAMPLE_RATE, SPLITS
 from data.errors import ConfigError, OutputError
+from data.faces import DEVICES
 from data.shards import INFO_NAME, decode_info
 from data.split import DEFAULT_FRACTIONS
 from data.videos.describe import VideoRecipe
@@ -52,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--insightface-pack", default="buffalo_l", help="(default: %(default)s)")
     add("--insightface-root", help="holds models/<pack>/*.onnx (default: ~/.insightface)")
+    add("--device", choices=DEVICES, default="cpu", help="where face networks run (default: %(default)s)")
     add("--face-encoder", help="T, the network that makes face features (default: that of the extraction model)")
     add("--face-size", type=int, default=recipe.face_size, choices=FACE_SIZES, help="px (default: %(default)s)")
     add("--faces", type=int, default=recipe.num_faces, help="best frames kept a clip (default: %(default)s)")
@@ -195,6 +197,7 @@ def _videos_config(given: Namespace, fetch: FetchConfig | None, chunk_rows: int)
         face_analyzer=_ANALYZERS.get(model) or f"insightface:{given.insightface_pack}",
         face_encoder=given.face_encoder,
         insightface_root=given.insightface_root,
+        device=given.device,
         face_size=given.face_size,
         fps=given.fps,
         num_faces=given.faces,

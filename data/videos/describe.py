@@ -24,9 +24,8 @@ from data.audio import (
     take_spans,
 )
 from data.clip import SAMPLE_RATE
-from data.describe import cached_analyzer
 from data.errors import MediaError, Wav2FaceError
-from data.faces import FaceAnalyzer, cached_recognizer
+from data.faces import Device, FaceAnalyzer, cached_analyzer, cached_recognizer
 from data.images import encode_face
 from data.media import Waveform
 from data.shards import Row
@@ -67,6 +66,7 @@ class VideoRecipe:
         voice_activity: Whether silence is cut.
         clip_seconds: Length of clips that are cut out of whole videos.
         max_clips: The most that are cut out of one.
+        device: Where face networks run.
     """
 
     face_analyzer: str
@@ -80,6 +80,7 @@ class VideoRecipe:
     voice_activity: VoiceActivity = "silero"
     clip_seconds: float = 6.0
     max_clips: int = 10
+    device: Device = "cpu"
 
 
 @dataclass(frozen=True)
@@ -157,10 +158,10 @@ def load_face_networks(recipe: VideoRecipe) -> FaceAnalyzer:
         ConfigError: If a name is unknown.
         ModelError: If a file or a package is missing.
     """
-    analyzer = cached_analyzer(recipe.face_analyzer, recipe.insightface_root)
+    analyzer = cached_analyzer(recipe.face_analyzer, recipe.insightface_root, recipe.device)
     if recipe.face_encoder is None:
         return analyzer
-    return replace(analyzer, recognizer=cached_recognizer(recipe.face_encoder, recipe.insightface_root))
+    return replace(analyzer, recognizer=cached_recognizer(recipe.face_encoder, recipe.insightface_root, recipe.device))
 
 
 class _Stopwatch:

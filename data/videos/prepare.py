@@ -208,7 +208,7 @@ def _check(config: VideosConfig) -> None:
 def _describe_request(config: VideosConfig, rows: RowList, face_encoder: FaceEncoderInfo) -> dict[str, Any]:
     """All that decides about the result but the range of rows, which may grow; no paths of this machine."""
     settings = asdict(config.recipe)
-    del settings["insightface_root"]
+    del settings["insightface_root"], settings["device"]
     return {
         **settings,
         "face_encoder_sha256": face_encoder.sha256,

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from data.describe import cached_analyzer
 from data.errors import ConfigError
+from data.faces import cached_analyzer
 from data.videos.describe import VideoRecipe
 from data.videos.fetch import FetchConfig
 from data.videos.prepare import VideosConfig, prepare_videos

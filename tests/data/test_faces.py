@@ -2,6 +2,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from data.alignment import ARCFACE_TEMPLATE, CROP_REGION
@@ -11,6 +12,8 @@ from data.faces import (
     FaceAnalyzer,
     FaceEncoderInfo,
     FaceRecognizer,
+    cached_analyzer,
+    cached_recognizer,
     embed_crops,
     load_analyzer,
     load_recognizer,
@@ -206,6 +209,16 @@ def test_a_damaged_network_is_an_error_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"net\.onnx: onnxruntime can't load it") as caught:
         load_recognizer("insightface:broken", tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_device_that_would_not_be_used_is_an_error(tiny_world: TinyWorld) -> None:
+    with pytest.raises(ConfigError, match="--device cuda: dlib runs on the CPU"):
+        cached_analyzer("dlib", None, "cuda")
+    with pytest.raises(ConfigError, match="dlib runs on the CPU"):
+        cached_analyzer("aligned:dlib", None, "cuda")
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        with pytest.raises(ModelError, match="onnxruntime has no CUDAExecutionProvider here"):
+            cached_recognizer("insightface:tiny", str(tiny_world.pack_root), "cuda")
 
 
 def test_a_provider_that_is_not_there_is_an_error_not_a_fallback(tiny_world: TinyWorld) -> None:
