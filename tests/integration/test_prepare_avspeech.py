@@ -33,7 +33,7 @@ NETWORKS = (
     if (PACK_ROOT / "models" / "small").is_dir()
     else ["--face-extraction-model", "hog", "--face-encoder", "personas"]
 )
-QUICK = ["--socket-timeout", "1", "--download-retries", "1", "--max-backoff", "1", "--face-size", "64", "--fps", "1"]
+QUICK = ["--socket-timeout", "2", "--download-retries", "1", "--max-backoff", "1", "--face-size", "64", "--fps", "1"]
 
 FAULTS = {
     "forbidden": (Fault("status", 403), "blocked"),
@@ -66,7 +66,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "silent": make("silent", sound="silence"),
         "no-speech": make("no-speech", sound="noise"),
         "still-face": make("still-face", still=True),
-        "dark-face": make("dark-face", brightness=0.06),
+        "dark-face": make("dark-face", brightness=0.2),
     }
 
 
