@@ -25,6 +25,7 @@ from data.videos.storage import Storage
 from data.workers import count_cores
 
 _ANALYZERS = {"hog": "dlib", "cnn": "dlib:cnn"}
+_FEWEST_CHUNKS = 8
 _SPECTROGRAM = ("duration", "window", "stride", "fft_length", "amp_norm")
 
 
@@ -79,7 +80,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = group.add_argument
     add("--workers", type=int, default=count_cores(), help="chunks under way at once (default: one a core)")
     add("--executor", choices=("local", "ray"), default="local", help="ray: the cluster of RAY_ADDRESS, or one here")
-    add("--chunk-rows", type=int, help=f"rows a chunk, a shard a split each (default: {CHUNK_ROWS})")
+    add(
+        "--chunk-rows",
+        type=int,
+        help=f"rows a chunk, a shard a split each (default: {CHUNK_ROWS}, fewer of short lists)",
+    )
     add("--time-limit", type=float, default=600.0, metavar="SECONDS", help="of each row (default: %(default)s)")
 
 
@@ -163,13 +168,15 @@ def _chunk_rows(storage: Storage, given: int | None, rows: RowList) -> int:
     Raises:
         OutputError: If the data set is of another list.
     """
+    # Chunks of a short list are short, so that all workers get some.
+    default = min(CHUNK_ROWS, -(-rows.num_rows // _FEWEST_CHUNKS))
     there = storage.read(INFO_NAME)
     if there is None:
-        return given or CHUNK_ROWS
+        return default if given is None else given
     request = decode_info(there.decode("utf-8", "replace"), f"{storage.url}/{INFO_NAME}").request
     if request.get("list_sha256") != rows.sha256:
         raise OutputError(f"{storage.url}: holds a data set of another list of videos; choose another --out")
-    return int(given or request.get("chunk_rows", CHUNK_ROWS))
+    return int(request.get("chunk_rows", default) if given is None else given)
 
 
 def _fetch_config(given: Namespace, storage: Storage) -> FetchConfig:

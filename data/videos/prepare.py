@@ -176,7 +176,13 @@ def read_status(storage: Storage, num_rows: int, span: tuple[int, int], chunk_ro
 
 
 def _chunk_spans(num_rows: int, span: tuple[int, int], chunk_rows: int) -> Iterator[tuple[ChunkNames, int, int]]:
-    """The chunks that a range of rows touches, each with the part of the range that lies in it."""
+    """The chunks that a range of rows touches, each with the part of the range that lies in it.
+
+    Raises:
+        ConfigError: If a chunk would hold nothing.
+    """
+    if chunk_rows < 1:
+        raise ConfigError(f"--chunk-rows {chunk_rows}: at least 1 expected")
     num_chunks = -(-num_rows // chunk_rows)
     for number in range(span[0] // chunk_rows, -(-span[1] // chunk_rows)):
         first, last = number * chunk_rows, (number + 1) * chunk_rows
@@ -197,9 +203,8 @@ def _check(config: VideosConfig) -> None:
     """Refuse settings that can't be, before any work."""
     if config.recipe.face_size not in FACE_SIZES:
         raise ConfigError(f"face size {config.recipe.face_size}: use one of {', '.join(map(str, FACE_SIZES))}")
-    for name, value in (("--workers", config.num_workers), ("--chunk-rows", config.chunk_rows)):
-        if value < 1:
-            raise ConfigError(f"{name} {value}: at least 1 expected")
+    if config.num_workers < 1:
+        raise ConfigError(f"--workers {config.num_workers}: at least 1 expected")
     if not config.row_seconds > 0:
         raise ConfigError(f"--time-limit {config.row_seconds}: seconds above 0 expected")
     assign_split("", config.seed, config.split_fractions)

@@ -324,6 +324,7 @@ def test_a_full_disk_is_one_line_and_the_next_run_goes_on(
         (["--csv", "nowhere.csv"], "nowhere.csv: No such file"),
         (["--from-id", "9"], "rows 9 to the end: there are none, the list holds rows 0 to 1"),
         (["--sample-rate", "8000"], "--sample-rate 8000: voices are 16000 Hz in every data set"),
+        (["--chunk-rows", "0"], "--chunk-rows 0: at least 1 expected"),
         (["--stride", "-1"], "--stride -1.0: a number above 0 expected"),
         (["--json"], "--json goes with --status"),
         (["--url-template", "http://example.org/"], "{id}"),
@@ -337,6 +338,14 @@ def test_what_can_not_be_is_one_line(server: VideoServer, tmp_path: Path, option
     done = run([*prepare(tmp_path / "set", csv, server), *options])
     assert done.returncode == 2
     assert line in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
+
+
+def test_a_short_list_has_work_for_all_workers(server: VideoServer, tmp_path: Path) -> None:
+    csv = tmp_path / "list.csv"
+    csv.write_text("".join(f"v{i},5,3,.5,.5\n" for i in range(20)))
+    assert run(prepare(tmp_path / "set", csv, server)).returncode == 0
+    assert len(list((tmp_path / "set").glob("rows-*-of-00007.jsonl"))) == 7
+    assert len(states_of(tmp_path / "set")) == 20
 
 
 def test_a_data_set_of_another_list_is_left_alone(server: VideoServer, tmp_path: Path) -> None:
