@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from data.errors import ConfigError
+
 # Left eye, right eye, nose tip, left and right mouth corner as seen in the picture: [5, 2] (x, y).
 ARCFACE_TEMPLATE: NDArray[np.float64] = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
@@ -44,6 +46,16 @@ CROP_REGION = Region(-10 * _UNIT, -12 * _UNIT, 64 * _UNIT)
 DLIB_REGION = Region(6.5, 21.2, 98.8)
 
 FACE_SIZES = (64, 128, 256)
+
+
+def check_face_size(size: int) -> None:
+    """Refuse crops of other sizes than `FACE_SIZES`.
+
+    Raises:
+        ConfigError: If it is none of them.
+    """
+    if size not in FACE_SIZES:
+        raise ConfigError(f"face size {size}: use one of {', '.join(map(str, FACE_SIZES))}")
 
 
 def similarity_to_template(landmarks: NDArray[np.floating]) -> NDArray[np.float64]:

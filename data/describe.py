@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from data.audio import VoiceActivity, encode_flac, load_speech
-from data.clip import SAMPLE_RATE
-from data.errors import MediaError
-from data.faces import AnalyzedFace, Device, cached_analyzer
+from data.clip import SAMPLE_RATE, Attributes
+from data.errors import MediaError, one_line
+from data.faces import AnalyzedFace, Device, FaceEncoderInfo, cached_analyzer
 from data.folder import Failure, Person
 from data.images import encode_face, read_image
 from data.media import MAX_SECONDS, Waveform
@@ -68,9 +68,9 @@ def describe_person(task: Task) -> Described:
             try:
                 usable[number] = read(path)
             except MediaError as error:
-                failures.append(Failure(str(path), person.identity, error.reason, _one_line(str(error))))
+                failures.append(Failure(str(path), person.identity, error.reason, one_line(error)))
             except Exception as error:  # a library that trips over one strange file must not end the run
-                message = _one_line(f"{path}: {type(error).__name__}: {error}")
+                message = one_line(f"{path}: {type(error).__name__}: {error}")
                 failures.append(Failure(str(path), person.identity, "unexpected", message))
         return usable
 
@@ -101,18 +101,39 @@ def _rows(person: Person, voices: list[Waveform], faces: list[AnalyzedFace]) -> 
     num_rows = max(1, len(voices))
     for i in range(num_rows):
         clip_id = f"{person.identity}/{i}"
-        own_faces = faces[i::num_rows]
-        row: Row = {"clip_id": clip_id, "identity": person.identity, **asdict(person.attributes)}
-        if voices:
-            row["audio"] = {"bytes": encode_flac(voices[i]), "path": f"{clip_id}.flac"}
-            row["duration"] = voices[i].size / SAMPLE_RATE
-        row["images"] = [
-            {"bytes": encode_face(face.crop), "path": f"{clip_id}-{j}.jpg"} for j, face in enumerate(own_faces)
-        ]
-        row["face_features"] = [face.feature for face in own_faces]
-        rows.append(row)
+        voice = voices[i] if voices else None
+        rows.append(make_row(clip_id, person.identity, person.attributes, voice, faces[i::num_rows]))
     return rows
 
 
-def _one_line(message: str) -> str:
-    return " ".join(message.split())
+def make_row(
+    clip_id: str, identity: str, attributes: Attributes, voice: Waveform | None, faces: Sequence[AnalyzedFace]
+) -> Row:
+    """A clip as it is stored: sound as FLAC, crops as JPEG; without a voice there are no columns of sound."""
+    row: Row = {"clip_id": clip_id, "identity": identity, **asdict(attributes)}
+    if voice is not None:
+        row["audio"] = {"bytes": encode_flac(voice), "path": f"{clip_id}.flac"}
+        row["duration"] = voice.size / SAMPLE_RATE
+    row["images"] = [{"bytes": encode_face(face.crop), "path": f"{clip_id}-{j}.jpg"} for j, face in enumerate(faces)]
+    row["face_features"] = [face.feature for face in faces]
+    return row
+
+
+def describe_request(
+    recipe: Any, face_encoder: FaceEncoderInfo, seed: int, split_fractions: Sequence[float]
+) -> dict[str, Any]:
+    """What decides about a data set besides what it is made from, as dataset.json keeps it.
+
+    Args:
+        recipe: A dataclass of settings; where files lie and networks run on this machine is left out.
+        face_encoder: T.
+        seed: Of the split.
+        split_fractions: Shares of train, val and test.
+    """
+    settings = {key: value for key, value in asdict(recipe).items() if key not in ("insightface_root", "device")}
+    return {
+        **settings,
+        "face_encoder_sha256": face_encoder.sha256,
+        "seed": seed,
+        "split_fractions": list(split_fractions),
+    }

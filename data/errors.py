@@ -44,3 +44,8 @@ class StageError(Wav2FaceError):
 
 class OutputError(Wav2FaceError):
     """A place that can't be written to, or that already holds something else."""
+
+
+def one_line(message: object) -> str:
+    """What an error says, in one line, as failure lists and terminals want it."""
+    return " ".join(str(message).split())

@@ -12,16 +12,16 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from data.alignment import FACE_SIZES
+from data.alignment import check_face_size
 from data.clip import SPLITS, Split
-from data.describe import Described, Recipe, Task, describe_person
-from data.errors import ConfigError, DatasetError
+from data.describe import Described, Recipe, Task, describe_person, describe_request
+from data.errors import DatasetError
 from data.faces import FaceEncoderInfo, cached_analyzer
 from data.files import write_file
 from data.folder import Failure, Person, read_attributes, scan_folder
@@ -149,8 +149,7 @@ def prepare_people(people: list[Person], failures: list[Failure], config: People
 
 def _check(config: PeopleConfig) -> None:
     """Refuse wrong settings before the work."""
-    if config.recipe.face_size not in FACE_SIZES:
-        raise ConfigError(f"face size {config.recipe.face_size}: use one of {', '.join(map(str, FACE_SIZES))}")
+    check_face_size(config.recipe.face_size)
     assign_split("", config.seed, config.split_fractions)
 
 
@@ -162,13 +161,8 @@ def _describe_request(config: PeopleConfig, people: list[Person], face_encoder: 
         for path in (*person.voices, *person.faces):
             size = path.stat().st_size if path.exists() else -1
             listing.update(f"{path.parent.name}/{path.name}\t{size}\n".encode("utf-8", "surrogateescape"))
-    settings = asdict(config.recipe)
-    del settings["insightface_root"], settings["device"]
     return {
-        **settings,
-        "face_encoder_sha256": face_encoder.sha256,
-        "seed": config.seed,
-        "split_fractions": list(config.split_fractions),
+        **describe_request(config.recipe, face_encoder, config.seed, config.split_fractions),
         "files_sha256": listing.hexdigest(),
     }
 

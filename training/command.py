@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import NoReturn
 
-from data.errors import ConfigError, Wav2FaceError
+from data.errors import ConfigError, Wav2FaceError, one_line
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -36,7 +36,7 @@ def run_command(main: Callable[[list[str]], None]) -> NoReturn:
     try:
         main(sys.argv[1:])
     except (Wav2FaceError, OSError) as error:
-        _report("error: " + " ".join(str(error).split()))
+        _report("error: " + one_line(error))
         sys.exit(2)
     except KeyboardInterrupt:
         _report("interrupted")

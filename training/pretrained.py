@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from data.errors import ConfigError, ModelError, OutputError
+from data.errors import ConfigError, ModelError, OutputError, one_line
 from data.files import write_file
 from training.config import build_config, config_to_dict
 
@@ -124,7 +124,7 @@ def _find(folder_or_hub_id: str | Path, **hub_options: Any) -> Path:
     try:
         return Path(huggingface_hub.snapshot_download(name, allow_patterns=list(_FILES), **hub_options))
     except (OSError, ValueError, huggingface_hub.errors.HfHubHTTPError) as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = one_line(error)[:300]
         raise ModelError(f"{name} is neither a folder nor a model that the Hugging Face hub gives: {reason}") from None
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import ConfigError
+from data.errors import ConfigError, one_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +115,7 @@ def _start_wandb(config: TrackerConfig, folder: Path, run_config: Mapping[str, A
             settings=wandb.Settings(silent=True),
         )
     except wandb.Error as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise ConfigError(
             f"can't start Weights & Biases ({reason}): run `wandb login`, or set --tracker.wandb offline"
         ) from None

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from data.alignment import FACE_SIZES
+from data.alignment import check_face_size
 from data.audio import encode_flac
 from data.clip import SAMPLE_RATE, SPLITS, Split
 from data.errors import ConfigError, OutputError
@@ -160,8 +160,7 @@ def _check(config: PersonasConfig) -> None:
     ):
         if not 1 <= value <= most:
             raise ConfigError(f"--{name} {value}: use a number from 1 to {most:,}")
-    if config.face_size not in FACE_SIZES:
-        raise ConfigError(f"face size {config.face_size}: use one of {', '.join(map(str, FACE_SIZES))}")
+    check_face_size(config.face_size)
     if not 0 <= config.seed < 2**63:
         raise ConfigError(f"--seed {config.seed}: use a number from 0 to 2^63 - 1")
     if config.num_workers < 1:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from data.clip import SPLITS, Attributes
-from data.errors import DatasetError, MediaError, OutputError
+from data.errors import DatasetError, MediaError, OutputError, one_line
 from data.shards import Row, clip_schema, encode_shard
 from data.split import assign_split
 from data.videos.describe import DescribedVideo, VideoRecipe, describe_video
@@ -222,7 +222,7 @@ def known_attributes(attributes: Attributes) -> list[str]:
 
 
 def _failed(row: VideoRow, reason: str, message: str) -> RowState:
-    return RowState(row.index, "failed", row.video_id, reason=reason, message=" ".join(message.split()))
+    return RowState(row.index, "failed", row.video_id, reason=reason, message=one_line(message))
 
 
 def publish_chunk(

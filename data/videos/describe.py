@@ -8,7 +8,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from data.alignment import CROP_REGION, extract_region
 from data.audio import (
     Span,
     VoiceActivity,
-    encode_flac,
     even_loudness,
     find_speech,
     loudness_range,
@@ -24,9 +23,9 @@ from data.audio import (
     take_spans,
 )
 from data.clip import SAMPLE_RATE
-from data.errors import MediaError, Wav2FaceError
-from data.faces import Device, FaceAnalyzer, cached_analyzer, cached_recognizer
-from data.images import encode_face
+from data.describe import make_row
+from data.errors import MediaError, Wav2FaceError, one_line
+from data.faces import AnalyzedFace, Device, FaceAnalyzer, cached_analyzer, cached_recognizer
 from data.media import Waveform
 from data.shards import Row
 from data.videos.decode import Frame, VideoFile, count_samples
@@ -128,11 +127,11 @@ def describe_video(row: VideoRow, source: SourceFile, recipe: VideoRecipe) -> De
     try:
         rows = describer.describe()
     except MediaError as error:
-        return DescribedVideo([], error.reason, _one_line(f"{row.clip_id}: {error}"), describer.watch.seconds)
+        return DescribedVideo([], error.reason, one_line(f"{row.clip_id}: {error}"), describer.watch.seconds)
     except Wav2FaceError:
         raise
     except Exception as error:  # a library that trips over one strange file must not end the run
-        message = _one_line(f"{row.clip_id}: {source.path}: {type(error).__name__}: {error}")
+        message = one_line(f"{row.clip_id}: {source.path}: {type(error).__name__}: {error}")
         return DescribedVideo([], "unexpected", message, describer.watch.seconds)
     finally:
         _free_frames()
@@ -279,16 +278,9 @@ class _Describer:
             inputs = [extract_region(view.image, view.to_template, region, size) for view in views]
             features = recognizer.embed(np.stack(inputs))
             x, y = clip.position or track.position
+            faces = [AnalyzedFace(crop, feature) for crop, feature in zip(crops, features, strict=True)]
             return {
-                "clip_id": clip.clip_id,
-                "identity": self.row.identity,
-                **asdict(self.row.attributes),
-                "audio": {"bytes": encode_flac(speech), "path": f"{clip.clip_id}.flac"},
-                "duration": speech.size / SAMPLE_RATE,
-                "images": [
-                    {"bytes": encode_face(crop), "path": f"{clip.clip_id}-{i}.jpg"} for i, crop in enumerate(crops)
-                ],
-                "face_features": list(features),
+                **make_row(clip.clip_id, self.row.identity, self.row.attributes, speech, faces),
                 "video_id": self.row.video_id,
                 "start": clip.start - origin,
                 "end": clip.end - origin,
@@ -304,7 +296,3 @@ class _Describer:
             if frame is None:
                 return
             yield frame
-
-
-def _one_line(message: str) -> str:
-    return " ".join(message.split())

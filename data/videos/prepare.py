@@ -8,13 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tqdm import tqdm
 
-from data.alignment import FACE_SIZES
+from data.alignment import check_face_size
 from data.clip import SPLITS
+from data.describe import describe_request
 from data.errors import ConfigError, OutputError
 from data.faces import FaceEncoderInfo
 from data.publish import writing_to
@@ -118,7 +119,7 @@ def prepare_videos(config: VideosConfig, rows: RowList, on_row: Callable[[RowSta
     with writing_to(config.out), storage.locked(), _stoppable() as (stop, received):
         if config.fetch is not None:
             sweep(config.fetch)  # what a killed run left
-        extra = _claim(storage, request, config, rows, face_encoder)
+        extra = _claim(storage, request, config, face_encoder)
         before = read_status(storage, rows.num_rows, span, config.chunk_rows)
         todo = before.pending + _count_retried(config.retry, before)
         run = run_on_ray if config.executor == "ray" else run_locally
@@ -142,11 +143,12 @@ def prepare_videos(config: VideosConfig, rows: RowList, on_row: Callable[[RowSta
                     stop.set()
         if config.fetch is not None:
             sweep(config.fetch)  # what a download that was given up left
-        info = _summarize(storage, request, config, rows, face_encoder, extra)
+        tally = Tally()
+        status = read_status(storage, rows.num_rows, span, config.chunk_rows, tally)
+        info = _summarize(tally, request, config, face_encoder, extra)
         storage.write(INFO_NAME, encode_info(info))
     if stopped is not None:
         raise stopped
-    status = read_status(storage, rows.num_rows, span, config.chunk_rows)
     return Outcome(info, status, seconds, time.monotonic() - start, num_done, received[0] if received else None)
 
 
@@ -163,14 +165,27 @@ def row_span(rows: RowList, first: int, last: int | None) -> tuple[int, int]:
     return first, end
 
 
-def read_status(storage: Storage, num_rows: int, span: tuple[int, int], chunk_rows: int) -> Status:
-    """How far the rows of a range are, by the side files alone."""
+def read_status(
+    storage: Storage, num_rows: int, span: tuple[int, int], chunk_rows: int, tally: Tally | None = None
+) -> Status:
+    """How far the rows of a range are, by the side files alone.
+
+    Args:
+        storage: Where they are.
+        num_rows: Of the list.
+        span: The range.
+        chunk_rows: Rows a chunk.
+        tally: If given, the rows of all chunks, whatever the range, are counted on it in the same pass.
+    """
     there = set(storage.names())
 
     def states() -> Iterator[RowState]:
-        for names, first, last in _chunk_spans(num_rows, span, chunk_rows):
+        for names, _, _ in _chunk_spans(num_rows, span if tally is None else (0, num_rows), chunk_rows):
             if names.states in there:
-                yield from (state for row, state in read_states(storage, names).items() if first <= row < last)
+                of_chunk = read_states(storage, names)
+                if tally is not None:
+                    tally.add(names, of_chunk.values())
+                yield from (state for row, state in of_chunk.items() if span[0] <= row < span[1])
 
     return count_states(states(), span[1] - span[0])
 
@@ -181,8 +196,7 @@ def _chunk_spans(num_rows: int, span: tuple[int, int], chunk_rows: int) -> Itera
     Raises:
         ConfigError: If a chunk would hold nothing.
     """
-    if chunk_rows < 1:
-        raise ConfigError(f"--chunk-rows {chunk_rows}: at least 1 expected")
+    _check_positive("--chunk-rows", chunk_rows)
     num_chunks = -(-num_rows // chunk_rows)
     for number in range(span[0] // chunk_rows, -(-span[1] // chunk_rows)):
         first, last = number * chunk_rows, (number + 1) * chunk_rows
@@ -201,31 +215,30 @@ def _missing_chunks(storage: Storage, rows: RowList, span: tuple[int, int], conf
 
 def _check(config: VideosConfig) -> None:
     """Refuse settings that can't be, before any work."""
-    if config.recipe.face_size not in FACE_SIZES:
-        raise ConfigError(f"face size {config.recipe.face_size}: use one of {', '.join(map(str, FACE_SIZES))}")
-    if config.num_workers < 1:
-        raise ConfigError(f"--workers {config.num_workers}: at least 1 expected")
+    check_face_size(config.recipe.face_size)
+    _check_positive("--workers", config.num_workers)
+    _check_positive("--chunk-rows", config.chunk_rows)
     if not config.row_seconds > 0:
         raise ConfigError(f"--time-limit {config.row_seconds}: seconds above 0 expected")
     assign_split("", config.seed, config.split_fractions)
 
 
+def _check_positive(name: str, value: int) -> None:
+    if value < 1:
+        raise ConfigError(f"{name} {value}: at least 1 expected")
+
+
 def _describe_request(config: VideosConfig, rows: RowList, face_encoder: FaceEncoderInfo) -> dict[str, Any]:
     """All that decides about the result but the range of rows, which may grow; no paths of this machine."""
-    settings = asdict(config.recipe)
-    del settings["insightface_root"], settings["device"]
     return {
-        **settings,
-        "face_encoder_sha256": face_encoder.sha256,
-        "seed": config.seed,
-        "split_fractions": list(config.split_fractions),
+        **describe_request(config.recipe, face_encoder, config.seed, config.split_fractions),
         "chunk_rows": config.chunk_rows,
         "list_sha256": rows.sha256,
     }
 
 
 def _claim(
-    storage: Storage, request: dict[str, Any], config: VideosConfig, rows: RowList, face_encoder: FaceEncoderInfo
+    storage: Storage, request: dict[str, Any], config: VideosConfig, face_encoder: FaceEncoderInfo
 ) -> dict[str, Any]:
     """Make the output ours: go on with a data set of the same request, begin one where nothing is.
 
@@ -239,7 +252,7 @@ def _claim(
     if there is None:
         if storage.names():
             raise OutputError(f"{storage.url}: already exists and is no data set; choose another --out")
-        storage.write(INFO_NAME, encode_info(_summarize(storage, request, config, rows, face_encoder, {})))
+        storage.write(INFO_NAME, encode_info(_summarize(Tally(), request, config, face_encoder, {})))
         return {}
     info = decode_info(there.decode("utf-8", "replace"), f"{storage.url}/{INFO_NAME}")
     names = {"face_encoder_sha256": "face network", "list_sha256": "list of videos"}
@@ -277,18 +290,13 @@ def _chunk_config(config: VideosConfig, face_encoder: FaceEncoderInfo) -> ChunkC
 
 
 def _summarize(
-    storage: Storage,
+    tally: Tally,
     request: dict[str, Any],
     config: VideosConfig,
-    rows: RowList,
     face_encoder: FaceEncoderInfo,
     extra: dict[str, Any],
 ) -> DatasetInfo:
-    """dataset.json, counted from the side files of all chunks, whatever range this run was asked for."""
-    tally, there = Tally(), set(storage.names())
-    for names, _, _ in _chunk_spans(rows.num_rows, (0, rows.num_rows), config.chunk_rows):
-        if names.states in there:
-            tally.add(names, read_states(storage, names).values())
+    """dataset.json, from what is published of all chunks, whatever range this run was asked for."""
     return DatasetInfo(
         num_clips=tally.num_clips,
         num_identities={split: sum(s == split for s in tally.splits.values()) for split in SPLITS},

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from data.errors import FetchStopped, MediaError, OutputError
+from data.errors import FetchStopped, MediaError, OutputError, one_line
 
 _FULL_DISK = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS)
 _FULL_DISK_MESSAGE = re.compile(r"No space left on device|File too large|Disk quota exceeded|Read-only file system")
@@ -103,7 +103,7 @@ def explain(error: BaseException, subject: str, notes: Sequence[str] = ()) -> Re
     from yt_dlp.utils import ContentTooShortError, GeoRestrictedError, UnsupportedError, UserNotLive
 
     chain = list(_causes(error))
-    text = _one_line(str(error))
+    text = _without_noise(str(error))
     everything = "\n".join([text, *notes])
     if _ROBOT.search(everything):
         raise FetchStopped(
@@ -164,12 +164,12 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             waiting += [getattr(cause, "cause", None), exc_info[1] if exc_info else None, cause.__cause__]
 
 
-def _one_line(text: str) -> str:
+def _without_noise(text: str) -> str:
     """Without colours, line breaks, yt-dlp's name of the site and its invitation to report a bug."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", text).removeprefix("ERROR: ")
     text = re.sub(r"^\[[\w:+]+\] (?:[^\s:]+: )?", "", text)
     text = re.split(r"[;,.]? *(?:please report this issue on|\(caused by|Use --cookies-from-browser)", text)[0]
-    return " ".join(text.split())
+    return one_line(text)
 
 
 def _retry_after(value: str | None) -> float:
