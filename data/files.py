@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
+
+from data.errors import ModelError
 
 
 def write_file(path: Path, content: bytes | str) -> None:
@@ -32,3 +35,19 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sha256_of_file(path: str | Path) -> str:
+    """SHA-256 of a file's bytes.
+
+    Raises:
+        ModelError: If it can't be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with Path(path).open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise ModelError(f"{path}: {error.strerror or error}") from error
+    return digest.hexdigest()

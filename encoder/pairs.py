@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from data.audio import fit_duration
-from data.clip import SAMPLE_RATE
-from data.dataset import ClipDataset, Draw
 from data.errors import DatasetError
+from data.media.audio import fit_duration
+from data.media.waveform import SAMPLE_RATE
+from data.store.dataset import ClipDataset
+from data.store.sampling import Draw
 from encoder.voice_encoder import VoiceEncoder
 from training.run import Run
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from data.clip import SAMPLE_RATE
 from data.errors import ConfigError
+from data.media.waveform import SAMPLE_RATE
 
 WINDOW_SAMPLES = SAMPLE_RATE * 25 // 1000
 HOP_SAMPLES = SAMPLE_RATE * 10 // 1000

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from data.dataset import ClipDataset, IdentityBatches
 from data.errors import ConfigError
-from data.shards import read_info
+from data.store.dataset import ClipDataset
+from data.store.sampling import IdentityBatches
+from data.store.shards import read_info
 from encoder.canonical import CanonicalConfig, start_heads
 from encoder.objective import LossConfig, Rows, TrainedParts, gather_rows, loss_terms
 from encoder.pairs import Pairs, hear_all

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from data.dataset import ClipDataset
+from data.store.dataset import ClipDataset
 from encoder.pairs import Pairs
 from encoder.voice_encoder import VoiceEncoder
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from data.audio import fit_duration
-from data.clip import MIN_SPEECH_SECONDS, SAMPLE_RATE
 from data.errors import ConfigError, MediaError
-from data.faces import FaceEncoderInfo
+from data.faces.protocol import FaceEncoderInfo
+from data.media.audio import fit_duration
+from data.media.waveform import MIN_SPEECH_SECONDS, SAMPLE_RATE
 from encoder.backbones import build_backbone, default_options
 from encoder.kernel import KernelMap
 from training.pretrained import PretrainedModel

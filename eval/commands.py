@@ -6,8 +6,8 @@ import sys
 import time
 from pathlib import Path
 
-from data.dataset import ClipDataset
 from data.errors import DatasetError, OutputError
+from data.store.dataset import ClipDataset
 
 _START = time.monotonic()
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
-from data.dataset import ClipDataset, Draw
 from data.errors import DatasetError
+from data.store.dataset import ClipDataset
+from data.store.sampling import Draw
 from encoder.canonical import CanonicalConfig, start_heads
 from encoder.pairs import Pairs, hear_all
 from encoder.voice_encoder import VoiceEncoder

@@ -9,8 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from data.alignment import FACE_SIZES
 from data.errors import ConfigError
+from data.faces.alignment import FACE_SIZES
 from gan.blocks import ConditionEmbedding, ResidualBlock, Upsample, linear, pointwise, resolutions
 
 

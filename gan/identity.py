@@ -15,10 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from data.alignment import ARCFACE_REGION, CROP_REGION
 from data.errors import ModelError
-from data.faces import FaceEncoderInfo, sha256_of_file
-from data.faces_onnx import find_network
+from data.faces.alignment import ARCFACE_REGION, CROP_REGION
+from data.faces.onnx import find_network
+from data.faces.protocol import FaceEncoderInfo
+from data.files import sha256_of_file
 
 if TYPE_CHECKING:
     import onnx

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from data.faces import FaceEncoderInfo
+from data.faces.protocol import FaceEncoderInfo
 from gan.augment import AugmentConfig, augment
 from gan.condition import FaceBatch
 from gan.config import ObjectiveConfig

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from data.errors import ModelError
-from data.faces import sha256_of_file
+from data.files import sha256_of_file
 
 LpipsNet = Literal["alex", "vgg"]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from data.dataset import ClipDataset
+from data.store.dataset import ClipDataset
 
 NUM_DRAWINGS = 4
 

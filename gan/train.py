@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from data.dataset import ClipDataset, IdentityBatches
 from data.errors import ConfigError, ModelError
+from data.store.dataset import ClipDataset
+from data.store.sampling import IdentityBatches
 from encoder.voice_encoder import VoiceEncoder
 from gan.balancer import Balancer
 from gan.condition import ConditionedFaces, FaceBatch, collate, hear_people

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
-from data.audio import load_speech, prepare_speech
+from data.media.audio import load_speech, prepare_speech
 from encoder.voice_encoder import VoiceEncoder, VoiceEncoderConfig
 from gan.generator import GeneratorConfig, build_generator
 from training.pretrained import PretrainedModel

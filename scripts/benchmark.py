@@ -37,13 +37,13 @@ def main(argv: list[str]) -> None:
     given, keys = parser.parse_known_args(argv)
     # Each brings libraries that the other does without.
     if given.command == "train":
-        from benchmarks import training
+        from eval.benchmarks import training
 
         training.measure(given, keys)
     elif keys:
         raise ConfigError(f"unrecognized arguments: {' '.join(keys)} (see benchmark.py prepare --help)")
     else:
-        from benchmarks import preparation
+        from eval.benchmarks import preparation
 
         preparation.measure(given)
 

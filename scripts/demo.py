@@ -14,11 +14,11 @@ from pathlib import Path
 import yaml
 
 from data.errors import DatasetError, OutputError
-from data.shards import read_info
+from data.store.shards import read_info
 from data.workers import count_cores
 from eval.commands import open_output
-from eval.page.rendering import PAGE_NAME
-from eval.page.runs import read_stats
+from eval.pages.model.runs import read_stats
+from eval.pages.parts.rendering import PAGE_NAME
 from training.command import CommandParser, run_command
 from training.stage_progress import StageProgress, tell_time
 from training.stages import Stage, run_stages

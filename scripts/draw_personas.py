@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from data.alignment import FACE_SIZES
 from data.errors import ConfigError, OutputError
+from data.faces.alignment import FACE_SIZES
 from data.personas.faces import render_faces
 from data.personas.population import TRAITS, Population, draw_population
 from training.command import CommandParser, run_command

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from data.embed import EmbedConfig, embed_dataset
 from data.errors import ConfigError
-from data.faces import DEVICES
+from data.faces.protocol import DEVICES
+from data.sources.embed import EmbedConfig, embed_dataset
 from training.command import CommandParser, run_command
 
 

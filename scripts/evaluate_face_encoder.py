@@ -8,13 +8,16 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from data.clip import SPLITS
-from data.dataset import ClipDataset
 from data.errors import ConfigError
-from data.faces import FaceRecognizer, embed_crops, load_recognizer
+from data.faces.analyzer import embed_crops
+from data.faces.protocol import FaceRecognizer
+from data.faces.registry import load_recognizer
 from data.personas.population import TRAITS
-from encoder.verification import MAX_FACES, verify
-from eval.face_readout import trait_correlations
+from data.personas.traits import read_traits
+from data.store.clip import SPLITS
+from data.store.dataset import ClipDataset
+from encoder.faces.verification import MAX_FACES, verify
+from eval.personas.readouts import trait_correlations
 from training.command import CommandParser, run_command
 
 
@@ -47,7 +50,7 @@ class Faces:
         places = [(person, place) for person in people for place in clips.faces_of(person)][:MAX_FACES]
         self.identities = np.array([person for person, _ in places], np.int64)
         self.crops = [clips.face(*place) for _, place in places]
-        self.personas = clips.persona_traits()
+        self.personas = read_traits(clips)
 
     def features(self, recognizer: FaceRecognizer, title: str) -> np.ndarray:
         """[M, D]."""

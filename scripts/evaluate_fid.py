@@ -5,15 +5,15 @@ python scripts/evaluate_fid.py --model runs/real/model --dataset datasets/real -
 
 from __future__ import annotations
 
-from data.clip import SPLITS
 from data.errors import ConfigError, ModelError
+from data.store.clip import SPLITS
 from eval.commands import open_output, split_of_people, tell_progress
-from eval.image_features import ImageFeatures, InceptionFeatures, JudgeFeatures, find_inception
-from eval.image_report import write_image_report
-from eval.measure_images import ImageOptions, measure_images
-from eval.mirror import mirror_report
-from eval.provenance import describe_code, describe_dataset, describe_model, describe_network
-from eval.subject import check_same_training_network, load_judge, load_subject
+from eval.images.features import ImageFeatures, InceptionFeatures, JudgeFeatures, find_inception
+from eval.images.measure import ImageOptions, measure_images
+from eval.images.report import write_image_report
+from eval.model_under_test import check_same_training_network, load_judge, load_subject
+from eval.report.mirror import mirror_report
+from eval.report.provenance import describe_code, describe_dataset, describe_model, describe_network
 from training.command import CommandParser, check_device, run_command
 from training.trackers import TrackerConfig, Trackers
 

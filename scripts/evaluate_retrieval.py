@@ -5,15 +5,15 @@ python scripts/evaluate_retrieval.py --model runs/real/model --dataset datasets/
 
 from __future__ import annotations
 
-from data.clip import SPLITS
-from data.dataset import ClipDataset
 from data.errors import ConfigError
+from data.store.clip import SPLITS
+from data.store.dataset import ClipDataset
 from eval.commands import open_output, split_of_people, tell_progress
-from eval.measure_retrieval import Options, measure_retrieval
-from eval.mirror import mirror_report
-from eval.provenance import describe_code, describe_dataset, describe_model, describe_network
-from eval.retrieval_report import write_retrieval_report
-from eval.subject import check_same_training_network, load_judge, load_subject
+from eval.model_under_test import check_same_training_network, load_judge, load_subject
+from eval.report.mirror import mirror_report
+from eval.report.provenance import describe_code, describe_dataset, describe_model, describe_network
+from eval.retrieval.measure import Options, measure_retrieval
+from eval.retrieval.report import write_retrieval_report
 from training.command import CommandParser, check_device, run_command
 from training.trackers import TrackerConfig, Trackers
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from data.errors import ConfigError, OutputError
-from data.weights import shipped_weights
+from data.faces.shipped import shipped_weights
 from gan.voice2face import SYNTHETIC_NOTICE, Voice2Face, save_drawing
 from training.command import CommandParser, check_device, run_command
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data.grouping import Group
-from data.regroup import GroupConfig, Grouped, group_dataset
+from data.sources.grouping import Group
+from data.sources.regroup import GroupConfig, Grouped, group_dataset
 from training.command import CommandParser, run_command
 
 _SHOWN = 10

@@ -8,10 +8,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from data.dataset import ClipDataset
 from data.errors import ConfigError, DatasetError
+from data.store.dataset import ClipDataset
 from eval.commands import open_output
-from eval.inspect.build import write_inspection
+from eval.pages.dataset.build import write_inspection
 from training.command import CommandParser, run_command
 
 _MAX_PEOPLE = 500

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data.clip import SPLITS
 from data.errors import ConfigError
+from data.store.clip import SPLITS
 from eval.commands import open_output, split_of_people
-from eval.page.build import PageOptions, write_page
-from eval.report import read_parts
-from eval.subject import check_same_training_network, load_subject
+from eval.model_under_test import check_same_training_network, load_subject
+from eval.pages.model.build import PageOptions, write_page
+from eval.report.folder import read_parts
 from gan.voice2face import Voice2Face
 from training.command import CommandParser, check_device, run_command
 from training.stages import read_records

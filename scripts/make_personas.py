@@ -6,9 +6,9 @@ import os
 import time
 from pathlib import Path
 
-from data.alignment import FACE_SIZES
-from data.clip import SPLITS
-from data.split import DEFAULT_FRACTIONS
+from data.faces.alignment import FACE_SIZES
+from data.store.clip import SPLITS
+from data.store.split import DEFAULT_FRACTIONS
 from training.command import CommandParser, run_command
 
 # Before torch and numpy start: in workers that share the cores, more threads would only wait for each other.

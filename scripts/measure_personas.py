@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from data.dataset import ClipDataset
-from data.faces import load_recognizer
+from data.faces.registry import load_recognizer
 from data.files import write_file
-from encoder.verification import Verification
-from eval.persona_faces import DETECTION_SIZE, detection_rate, verify_judge, verify_training_network
-from eval.persona_voices import measure_voices, summarize_voices
+from data.store.dataset import ClipDataset
+from encoder.faces.verification import Verification
+from eval.personas.faces import DETECTION_SIZE, detection_rate, verify_judge, verify_training_network
+from eval.personas.voices import measure_voices, summarize_voices
 from training.command import CommandParser, run_command
 
 

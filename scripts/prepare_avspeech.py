@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from data.videos.command import add_arguments, add_fetch_arguments, run
-from data.videos.rows import AvspeechRows
+from data.videos.plan.avspeech import AvspeechRows
 from training.command import CommandParser, run_command
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data.prepare import PrepareConfig, prepare_folder
-from data.prepare_command import add_arguments, read_settings, summarize
+from data.sources.command import add_arguments, read_settings, summarize
+from data.sources.prepare import PrepareConfig, prepare_folder
 from training.command import CommandParser, run_command
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from data.errors import ConfigError
 from data.videos.command import add_arguments, add_fetch_arguments, add_whole_video_arguments, run
-from data.videos.listing import list_folder, read_channels
+from data.videos.plan.lists import list_folder, read_channels
 from training.command import CommandParser, run_command
 
 _MAX_WARNINGS = 10

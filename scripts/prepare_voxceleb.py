@@ -10,9 +10,9 @@ import argparse
 from pathlib import Path
 
 from data.errors import ConfigError
-from data.prepare import PeopleConfig, prepare_people
-from data.prepare_command import add_arguments, read_settings, summarize
-from data.voxceleb import join_voxceleb, read_meta
+from data.sources.command import add_arguments, read_settings, summarize
+from data.sources.prepare import PeopleConfig, prepare_people
+from data.sources.voxceleb import join_voxceleb, read_meta
 from training.command import CommandParser, run_command
 
 _FIRST = 5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from encoder.train_face import FaceTrainingConfig, train_face_encoder
+from encoder.faces.train import FaceTrainingConfig, train_face_encoder
 from training.command import run_command
 from training.config import parse_config
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from data.dataset import ClipDataset
+from data.store.dataset import ClipDataset
 from encoder.voice_encoder import VoiceEncoder, VoiceEncoderConfig
 from gan.generator import GeneratorConfig
 from gan.voice2face import Voice2Face, Voice2FaceConfig

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from data.clip import SAMPLE_RATE
-from data.media import Waveform
+from data.media.waveform import SAMPLE_RATE, Waveform
 from data.personas.espeak import ESPEAK_RATE
 
 REVERBERATION_RANGE = (0.05, 0.45)

@@ -1,7 +1,7 @@
 """A data set of personas: drawn, rendered, spoken and embedded in worker processes, shard by shard.
 
-As `data.prepare` it builds in a hidden folder beside the output, goes on behind the last shard after a kill, and
-makes the same bytes whatever the number of workers.
+As `data.sources.prepare` it builds in a hidden folder beside the output, goes on behind the last shard after a kill,
+and makes the same bytes whatever the number of workers.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from data.alignment import check_face_size
-from data.audio import encode_flac
-from data.clip import SAMPLE_RATE, SPLITS, Split
 from data.errors import ConfigError, OutputError
-from data.faces import FaceEncoderInfo, cached_recognizer, embed_crops
-from data.images import encode_face_exactly
-from data.inventory import count_shards
+from data.faces.alignment import check_face_size
+from data.faces.analyzer import embed_crops
+from data.faces.protocol import FaceEncoderInfo
+from data.faces.registry import cached_recognizer
+from data.media.audio import encode_flac
+from data.media.images import encode_face_exactly
+from data.media.waveform import SAMPLE_RATE
 from data.personas.faces import render_faces
 from data.personas.population import (
     AGE_DEVIATION,
@@ -39,9 +40,11 @@ from data.personas.population import (
     draw_population,
 )
 from data.personas.voices import VoiceSynthesizer
-from data.publish import find_finished, open_partial, publish, writing_to
-from data.shards import IDENTITIES_PER_SHARD, DatasetInfo, Row, SplitInfo, plan_shards, write_info, write_shard
-from data.split import DEFAULT_FRACTIONS, assign_split, hash_assignment
+from data.store.clip import SPLITS, Split
+from data.store.inventory import count_shards
+from data.store.publish import find_finished, open_partial, publish, writing_to
+from data.store.shards import IDENTITIES_PER_SHARD, DatasetInfo, Row, SplitInfo, plan_shards, write_info, write_shard
+from data.store.split import DEFAULT_FRACTIONS, assign_split, hash_assignment
 from data.workers import map_in_processes, use_one_thread
 
 RECIPE = 1
@@ -230,7 +233,7 @@ def make_personas(task: Task) -> Made:
     """Render, embed and speak for some personas.
 
     Returns:
-        Rows as `data.shards` stores them, one a clip; image j is in row j modulo the number of clips.
+        Rows as `data.store.shards` stores them, one a clip; image j is in row j modulo the number of clips.
     """
     config, personas = task.config, task.personas
     population = _cached_population(config.num_identities, config.seed)

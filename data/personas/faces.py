@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from data.alignment import FACE_SIZES
 from data.errors import ConfigError
+from data.faces.alignment import FACE_SIZES
 from data.personas.population import Population, persona_rng
 from data.personas.rendering.draws import PrivateDraws
 from data.personas.rendering.parameters import read_traits
@@ -35,7 +35,7 @@ def render_faces(
         face_size: Side in pixels: 64, 128 or 256.
 
     Returns:
-        [M, S, S, 3] uint8 RGB, covering `data.alignment.CROP_REGION`.
+        [M, S, S, 3] uint8 RGB, covering `data.faces.alignment.CROP_REGION`.
 
     Raises:
         ConfigError: For another size.

@@ -12,8 +12,8 @@ from types import TracebackType
 
 import numpy as np
 
-from data.audio import prepare_speech
-from data.media import Waveform
+from data.media.audio import prepare_speech
+from data.media.waveform import Waveform
 from data.personas.acoustics import add_breath, record, trim
 from data.personas.espeak import ESPEAK_RATE, EspeakEngine
 from data.personas.population import Population, age_in_years, persona_rng

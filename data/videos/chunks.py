@@ -12,15 +12,16 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from data.clip import SPLITS, Attributes
-from data.errors import DatasetError, MediaError, OutputError, one_line
-from data.shards import Row, clip_schema, encode_shard
-from data.split import assign_split
-from data.videos.describe import DescribedVideo, VideoRecipe, describe_video
-from data.videos.fetch import FetchConfig, FetchStopped, SourceFile, fetch, forget, wait_seconds
-from data.videos.rows import BadRow, VideoRow
-from data.videos.states import ChunkNames, RowState, read_states, write_states
-from data.videos.storage import Storage
+from data.errors import DatasetError, FetchStopped, MediaError, OutputError, one_line
+from data.store.clip import SPLITS, Attributes
+from data.store.shards import Row, clip_schema, encode_shard
+from data.store.split import assign_split
+from data.store.storage import Storage
+from data.videos.download.config import FetchConfig
+from data.videos.download.fetch import fetch, forget, wait_seconds
+from data.videos.plan.outcomes import ChunkNames, RowState, read_states, write_states
+from data.videos.plan.requests import BadRow, SourceFile, VideoRow
+from data.videos.watch.describe import DescribedVideo, VideoRecipe, describe_video
 from data.workers import WorkerDiedError, WorkerProcess, WorkerStoppedError, use_one_thread
 
 TEXT_COLUMNS = ("flags",)

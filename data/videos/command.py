@@ -10,18 +10,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from data.alignment import FACE_SIZES
-from data.clip import SAMPLE_RATE, SPLITS
 from data.errors import ConfigError, OutputError
-from data.faces import DEVICES
-from data.shards import INFO_NAME, decode_info
-from data.split import DEFAULT_FRACTIONS
-from data.videos.describe import VideoRecipe
-from data.videos.fetch import FetchConfig, preflight
+from data.faces.alignment import FACE_SIZES
+from data.faces.protocol import DEVICES
+from data.media.waveform import SAMPLE_RATE
+from data.store.clip import SPLITS
+from data.store.shards import INFO_NAME, decode_info
+from data.store.split import DEFAULT_FRACTIONS
+from data.store.storage import Storage
+from data.videos.download.config import FetchConfig
+from data.videos.download.preflight import preflight
+from data.videos.plan.outcomes import Status
+from data.videos.plan.requests import RowList
 from data.videos.prepare import CHUNK_ROWS, Outcome, VideosConfig, prepare_videos, read_status, row_span
-from data.videos.rows import RowList
-from data.videos.states import Status
-from data.videos.storage import Storage
+from data.videos.watch.describe import VideoRecipe
 from data.workers import count_cores
 
 _ANALYZERS = {"hog": "dlib", "cnn": "dlib:cnn"}

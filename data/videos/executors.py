@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from data.errors import ConfigError, OutputError
 from data.videos.chunks import Chunk, ChunkConfig, ChunkReport, ChunkWorker
-from data.videos.states import RowState
+from data.videos.plan.outcomes import RowState
 
 _RAY_RETRIES = 3  # of a chunk whose machine went away
 

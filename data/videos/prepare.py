@@ -13,21 +13,21 @@ from typing import Any, Literal
 
 from tqdm import tqdm
 
-from data.alignment import check_face_size
-from data.clip import SPLITS
-from data.describe import describe_request
 from data.errors import ConfigError, OutputError
-from data.faces import FaceEncoderInfo
-from data.publish import writing_to
-from data.shards import INFO_NAME, DatasetInfo, SplitInfo, decode_info, encode_info
-from data.split import DEFAULT_FRACTIONS, assign_split, hash_assignment
+from data.faces.alignment import check_face_size
+from data.faces.protocol import FaceEncoderInfo
+from data.store.clip import SPLITS
+from data.store.publish import describe_request, writing_to
+from data.store.shards import INFO_NAME, DatasetInfo, SplitInfo, decode_info, encode_info
+from data.store.split import DEFAULT_FRACTIONS, assign_split, hash_assignment
+from data.store.storage import Storage
 from data.videos.chunks import Chunk, ChunkConfig
-from data.videos.describe import VideoRecipe, load_face_networks
+from data.videos.download.config import FetchConfig
+from data.videos.download.fetch import sweep
 from data.videos.executors import run_locally, run_on_ray
-from data.videos.fetch import FetchConfig, sweep
-from data.videos.rows import RowList
-from data.videos.states import ChunkNames, RowState, Status, Tally, count_states, read_states
-from data.videos.storage import Storage
+from data.videos.plan.outcomes import ChunkNames, RowState, Status, Tally, count_states, read_states
+from data.videos.plan.requests import RowList
+from data.videos.watch.describe import VideoRecipe, load_face_networks
 
 CHUNK_ROWS = 64
 """Rows a chunk: few enough that a killed run loses minutes, many enough that a shard is worth a file."""

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from data.clip import SAMPLE_RATE
 from data.errors import ConfigError
+from data.media.waveform import SAMPLE_RATE
 from encoder.backbones.base import Backbone
 from encoder.spectrograms import PowerLawSpectrogram
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from data.errors import ConfigError
-from data.faces import FaceEncoderInfo
+from data.faces.protocol import FaceEncoderInfo
 from encoder.canonical import CanonicalConfig, canonical_directions, covariance, ridge_regression, start_heads
 from encoder.voice_encoder import VoiceEncoder, VoiceEncoderConfig
 

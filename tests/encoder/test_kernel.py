@@ -1,6 +1,6 @@
 import torch
 
-from data.faces import FaceEncoderInfo
+from data.faces.protocol import FaceEncoderInfo
 from encoder.kernel import KernelMap
 from encoder.voice_encoder import VoiceEncoder, VoiceEncoderConfig
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from data.errors import ConfigError
-from data.faces import FaceEncoderInfo
+from data.faces.protocol import FaceEncoderInfo
 from encoder.objective import LossConfig, Rows, TrainedParts, gather_rows, loss_terms
 from encoder.voice_encoder import VoiceEncoder, VoiceEncoderConfig
 

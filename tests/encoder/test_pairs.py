@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from data.dataset import ClipDataset, Draw
+from data.store.dataset import ClipDataset
+from data.store.sampling import Draw
 from encoder.pairs import Pairs, random_crop
 from encoder.validation import recall_at_share
 from tests.synthetic import TinyWorld

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from data.errors import ConfigError, MediaError, ModelError
-from data.faces import FaceEncoderInfo
+from data.faces.protocol import FaceEncoderInfo
 from encoder.voice_encoder import VoiceEncoder, VoiceEncoderConfig, cut_windows
 
 FACE_ENCODER = FaceEncoderInfo("made up", "0" * 64, 16, "nowhere")

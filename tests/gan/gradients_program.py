@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from data.faces import load_recognizer
+from data.faces.registry import load_recognizer
 from gan.augment import NUMBERS
 from gan.condition import FaceBatch
 from gan.config import GanConfig

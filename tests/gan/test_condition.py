@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from data.dataset import ClipDataset, Draw
 from data.errors import ConfigError, DatasetError
+from data.store.dataset import ClipDataset
+from data.store.sampling import Draw
 from gan.condition import ConditionedFaces, collate
 from gan.config import ConditionConfig
 from tests.synthetic import TINY_FEATURE_SIZE, TinyWorld

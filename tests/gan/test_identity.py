@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from data.alignment import ARCFACE_REGION, crop_region
 from data.errors import ModelError
-from data.faces import FaceEncoderInfo, load_recognizer
+from data.faces.alignment import ARCFACE_REGION, crop_region
+from data.faces.protocol import FaceEncoderInfo
+from data.faces.registry import load_recognizer
 from gan.identity import cut_for_face_network, load_face_network
 from tests.synthetic import TinyWorld, draw_face
 

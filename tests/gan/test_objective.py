@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from data.faces import load_recognizer
+from data.faces.registry import load_recognizer
 from gan.augment import NUMBERS, AugmentConfig
 from gan.condition import FaceBatch
 from gan.config import ObjectiveConfig

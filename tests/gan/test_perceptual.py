@@ -7,7 +7,7 @@ import torch
 import torchvision
 
 from data.errors import ModelError
-from data.faces import sha256_of_file
+from data.files import sha256_of_file
 from gan import perceptual
 from gan.perceptual import load_lpips, normalised_map_distance
 

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from data.errors import MediaError
+from data.personas.footage.vowels import speak
 from gan.voice2face import SYNTHETIC_NOTICE, Voice2Face, save_drawing, to_pictures
-from tests.synthetic import speak
 
 
 def test_a_saved_model_draws_the_same_faces(tiny_model: Voice2Face, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from data.errors import OutputError, StageError
+from encoder.faces.train import FaceTrainingConfig
 from encoder.train import EncoderTrainingConfig
-from encoder.train_face import FaceTrainingConfig
 from gan.config import GanConfig
 from tests.commands import ROOT, run_script
 from training.config import parse_config

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from data.errors import ConfigError, ModelError, OutputError
-from eval.report import read_parts
+from eval.report.folder import read_parts
 from gan.voice2face import Voice2Face
 from tests.commands import ROOT, run_script
 from tests.synthetic import TinyWorld

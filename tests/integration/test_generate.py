@@ -10,9 +10,9 @@ import pytest
 import soundfile
 from PIL import Image
 
+from data.personas.footage.vowels import speak
 from gan.voice2face import Voice2Face
 from tests.commands import ROOT, run_script
-from tests.synthetic import speak
 
 
 @pytest.fixture(scope="module")

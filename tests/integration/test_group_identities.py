@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from data.dataset import ClipDataset
-from data.regroup import GROUPS_NAME
-from data.split import assign_split
+from data.personas.footage.videos import make_talking_video
+from data.sources.regroup import GROUPS_NAME
+from data.store.dataset import ClipDataset
+from data.store.split import assign_split
 from tests.commands import run_script
 from tests.synthetic import TinyWorld
-from tests.videos import make_talking_video
 
 
 @pytest.fixture

@@ -9,13 +9,14 @@ import numpy as np
 import psutil
 import pytest
 
-from data.clip import SAMPLE_RATE
-from data.dataset import ClipDataset
 from data.errors import ConfigError, ModelError, OutputError
+from data.media.waveform import SAMPLE_RATE
 from data.personas import build
 from data.personas.build import PersonasConfig, build_personas
 from data.personas.faces import render_faces
 from data.personas.population import TRAIT_COLUMNS, draw_population
+from data.personas.traits import read_traits
+from data.store.dataset import ClipDataset
 from tests.commands import kill_once, run_script, script
 from tests.synthetic import TinyWorld, make_tiny_pack
 
@@ -74,7 +75,7 @@ def test_the_data_set_holds_faces_voices_features_and_the_truth(made: Path) -> N
     assert dataset.identities[7] == "persona-00007"
     assert [int(dataset.num_faces[clip]) for clip in dataset.voices_of(7)] == [2, 1]
     population = draw_population(NUM_IDENTITIES, seed=0)
-    truth = dataset.persona_traits()
+    truth = read_traits(dataset)
     assert truth is not None and truth.seed == 0 and np.array_equal(truth.is_male, population.is_male)
     for name in TRAIT_COLUMNS:
         assert np.array_equal(getattr(truth, name), getattr(population, name))
@@ -89,11 +90,11 @@ def test_the_data_set_holds_faces_voices_features_and_the_truth(made: Path) -> N
     tests = ClipDataset(made, "test")
     own = [dataset.identities.index(name) for name in tests.identities]
     assert 0 < len(own) < NUM_IDENTITIES
-    assert np.array_equal(tests.persona_traits().voice_traits, population.voice_traits[own])
+    assert np.array_equal(read_traits(tests).voice_traits, population.voice_traits[own])
 
 
 def test_other_data_sets_know_no_traits(tiny_world: TinyWorld) -> None:
-    assert ClipDataset(tiny_world.dataset, "all").persona_traits() is None
+    assert read_traits(ClipDataset(tiny_world.dataset, "all")) is None
 
 
 def test_two_workers_one_of_them_killed_make_the_same_bytes(pack_root: Path, made: Path, tmp_path: Path) -> None:
@@ -136,7 +137,7 @@ def test_the_same_again_does_nothing_and_another_seed_needs_overwrite(pack_root:
     with pytest.raises(OutputError, match=r"made otherwise \(seed\).*--overwrite"):
         build_personas(config(pack_root, out, **small, seed=1))
     assert build_personas(config(pack_root, out, **small, seed=1, overwrite=True)).info.request["seed"] == 1
-    assert ClipDataset(out, "all").persona_traits().seed == 1
+    assert read_traits(ClipDataset(out, "all")).seed == 1
 
 
 @pytest.mark.parametrize(

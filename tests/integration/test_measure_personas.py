@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from data.personas.build import PersonasConfig, build_personas
-from eval.persona_voices import MeasuredVoices, summarize_voices
+from eval.personas.voices import MeasuredVoices, summarize_voices
 from tests.commands import run_script
 from tests.synthetic import TinyWorld, make_tiny_pack
 

@@ -20,11 +20,11 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from data.dataset import ClipDataset
-from data.videos import pace
+from data.personas.footage.server import Fault, VideoServer
+from data.personas.footage.videos import make_talking_video
+from data.store.dataset import ClipDataset
+from data.videos.download import pace
 from tests.conftest import SHARED
-from tests.video_server import Fault, VideoServer
-from tests.videos import make_talking_video
 
 ROOT = Path(__file__).resolve().parents[2]
 PACK_ROOT = SHARED / "insightface"

@@ -15,13 +15,14 @@ import pytest
 import soundfile
 from PIL import Image
 
-from data import prepare
-from data.clip import SAMPLE_RATE
-from data.dataset import ClipDataset
-from data.describe import Recipe
 from data.errors import DatasetError, OutputError
-from data.prepare import PrepareConfig, prepare_folder
-from tests.synthetic import TINY_ANALYZER, TinyWorld, draw_face, make_recordings, speak
+from data.media.waveform import SAMPLE_RATE
+from data.personas.footage.vowels import speak
+from data.sources import prepare
+from data.sources.describe import Recipe
+from data.sources.prepare import PrepareConfig, prepare_folder
+from data.store.dataset import ClipDataset
+from tests.synthetic import TINY_ANALYZER, TinyWorld, draw_face, make_recordings
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from data.clip import SAMPLE_RATE
-from data.dataset import ClipDataset
-from data.shards import read_info
-from data.videos.states import RowState
+from data.media.waveform import SAMPLE_RATE
+from data.personas.footage.server import VideoServer
+from data.personas.footage.videos import make_talking_video
+from data.store.dataset import ClipDataset
+from data.store.shards import read_info
+from data.videos.plan.outcomes import RowState
 from tests.commands import run_script
-from tests.video_server import VideoServer
-from tests.videos import make_talking_video
 
 pytest.importorskip("dlib")
 pytest.importorskip("yt_dlp")

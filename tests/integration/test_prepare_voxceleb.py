@@ -7,10 +7,11 @@ import pytest
 import soundfile
 from PIL import Image
 
-from data.clip import SAMPLE_RATE
-from data.dataset import ClipDataset
+from data.media.waveform import SAMPLE_RATE
+from data.personas.footage.vowels import speak
+from data.store.dataset import ClipDataset
 from tests.commands import run_script
-from tests.synthetic import TINY_ANALYZER, TinyWorld, draw_face, speak
+from tests.synthetic import TINY_ANALYZER, TinyWorld, draw_face
 
 NAMES = {"id10001": "Ann_Other", "id10002": "Bo.B._Any", "id10003": "Cy_None"}
 

@@ -10,13 +10,14 @@ import pytest
 import soundfile
 from PIL import Image
 
-from data.faces import embed_crops, load_recognizer
+from data.faces.analyzer import embed_crops
+from data.faces.registry import load_recognizer
+from data.faces.shipped import shipped_weights
 from data.personas.faces import render_faces
+from data.personas.footage.vowels import speak
 from data.personas.population import draw_population
-from data.weights import shipped_weights
 from gan.voice2face import Voice2Face
 from tests.commands import ROOT, run_script
-from tests.synthetic import speak
 
 MAX_BYTES = 12_000_000
 

@@ -12,9 +12,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from data.dataset import ClipDataset
 from data.errors import ConfigError
-from data.shards import read_info, write_info
+from data.store.dataset import ClipDataset
+from data.store.shards import read_info, write_info
 from encoder.train import EncoderTrainingConfig
 from encoder.voice_encoder import VoiceEncoder
 from tests.commands import ROOT, kill_once, launch_script, run_script

@@ -11,10 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from data.dataset import ClipDataset
 from data.errors import ConfigError
-from data.faces import embed_crops, load_recognizer
-from encoder.train_face import FaceTrainingConfig
+from data.faces.analyzer import embed_crops
+from data.faces.registry import load_recognizer
+from data.store.dataset import ClipDataset
+from encoder.faces.train import FaceTrainingConfig
 from tests.commands import kill_once, launch_script, run_script
 from tests.synthetic import TinyWorld
 from training.config import parse_config

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from data.alignment import CROP_REGION, similarity_to_template
+from data.faces.alignment import CROP_REGION, similarity_to_template
 from data.personas.rendering.canvas import CENTRE_V, EXTENT, smoothstep
 from data.personas.rendering.geometry import blur
 from data.personas.rendering.mouth import mouth_corner_v, mouth_half_width

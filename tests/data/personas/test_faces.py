@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from data.alignment import ARCFACE_TEMPLATE, CROP_REGION, FACE_SIZES
 from data.errors import ConfigError
+from data.faces.alignment import ARCFACE_TEMPLATE, CROP_REGION, FACE_SIZES
 from data.personas.faces import render_faces, render_with_landmarks
 from data.personas.population import Population, draw_population
 
@@ -133,7 +133,7 @@ def test_eyes_are_where_the_landmarks_are(population: Population) -> None:
 
 def test_a_detector_of_real_faces_finds_them() -> None:
     pytest.importorskip("dlib")
-    from data.faces_dlib import DlibDetector
+    from data.faces.dlib import DlibDetector
 
     detector = DlibDetector()
     drawn = draw_population(16, seed=11)

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.clip import SAMPLE_RATE
 from data.errors import ModelError
+from data.media.waveform import SAMPLE_RATE
 from data.personas.population import Population, draw_population
 from data.personas.texts import compose_text
 from data.personas.voices import VoiceSynthesizer, describe_variant, voice_parameters

@@ -7,13 +7,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from data.audio import encode_flac
 from data.errors import DatasetError, OutputError
-from data.images import encode_face
-from data.shards import Row
+from data.media.audio import encode_flac
+from data.media.images import encode_face
+from data.store.shards import Row
+from data.store.storage import Storage
 from data.videos.chunks import publish_chunk
-from data.videos.states import ChunkNames, RowState, count_states, read_states
-from data.videos.storage import Storage
+from data.videos.plan.outcomes import ChunkNames, RowState, count_states, read_states
 
 NAMES = ChunkNames(3, 12)
 

@@ -11,7 +11,10 @@ PAGE = (ROOT / "docs" / "videos.md").read_text(encoding="utf-8")
 
 
 def test_the_page_on_videos_explains_every_reason_that_a_row_can_fail_for() -> None:
-    sources = [*(ROOT / "data" / "videos").glob("*.py"), ROOT / "data" / "audio.py", ROOT / "data" / "media.py"]
+    sources = [
+        *(ROOT / "data" / "videos").rglob("*.py"),
+        *(ROOT / "data" / "media" / f"{name}.py" for name in ("audio", "decoding")),
+    ]
     code = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     calls = r'(?:MediaError|BadRow|DescribedVideo|refuse|_failed)\(\s*(?:\w+, |\[\], )?"([a-z-]+)"'
     raised = set(re.findall(calls, code))

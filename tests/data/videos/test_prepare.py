@@ -8,14 +8,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from data.clip import Attributes
 from data.errors import ConfigError
-from data.shards import decode_info
-from data.videos.describe import VideoRecipe
+from data.personas.footage.videos import make_talking_video
+from data.store.clip import Attributes
+from data.store.shards import decode_info
+from data.store.storage import Storage
+from data.videos.plan.requests import BadRow, MemoryRows, VideoRow
 from data.videos.prepare import VideosConfig, prepare_videos
-from data.videos.rows import BadRow, MemoryRows, VideoRow
-from data.videos.storage import Storage
-from tests.videos import make_talking_video
+from data.videos.watch.describe import VideoRecipe
 
 
 def make_list(folder: Path) -> MemoryRows:

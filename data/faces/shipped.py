@@ -1,0 +1,22 @@
+"""Where the small models lie that ship with the project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from data.errors import ModelError
+
+
+def shipped_weights(name: str) -> Path:
+    """The folder of a model that ships, beside the packages: `weights/personas/<name>`.
+
+    Args:
+        name: `model` (the whole voice-to-face model), `face_encoder` or `judge`.
+
+    Raises:
+        ModelError: If it is not there, as in an installation without the checkout.
+    """
+    folder = Path(__file__).resolve().parents[2] / "weights" / "personas" / name
+    if not folder.is_dir():
+        raise ModelError(f"the model that ships is not here: no folder {folder}; use a checkout of the whole project")
+    return folder

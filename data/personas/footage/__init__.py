@@ -1,0 +1,1 @@
+"""Made-up videos of personas, and a server on this machine that has them, for tests and benchmarks."""

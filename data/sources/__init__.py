@@ -1,0 +1,1 @@
+"""Where people come from: folders, VoxCeleb; and changes of whole data sets."""

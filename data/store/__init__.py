@@ -1,0 +1,1 @@
+"""Data sets on disk: clips as Parquet shards, their splits, and reading them."""

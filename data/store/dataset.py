@@ -1,0 +1,268 @@
+"""Reading a prepared data set: random access to clips; balanced, deterministic, resumable sampling."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from data.errors import ConfigError, DatasetError, MediaError
+from data.media.audio import decode_flac
+from data.media.images import decode_face
+from data.media.waveform import Waveform
+from data.store.clip import SPLITS, Attributes, Clip, Source, Split
+from data.store.inventory import read_light_columns
+from data.store.shards import ROWS_PER_GROUP, read_info
+
+CACHE_BYTES = 256 * 2**20
+"""How much of the shards a process keeps in memory."""
+
+
+class ClipDataset:
+    """The clips of one split, or of all.
+
+    Scalar columns are read at once; recordings, pictures and features when they are asked for, a row group at
+    a time. Objects may be pickled and used in forked or spawned processes: each opens the files for itself.
+
+    Attributes:
+        info: What dataset.json says.
+        split: Which split this is.
+        clip_ids: By clip.
+        identities: Sorted, each once.
+        identity_of: [num_clips] int64, index into `identities`.
+        split_of: [num_clips] int64, index into `SPLITS`.
+        num_faces: [num_clips] int64.
+        has_voice: [num_clips] bool.
+        durations: [num_clips] float32, seconds of speech; NaN where there is no voice.
+        video_ids: By clip; None where it was not taken from a video.
+    """
+
+    def __init__(self, root: str | Path, split: Split | Literal["all"], cache_bytes: int = CACHE_BYTES) -> None:
+        """Open a data set.
+
+        Args:
+            root: Its folder.
+            split: `train`, `val`, `test` or `all`.
+            cache_bytes: Upper bound of what is kept in memory.
+
+        Raises:
+            ConfigError: If there is no such split.
+            DatasetError: If the data set is missing, of another schema version, or damaged.
+        """
+        if split not in (*SPLITS, "all"):
+            raise ConfigError(f"unknown split '{split}': use train, val, test or all")
+        self.root = Path(root)
+        self.split = split
+        self.info = read_info(self.root)
+        wanted = SPLITS if split == "all" else (split,)
+        self._shards = _Shards(
+            [self.root / name for name in self.info.shards if name.partition("-")[0] in wanted], cache_bytes
+        )
+        tables = []
+        for path in self._shards.paths:
+            tables.append(read_light_columns(path))
+            if tables[-1].num_rows != self.info.shards[path.name]:
+                raise DatasetError(
+                    f"{path}: holds {tables[-1].num_rows} clips, {self.info.shards[path.name]} expected; "
+                    "prepare the data set again"
+                )
+        rows = [np.arange(table.num_rows) for table in tables]
+        self._shard_of = np.repeat(np.arange(len(tables)), [len(row) for row in rows])
+        self._row_of = np.concatenate([np.zeros(0, np.int64), *rows])
+        own_splits = [list(map(str, SPLITS)).index(path.name.partition("-")[0]) for path in self._shards.paths]
+        self.split_of: NDArray[np.int64] = np.array(own_splits, np.int64)[self._shard_of]
+        columns = (
+            {name: [v for t in tables for v in t[name].to_pylist()] for name in tables[0].column_names}
+            if tables
+            else {}
+        )
+        self._columns: dict[str, list[Any]] = columns
+        self.clip_ids: list[str] = columns.get("clip_id", [])
+        names, identity_of = np.unique(np.array(columns.get("identity", []), dtype=object), return_inverse=True)
+        self.identities: list[str] = [str(name) for name in names]
+        self.identity_of: NDArray[np.int64] = identity_of.astype(np.int64)
+        self.num_faces: NDArray[np.int64] = np.array(columns.get("num_faces", []), np.int64)
+        self.has_voice: NDArray[np.bool_] = np.array(columns.get("has_voice", []), np.bool_)
+        self.durations: NDArray[np.float32] = np.array(columns.get("duration", []), np.float32)
+        self.video_ids: list[str | None] = columns.get("video_id", [])
+        self._clips_of: list[list[int]] = [[] for _ in self.identities]
+        for index, identity in enumerate(self.identity_of):
+            self._clips_of[identity].append(index)
+
+    def __len__(self) -> int:
+        return len(self.clip_ids)
+
+    def clip(self, index: int) -> Clip:
+        """Everything of one clip.
+
+        Raises:
+            DatasetError: If its bytes are damaged; as do all methods that decode.
+        """
+        waveform = self.waveform(index) if self.has_voice[index] else None
+        value = {name: column[index] for name, column in self._columns.items()}
+        return Clip(
+            clip_id=self.clip_ids[index],
+            identity=value["identity"],
+            split=SPLITS[self.split_of[index]],
+            waveform=waveform,
+            faces=self.faces(index),
+            face_features=self.face_features(index),
+            attributes=Attributes(value["sex"], value["age"], value["nationality"]),
+            source=Source(*(value[name] for name in ("video_id", "start", "end", "x", "y"))),
+        )
+
+    def waveform(self, index: int) -> Waveform:
+        """[T] float32 in [-1, 1] at 16 kHz, silence cut, loudness evened; ValueError without a voice."""
+        audio = self._read(index, "audio").as_py()
+        if audio is None:
+            raise ValueError(f"clip {self.clip_ids[index]} has no voice")
+        try:
+            return decode_flac(audio["bytes"])
+        except MediaError as error:
+            raise DatasetError(f"{self.root}: clip {self.clip_ids[index]}: {error}") from error
+
+    def face(self, index: int, face: int) -> NDArray[np.uint8]:
+        """One crop of a clip, [S, S, 3] uint8 RGB covering `CROP_REGION`."""
+        try:
+            return decode_face(self._read(index, "images")[face]["bytes"].as_py())
+        except MediaError as error:
+            raise DatasetError(f"{self.root}: clip {self.clip_ids[index]}: {error}") from error
+
+    def faces(self, index: int) -> list[NDArray[np.uint8]]:
+        """All crops of a clip."""
+        return [self.face(index, face) for face in range(self.num_faces[index])]
+
+    def face_features(self, index: int) -> NDArray[np.float32]:
+        """[F, D] unit features of T, one a crop of the clip."""
+        return _to_matrix(self._read(index, "face_features").values, self.info.face_encoder.feature_size)
+
+    def attributes(self, identity: int) -> Attributes:
+        """What is known of a person, by the first clip that knows it."""
+        known = (
+            [value for clip in self._clips_of[identity] if (value := self._columns[name][clip]) is not None]
+            for name in ("sex", "age", "nationality")
+        )
+        return Attributes(*(values[0] if values else None for values in known))
+
+    def voices_of(self, identity: int) -> list[int]:
+        """The clips of a person that have a voice."""
+        return [clip for clip in self._clips_of[identity] if self.has_voice[clip]]
+
+    def faces_of(self, identity: int) -> list[tuple[int, int]]:
+        """A person's crops as (clip, face) pairs, as `face` takes them."""
+        return [(clip, face) for clip in self._clips_of[identity] for face in range(self.num_faces[clip])]
+
+    def all_face_features(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Features of all crops at once.
+
+        Returns:
+            [M, D] float32 unit features, and [M, 2] int64 (clip, face) they belong to.
+        """
+        size = self.info.face_encoder.feature_size
+        features = [np.zeros((0, size), np.float32)]
+        for path in self._shards.paths:
+            column = self._shards.read_column(path, "face_features")
+            features += [_to_matrix(chunk.flatten(), size) for chunk in column.chunks]
+        owners = [(clip, face) for clip, count in enumerate(self.num_faces) for face in range(count)]
+        return np.concatenate(features), np.array(owners, np.int64).reshape(-1, 2)
+
+    def person_vectors(self, column: str) -> NDArray[np.float32] | None:
+        """An additional column of vectors, a row a person: what the person's first clip holds.
+
+        Args:
+            column: Its name, such as `face_traits` of personas.
+
+        Returns:
+            [identities, L] float32; None for a data set without such a column.
+
+        Raises:
+            DatasetError: If a shard is missing or damaged.
+        """
+        if not self._shards.paths or column not in self._shards.column_names(0):
+            return None
+        chunks = [chunk for path in self._shards.paths for chunk in self._shards.read_column(path, column).chunks]
+        size = chunks[0].type.list_size
+        vectors = np.concatenate([_to_matrix(chunk, size) for chunk in chunks])
+        return vectors[[clips[0] for clips in self._clips_of]]
+
+    def _read(self, index: int, column: str) -> Any:
+        if not 0 <= index < len(self):
+            raise IndexError(f"clip {index} of {len(self)}")
+        return self._shards.read(int(self._shard_of[index]), int(self._row_of[index]), column)
+
+
+class _Shards:
+    """Single values out of Parquet files, with the row groups read last kept in memory."""
+
+    def __init__(self, paths: list[Path], cache_bytes: int) -> None:
+        self.paths = paths
+        self._cache_bytes = cache_bytes
+        self._forget()
+
+    def _forget(self) -> None:
+        self._process = os.getpid()
+        self._files: dict[int, pq.ParquetFile] = {}
+        self._cache: OrderedDict[tuple[int, int, str], pa.Array] = OrderedDict()
+        self._cached_bytes = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"paths": self.paths, "_cache_bytes": self._cache_bytes}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget()
+
+    def read(self, shard: int, row: int, column: str) -> Any:
+        """One value as an Arrow scalar."""
+        group, offset = divmod(row, ROWS_PER_GROUP)
+        return self._read_group(shard, group, column)[offset]
+
+    def column_names(self, shard: int) -> list[str]:
+        """Names of a shard's columns."""
+        try:
+            return list(pq.read_schema(self.paths[shard]).names)
+        except (OSError, pa.ArrowException) as error:
+            raise _damaged(self.paths[shard], error) from error
+
+    def read_column(self, path: Path, column: str) -> pa.ChunkedArray:
+        """A whole column, not kept."""
+        try:
+            with pq.ParquetFile(path) as file:
+                return file.read([column], use_threads=False)[column]
+        except (OSError, KeyError, pa.ArrowException) as error:
+            raise _damaged(path, error) from error
+
+    def _read_group(self, shard: int, group: int, column: str) -> pa.Array:
+        if self._process != os.getpid():  # a forked process must not share file positions with its parent
+            self._forget()
+        key = (shard, group, column)
+        if key in self._cache:
+            self._cache.move_to_end(key)
+            return self._cache[key]
+        try:
+            if shard not in self._files:
+                self._files[shard] = pq.ParquetFile(self.paths[shard])
+            table = self._files[shard].read_row_group(group, [column], use_threads=False)
+        except (OSError, pa.ArrowException) as error:
+            raise _damaged(self.paths[shard], error) from error
+        array = table[column].combine_chunks()
+        self._cache[key] = array
+        self._cached_bytes += array.nbytes
+        while self._cached_bytes > self._cache_bytes and len(self._cache) > 1:
+            self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
+        return array
+
+
+def _damaged(path: Path, error: Exception) -> DatasetError:
+    return DatasetError(f"{path}: damaged ({str(error).splitlines()[0]}); prepare the data set again")
+
+
+def _to_matrix(features: pa.Array, feature_size: int) -> NDArray[np.float32]:
+    """A writable [F, D] float32 copy of an array of fixed-size lists."""
+    return np.array(features.flatten().to_numpy(zero_copy_only=False), np.float32).reshape(-1, feature_size)

@@ -1,0 +1,87 @@
+"""Batches of people for training: each person as often as any other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Sampler
+
+from data.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One draw of a person: who, and the seed of all random choices about it (clip, crop, face, noise)."""
+
+    identity: int
+    seed: int
+
+
+class IdentityBatches(Sampler[list[Draw]]):
+    """Endless batches of people, each as often as any other, however many clips they have.
+
+    The batch of step k is a pure function of (seed, k): people are shuffled anew every epoch and cut into
+    whole batches, so nobody is twice in a batch unless there are fewer people than places. Nothing has to be
+    stored to resume, and the slices of all processes together are the same batch for any number of processes.
+    """
+
+    def __init__(
+        self,
+        identities: Sequence[int],
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        num_processes: int = 1,
+        start_step: int = 0,
+    ) -> None:
+        """Set up the sampler.
+
+        Args:
+            identities: Who may be drawn.
+            batch_size: Of all processes together.
+            seed: The same on all processes.
+            rank: Of this process.
+            num_processes: Must divide `batch_size`.
+            start_step: The first step to yield.
+
+        Raises:
+            ConfigError: If there is nobody to draw or the batch can't be shared out evenly.
+        """
+        if not len(identities):
+            raise ConfigError("there is nobody to draw batches from")
+        if batch_size < 1 or batch_size % num_processes:
+            raise ConfigError(f"a batch of {batch_size} can't be shared out evenly to {num_processes} processes")
+        self._identities = np.asarray(identities, np.int64)
+        self._batch_size = batch_size
+        self._seed = seed
+        share = batch_size // num_processes
+        self._own = slice(rank * share, (rank + 1) * share)
+        self._start_step = start_step
+        self._order: tuple[int, NDArray[np.int64]] = (-1, self._identities)
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        """Yield this process's slice of the batches from `start_step` on, for ever."""
+        step = self._start_step
+        while True:
+            yield self.batch(step)[self._own]
+            step += 1
+
+    def batch(self, step: int) -> list[Draw]:
+        """The whole batch of a step, of all processes together."""
+        num_people, size = len(self._identities), self._batch_size
+        if num_people >= size:
+            epoch, position = divmod(step, num_people // size)
+            people = self._shuffled(epoch)[position * size : (position + 1) * size]
+        else:
+            places = np.arange(step * size, (step + 1) * size)
+            people = np.array([self._shuffled(place // num_people)[place % num_people] for place in places.tolist()])
+        seeds = np.random.default_rng([self._seed, 1, step]).integers(2**63, size=size)
+        return [Draw(int(person), int(seed)) for person, seed in zip(people, seeds, strict=True)]
+
+    def _shuffled(self, epoch: int) -> NDArray[np.int64]:
+        if self._order[0] != epoch:
+            self._order = (epoch, np.random.default_rng([self._seed, 0, epoch]).permutation(self._identities))
+        return self._order[1]

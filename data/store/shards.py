@@ -1,0 +1,305 @@
+"""A data set on disk: Parquet shards that any tool reads, and dataset.json that says what they are.
+
+Audio and pictures are stored in the struct layout of Hugging Face's `Audio` and `Image`, whole people
+together, sorted by identity, in small row groups so that one clip can be read without its shard. Bytes that
+are compressed already are not compressed again.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, BinaryIO, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data.errors import DatasetError
+from data.faces.alignment import CROP_REGION, Region
+from data.faces.analyzer import AnalyzedFace
+from data.faces.protocol import FaceEncoderInfo
+from data.files import write_file
+from data.media.audio import encode_flac
+from data.media.images import encode_face
+from data.media.waveform import SAMPLE_RATE, Waveform
+from data.store.clip import SPLITS, Attributes, Split
+
+SCHEMA_VERSION = 1
+ROWS_PER_GROUP = 16
+INFO_NAME = "dataset.json"
+
+IDENTITIES_PER_SHARD = 128
+
+Person = TypeVar("Person")
+
+Row = dict[str, Any]
+"""One clip as a row of a shard, by column name."""
+
+
+@dataclass(frozen=True)
+class SplitInfo:
+    """How people were split: the seed, the shares of train, val and test, and the hash of who went where."""
+
+    seed: int
+    fractions: tuple[float, float, float]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What dataset.json says.
+
+    Attributes:
+        schema_version: Of the shards' layout.
+        num_clips: By split.
+        num_identities: By split.
+        num_voices: Clips with a recording, by split.
+        num_faces: Crops, by split.
+        shards: Rows by file name.
+        face_encoder: T, the network that made `face_features`.
+        face_size: Side of the crops in pixels.
+        crop_region: What a crop covers, in template units.
+        sample_rate: Of the recordings.
+        split: How people were split.
+        attribute_coverage: People of whom sex, age, nationality are known, by attribute.
+        request: The settings that it was made with, without paths.
+        extra: What else a source wants to keep.
+    """
+
+    num_clips: dict[str, int]
+    num_identities: dict[str, int]
+    num_voices: dict[str, int]
+    num_faces: dict[str, int]
+    shards: dict[str, int]
+    face_encoder: FaceEncoderInfo
+    face_size: int
+    split: SplitInfo
+    attribute_coverage: dict[str, int]
+    request: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+    crop_region: Region = CROP_REGION
+    sample_rate: int = SAMPLE_RATE
+    schema_version: int = SCHEMA_VERSION
+
+
+def write_info(folder: Path, info: DatasetInfo) -> None:
+    """Write dataset.json by a temporary name, fsync and rename."""
+    write_file(folder / INFO_NAME, encode_info(info))
+
+
+def encode_info(info: DatasetInfo) -> str:
+    """The content of dataset.json."""
+    return json.dumps(asdict(info), indent=2, ensure_ascii=False) + "\n"
+
+
+def read_info(folder: Path) -> DatasetInfo:
+    """Read dataset.json.
+
+    Raises:
+        DatasetError: If it is missing, damaged, of another schema version, or its crops cover another region.
+    """
+    path = folder / INFO_NAME
+    try:
+        content = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise DatasetError(f"{folder}: no data set here ({INFO_NAME} is missing); prepare one first") from error
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path}: damaged ({error}); prepare the data set again") from error
+    except OSError as error:
+        raise DatasetError(f"{path}: {error.strerror or error}") from error
+    return decode_info(content, str(path))
+
+
+def decode_info(text: str, path: str) -> DatasetInfo:
+    """What dataset.json says.
+
+    Args:
+        text: Its content.
+        path: What to call it in messages.
+
+    Raises:
+        DatasetError: As `read_info`.
+    """
+    try:
+        content = json.loads(text)
+        version = content.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise DatasetError(
+                f"{path}: schema version {version}, this wav2face reads {SCHEMA_VERSION}; prepare the data set again"
+            )
+        content["face_encoder"] = FaceEncoderInfo(**content["face_encoder"])
+        content["crop_region"] = Region(**content["crop_region"])
+        split = content["split"]
+        content["split"] = SplitInfo(split["seed"], tuple(split["fractions"]), split["sha256"])
+        info = DatasetInfo(**content)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DatasetError(f"{path}: damaged ({error}); prepare the data set again") from error
+    if info.crop_region != CROP_REGION or info.sample_rate != SAMPLE_RATE:
+        raise DatasetError(f"{path}: made with another crop or sample rate; prepare the data set again")
+    return info
+
+
+def clip_schema(
+    feature_size: int, vectors: Mapping[str, int] = MappingProxyType({}), texts: Sequence[str] = ()
+) -> pa.Schema:
+    """The Arrow schema of a shard, with the metadata by which `datasets` sees Audio and Image columns.
+
+    Args:
+        feature_size: Length of a face feature.
+        vectors: Length of each additional column of float32 vectors, by name.
+        texts: Additional columns of text.
+    """
+    media = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    feature = pa.list_(pa.float32(), feature_size)
+    columns: list[tuple[str, pa.DataType, dict[str, Any]]] = [
+        ("clip_id", pa.string(), _value("string")),
+        ("identity", pa.string(), _value("string")),
+        ("audio", media, {"sampling_rate": SAMPLE_RATE, "_type": "Audio"}),
+        ("duration", pa.float32(), _value("float32")),
+        ("images", pa.list_(media), {"feature": {"_type": "Image"}, "_type": "List"}),
+        (
+            "face_features",
+            pa.list_(feature),
+            {
+                "feature": {"feature": _value("float32"), "length": feature_size, "_type": "List"},
+                "_type": "List",
+            },
+        ),
+        ("sex", pa.string(), _value("string")),
+        ("age", pa.float32(), _value("float32")),
+        ("nationality", pa.string(), _value("string")),
+        ("video_id", pa.string(), _value("string")),
+        ("start", pa.float32(), _value("float32")),
+        ("end", pa.float32(), _value("float32")),
+        ("x", pa.float32(), _value("float32")),
+        ("y", pa.float32(), _value("float32")),
+        *(
+            (name, pa.list_(pa.float32(), length), {"feature": _value("float32"), "length": length, "_type": "List"})
+            for name, length in vectors.items()
+        ),
+        *((name, pa.string(), _value("string")) for name in texts),
+    ]
+    features = {name: feature for name, _, feature in columns}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    return pa.schema([(name, kind) for name, kind, _ in columns], metadata=metadata)
+
+
+def _value(dtype: str) -> dict[str, str]:
+    return {"dtype": dtype, "_type": "Value"}
+
+
+def write_shard(
+    path: Path, rows: Iterable[Row], feature_size: int, vectors: Mapping[str, int] = MappingProxyType({})
+) -> int:
+    """Write rows as one Parquet file by a temporary name, fsync and rename.
+
+    Args:
+        path: Replaced if it exists.
+        rows: Columns that a row lacks are null.
+        feature_size: As `clip_schema`.
+        vectors: As `clip_schema`.
+
+    Returns:
+        How many rows were written.
+
+    Raises:
+        OSError: If the disk is full or the folder can't be written to.
+    """
+    schema = clip_schema(feature_size, vectors)
+    return write_tables(path, schema, _as_tables(rows, schema))
+
+
+def write_tables(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> int:
+    """Write tables as one Parquet file, a row group each, by a temporary name, fsync and rename.
+
+    Args:
+        path: Replaced if it exists.
+        schema: Of all tables.
+        tables: Of `ROWS_PER_GROUP` rows, the last of fewer.
+
+    Returns:
+        How many rows were written.
+
+    Raises:
+        OSError: If the disk is full or the folder can't be written to.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as file:
+        num_rows = _write_parquet(file, schema, tables)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    return num_rows
+
+
+def encode_shard(rows: Iterable[Row], schema: pa.Schema) -> bytes:
+    """Rows as the bytes of a shard, for places that are no folder of this machine."""
+    buffer = io.BytesIO()
+    _write_parquet(buffer, schema, _as_tables(rows, schema))
+    return buffer.getvalue()
+
+
+def _write_parquet(file: BinaryIO, schema: pa.Schema, tables: Iterable[pa.Table]) -> int:
+    num_rows = 0
+    # Statistics and dictionaries of picture bytes would only take room.
+    with pq.ParquetWriter(
+        file, schema, compression="none", use_dictionary=False, write_statistics=["clip_id", "identity"]
+    ) as writer:
+        for table in tables:
+            writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+            num_rows += table.num_rows
+    return num_rows
+
+
+def _as_tables(rows: Iterable[Row], schema: pa.Schema) -> Iterator[pa.Table]:
+    return (pa.Table.from_pylist(group, schema=schema) for group in _grouped(rows, ROWS_PER_GROUP))
+
+
+def _grouped(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    group: list[Row] = []
+    for row in rows:
+        group.append(row)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def shard_names(shards_by_split: Mapping[str, int]) -> dict[str, list[str]]:
+    """File names of shards by split: `train-00000-of-00004.parquet`."""
+    return {
+        split: [
+            f"{split}-{i:05d}-of-{shards_by_split.get(split, 0):05d}.parquet"
+            for i in range(shards_by_split.get(split, 0))
+        ]
+        for split in SPLITS
+    }
+
+
+def plan_shards(members: Mapping[Split, Sequence[Person]]) -> dict[str, Sequence[Person]]:
+    """Who goes into which file: the people of a split in their order, `IDENTITIES_PER_SHARD` a file."""
+    names = shard_names({split: -(-len(group) // IDENTITIES_PER_SHARD) for split, group in members.items()})
+    return {
+        name: members[split][i * IDENTITIES_PER_SHARD : (i + 1) * IDENTITIES_PER_SHARD]
+        for split in SPLITS
+        for i, name in enumerate(names[split])
+    }
+
+
+def make_row(
+    clip_id: str, identity: str, attributes: Attributes, voice: Waveform | None, faces: Sequence[AnalyzedFace]
+) -> Row:
+    """A clip as it is stored: sound as FLAC, crops as JPEG; without a voice there are no columns of sound."""
+    row: Row = {"clip_id": clip_id, "identity": identity, **asdict(attributes)}
+    if voice is not None:
+        row["audio"] = {"bytes": encode_flac(voice), "path": f"{clip_id}.flac"}
+        row["duration"] = voice.size / SAMPLE_RATE
+    row["images"] = [{"bytes": encode_face(face.crop), "path": f"{clip_id}-{j}.jpg"} for j, face in enumerate(faces)]
+    row["face_features"] = [face.feature for face in faces]
+    return row

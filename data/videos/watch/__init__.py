@@ -1,0 +1,1 @@
+"""From a local file to clips: pictures, speaker, speech, faces."""

@@ -1,0 +1,174 @@
+"""From a decoded frame to the picture a viewer sees: colours, range, field order, shape of pixels and rotation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.errors import MediaError
+from data.videos.watch.colour import Transfer, tone_map
+
+MAX_SIDE = 1280
+"""Larger pictures are reduced to this longer side, in pixels."""
+
+MAX_PIXELS = 50_000_000
+"""Larger pictures are refused before they are decoded."""
+
+_HDR: dict[int, Transfer] = {16: "pq", 18: "hlg"}  # by FFmpeg's number of the transfer function
+_UNSPECIFIED, _RESERVED = 2, 3
+_BT709 = 1
+_HD_HEIGHT = 577  # lines from which pictures that don't say how their colours were coded follow BT.709
+_MAX_PIXEL_ASPECT = 4.0  # beyond it a header is wrong
+
+
+class PictureMaker:
+    """Turns a stream's frames into pictures of one size, whatever the stream does on its way."""
+
+    def __init__(self, path: str | Path, stream: Any) -> None:
+        """Read what the stream says of itself.
+
+        Args:
+            path: For messages.
+            stream: PyAV's stream of video.
+
+        Raises:
+            MediaError: `too-large`.
+        """
+        from av.video.reformatter import VideoReformatter
+
+        self._path = path
+        self._aspect = _pixel_aspect(stream)
+        self._reformatter = VideoReformatter()
+        self._size: tuple[int, int] | None = None
+        self._turn: tuple[int, ...] | None = None
+        context = stream.codec_context
+        self._check_size(context.width, context.height)
+
+    def make(self, frame: Any) -> NDArray[np.uint8]:
+        """The picture [H, W, 3] uint8 RGB of a frame.
+
+        Raises:
+            MediaError: `too-large`.
+        """
+        from av.video.reformatter import Interpolation
+
+        self._check_size(frame.width, frame.height)
+        if self._size is None:
+            self._size = _shown_size(frame.width, frame.height, self._aspect)
+        if (
+            self._turn is None
+        ):  # once a file: a frame that was asked for it is not freed before the garbage is collected
+            self._turn = _display_matrix(frame)
+        width, height = self._size
+        transfer = _HDR.get(frame.color_trc)
+        has_alpha = not transfer and _has_alpha(frame.format)
+        pixel_format = "rgb48le" if transfer else "rgba" if has_alpha else "rgb24"
+        guess = _BT709 if frame.height >= _HD_HEIGHT else None
+        reformatted = self._reformatter.reformat(
+            frame,
+            width=width,
+            height=height,
+            format=pixel_format,
+            src_colorspace=guess if frame.colorspace in (_UNSPECIFIED, _RESERVED) and not frame.format.is_rgb else None,
+            interpolation=Interpolation.AREA if width < frame.width else Interpolation.BICUBIC,
+            dst_color_range="JPEG",
+            threads=1,
+        )
+        pixels: NDArray[Any] = reformatted.to_ndarray()
+        if transfer:
+            pixels = tone_map(pixels, transfer)
+        elif has_alpha:
+            opacity = pixels[..., 3:].astype(np.uint16)
+            pixels = ((pixels[..., :3] * opacity + 255 * (255 - opacity)) // 255).astype(np.uint8)
+        return _turned(pixels, self._turn)
+
+    def _check_size(self, width: int, height: int) -> None:
+        if width * height > MAX_PIXELS:
+            raise MediaError(
+                "too-large",
+                f"{self._path}: pictures of {width} x {height}, at most {MAX_PIXELS / 1e6:.0f} million pixels allowed",
+            )
+
+
+def deinterlaced(frames: Iterable[Any], stream: Any) -> Iterator[Any]:
+    """Frames whose two fields are one moment: those flagged as interlaced go through FFmpeg's filter yadif.
+
+    Args:
+        frames: In the order in which they are shown.
+        stream: Where they come from.
+
+    Yields:
+        As many frames, at the same times.
+    """
+    import av
+
+    graph: Any = None
+    for frame in frames:
+        if graph is None and not frame.interlaced_frame:
+            yield frame
+            continue
+        if graph is None:
+            graph = av.filter.Graph()
+            source = graph.add_buffer(template=stream, time_base=frame.time_base)
+            filters = [source, graph.add("yadif", "mode=send_frame:deint=interlaced"), graph.add("buffersink")]
+            graph.link_nodes(*filters).configure()
+        graph.vpush(frame)
+        yield from _pulled(graph)
+    if graph is not None:
+        graph.vpush(None)
+        yield from _pulled(graph)
+
+
+def _pulled(graph: Any) -> Iterator[Any]:
+    import av
+
+    while True:
+        try:
+            yield graph.vpull()
+        except (av.BlockingIOError, av.EOFError):
+            return
+
+
+def _pixel_aspect(stream: Any) -> float:
+    """Width of a pixel relative to its height."""
+    for aspect in (stream.sample_aspect_ratio, stream.codec_context.sample_aspect_ratio):
+        if aspect and 1 / _MAX_PIXEL_ASPECT < aspect < _MAX_PIXEL_ASPECT:
+            return float(aspect)
+    return 1.0
+
+
+def _shown_size(width: int, height: int, aspect: float) -> tuple[int, int]:
+    """Width and height with square pixels, within the limit; pixels are only ever stretched, not lost."""
+    shown_width, shown_height = (width * aspect, height) if aspect >= 1 else (width, height / aspect)
+    scale = min(1.0, MAX_SIDE / max(shown_width, shown_height))
+    return max(1, round(shown_width * scale)), max(1, round(shown_height * scale))
+
+
+def _has_alpha(pixel_format: Any) -> bool:
+    return pixel_format.name == "pal8" or any(component.is_alpha for component in pixel_format.components)
+
+
+def _display_matrix(frame: Any) -> tuple[int, ...]:
+    """How a frame is to be turned: a, b, c, d of x' = a x + c y, y' = b x + d y."""
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return 1, 0, 0, 1
+    a, b, _, c, d = np.frombuffer(bytes(data), "<i4")[:5].tolist()
+    return a, b, c, d
+
+
+def _turned(pixels: NDArray[np.uint8], matrix: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Rotated and mirrored by right angles as the container's display matrix wants it."""
+    a, b, c, d = matrix
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        pixels = pixels.transpose(1, 0, 2)
+        a, d = c, b
+    if a < 0:
+        pixels = pixels[:, ::-1]
+    if d < 0:
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)

@@ -1,0 +1,1 @@
+"""The own face recognition network: its training, export and verification."""

@@ -1,0 +1,1 @@
+"""Sex and age of drawings."""

@@ -1,0 +1,221 @@
+"""Clips a second from a list of videos to shards, beside the plain way on the same clips and machine."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from data.errors import ConfigError
+from data.faces.registry import cached_analyzer
+from data.videos.download.config import FetchConfig
+from data.videos.plan.avspeech import AvspeechRows
+from data.videos.plan.outcomes import RowState
+from data.videos.prepare import VideosConfig, prepare_videos
+from data.videos.watch.describe import VideoRecipe
+from data.workers import count_cores
+from eval.benchmarks.classic import OTHER_FEATURES, ClassicClip, ClassicSeconds, prepare_classic
+from eval.benchmarks.footage import Footage, make_footage, serve, video_id, write_list
+from eval.benchmarks.pace import Measured, compare, describe_ratios, describe_shares, shares_of, steady_pace
+
+SIZE = (640, 360)
+FACE_SIZE = 180
+CLASSIC_FPS = 25.0
+NUM_WORKERS = 2
+
+_CHUNK_ROWS = 4
+_FETCH = "fetch"
+
+
+@dataclass(frozen=True)
+class Ours:
+    """One of our ways: with which networks, on how many workers."""
+
+    recipe: VideoRecipe
+    num_workers: int
+
+    @property
+    def name(self) -> str:
+        """In the printed table."""
+        return f"ours, {self.recipe.face_analyzer}, {self.num_workers} worker{'s' if self.num_workers > 1 else ''}"
+
+
+def measure(given: argparse.Namespace) -> None:
+    """Measure what the command line asks for, and print it."""
+    if given.rounds < 1:
+        raise ConfigError(f"--rounds {given.rounds}: at least 1 is needed")
+    recipes = _recipes(given)
+    with _work_folder(given.work) as folder:
+        if given.rows is not None:
+            from eval.benchmarks.memory import measure_memory
+
+            measure_memory(folder, given.rows, _arguments(recipes[-1]), given.lists, given.rounds)
+        else:
+            measure_paces(folder, given.seconds, given.clips, given.classic_clips, given.rounds, recipes)
+
+
+@contextmanager
+def _work_folder(kept: Path | None) -> Iterator[Path]:
+    if kept is not None:
+        kept.mkdir(parents=True, exist_ok=True)
+        yield kept
+        return
+    with tempfile.TemporaryDirectory(prefix="wav2face-benchmark-") as folder:
+        yield Path(folder)
+
+
+def _recipes(given: argparse.Namespace) -> list[VideoRecipe]:
+    """The plain way's networks, so that the two can be compared, and the user's."""
+    recipes = [VideoRecipe("dlib", None, None)]
+    if given.insightface:
+        recipes.append(VideoRecipe(f"insightface:{given.insightface}", None, given.insightface_root))
+    return recipes
+
+
+def _arguments(recipe: VideoRecipe) -> list[str]:
+    """A recipe's face networks as the command takes them."""
+    kind, _, pack = recipe.face_analyzer.partition(":")
+    if kind == "dlib":
+        return ["--face-extraction-model", "hog"]
+    root = ["--insightface-root", recipe.insightface_root] if recipe.insightface_root else []
+    return ["--face-extraction-model", "insightface", "--insightface-pack", pack, *root]
+
+
+def measure_paces(
+    folder: Path,
+    clip_seconds: float,
+    num_clips: int,
+    num_classic: int,
+    num_rounds: int,
+    recipes: Sequence[VideoRecipe],
+) -> None:
+    """All ways take turns on the same clips; each is warm before its time counts."""
+    fewest = 2 * NUM_WORKERS + _CHUNK_ROWS + 2
+    if num_clips < fewest:
+        raise ConfigError(f"--clips {num_clips}: at least {fewest} are needed for a pace on {NUM_WORKERS} workers")
+    if num_classic < 1:
+        raise ConfigError(f"--classic-clips {num_classic}: at least 1 is needed")
+    if not 1 <= clip_seconds <= 30:
+        raise ConfigError(f"--seconds {clip_seconds:g}: clips last 1 to 30 seconds")
+    footage = make_footage(folder / "videos", clip_seconds, SIZE, FACE_SIZE)
+    rows = AvspeechRows(write_list(folder / "list.csv", footage, num_clips))
+    plain = Plain(rare_fps=recipes[0].fps)
+    ways = [Ours(recipe, workers) for recipe in recipes for workers in (1, NUM_WORKERS)]
+    ours = {way: Measured(way.name) for way in ways}
+    published: Counter[str] = Counter()
+    with (
+        serve(footage, 0, num_clips) as server,
+        tqdm(total=num_rounds * (1 + len(ours)), unit="turn", leave=False, disable=None) as progress,
+    ):
+        for _ in range(num_rounds):
+            plain.measure(folder / "plain", footage, num_classic)
+            progress.update()
+            for way, measured in ours.items():
+                states = _time_ours(folder / "ours", rows, way, server.url_template, measured)
+                published.update(state.reason or "published" for state in states)
+                progress.update()
+    print(
+        f"{num_clips} clips of {clip_seconds:g} s, {SIZE[0]} x {SIZE[1]}, {count_cores()} cores; ours downloads them "
+        f"from this machine, the plain way (dlib) has {num_classic} of them on the disk"
+    )
+    print(_report(plain, ours, published))
+
+
+class Plain:
+    """The plain way, and what is left of its cost where it does less of the same."""
+
+    def __init__(self, rare_fps: float) -> None:
+        """Measure nothing yet.
+
+        Args:
+            rare_fps: The frames a second that ours looks at.
+        """
+        self._rare_fps = rare_fps
+        self.whole = Measured("plain, a feature a frame")
+        self.lean = Measured("plain, a feature a clip")
+        self.rare = Measured(f"plain, a feature a clip, {rare_fps:g} fps")
+
+    @property
+    def all(self) -> tuple[Measured, ...]:
+        """From the costliest to the cheapest."""
+        return self.whole, self.lean, self.rare
+
+    def measure(self, folder: Path, footage: Footage, num_clips: int) -> None:
+        """Prepare clips in a folder, which is removed."""
+        seconds = _time_classic(folder, footage, num_clips, CLASSIC_FPS)
+        self.whole.add(num_clips / sum(seconds.values()), seconds)
+        rare_seconds = _time_classic(folder, footage, num_clips, self._rare_fps)
+        for measured, spent in ((self.lean, seconds), (self.rare, rare_seconds)):
+            del spent[OTHER_FEATURES]
+            measured.add(num_clips / sum(spent.values()), spent)
+
+
+def _time_classic(folder: Path, footage: Footage, num_clips: int, fps: float) -> dict[str, float]:
+    """Seconds by stage."""
+    import imageio_ffmpeg
+
+    ffmpeg, analyzer = imageio_ffmpeg.get_ffmpeg_exe(), cached_analyzer("dlib", None)
+    spent = ClassicSeconds()
+    for row in range(num_clips):
+        clip = ClassicClip(footage.source(row), footage.start, footage.start + footage.clip_seconds)
+        prepare_classic(clip, folder / video_id(row), ffmpeg, analyzer, fps, spent)
+    shutil.rmtree(folder)
+    return spent.seconds
+
+
+def _time_ours(out: Path, rows: AvspeechRows, way: Ours, url_template: str, measured: Measured) -> list[RowState]:
+    """One run with downloads; what starts the processes and loads the networks does not count."""
+    moments: list[float] = []
+    states: list[RowState] = []
+
+    def note(state: RowState) -> None:
+        moments.append(time.perf_counter())
+        states.append(state)
+
+    config = VideosConfig(
+        out=str(out / "dataset"),
+        recipe=way.recipe,
+        fetch=FetchConfig(sources=str(out / "sources"), url_template=url_template),
+        num_workers=way.num_workers,
+        low_memory=True,
+        chunk_rows=_CHUNK_ROWS,
+    )
+    outcome = prepare_videos(config, rows, note)
+    measured.add(steady_pace(moments, 2 * NUM_WORKERS, _CHUNK_ROWS), outcome.seconds)
+    shutil.rmtree(out)
+    return states
+
+
+def _tell_shares(measured: Measured) -> str:
+    """Shares of the stages that follow each other; downloads run beside them."""
+    seconds = dict(measured.seconds)
+    fetching = seconds.pop(_FETCH, None)
+    told = f"  {measured.name}: {describe_shares(shares_of(seconds))}"
+    if fetching is None:
+        return told
+    return f"{told}; beside them {_FETCH} {100 * fetching / sum(seconds.values()):.0f} % as long"
+
+
+def _report(plain: Plain, ours: dict[Ours, Measured], published: Counter[str]) -> str:
+    """The table, the ratios and the shares."""
+    lines = [f"{'':<36}{'clips a second':>16}  times plain, a feature a clip"]
+    for measured in (*plain.all, *ours.values()):
+        times = describe_ratios(compare(measured, plain.lean))
+        lines.append(f"{measured.name:<36}{measured.pace:>16.3f}  {times}")
+    lines += ["", "share of each stage:"]
+    lines += [_tell_shares(measured) for measured in (*plain.all, *ours.values())]
+    lines.append("")
+    for way in ours:
+        if way.num_workers == 1:
+            times = describe_ratios(compare(ours[Ours(way.recipe, NUM_WORKERS)], ours[way]))
+            lines.append(f"{NUM_WORKERS} workers do {times} times as much as one ({way.recipe.face_analyzer})")
+    lines.append("what became of the rows: " + ", ".join(f"{count} {what}" for what, count in published.most_common()))
+    return "\n".join(lines)

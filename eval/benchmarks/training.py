@@ -1,0 +1,102 @@
+"""The cost of a training step in ms an image."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from data.errors import ConfigError, Wav2FaceError
+from data.store.shards import read_info
+from gan.augment import NUMBERS
+from gan.condition import FaceBatch
+from gan.config import GanConfig
+from gan.objective import Judges, load_judges
+from gan.train import GanTraining
+from training.config import parse_config
+from training.run import Run
+from training.stats import Stats
+
+
+def measure(given: argparse.Namespace, keys: Sequence[str]) -> None:
+    """Measure what the command line asks for."""
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    config = parse_config(GanConfig, ["--out", "benchmark", *keys], "Keys of the training that is measured.")
+    # A whole step has an adversary, however late the training lets it join.
+    config = dataclasses.replace(config, objective=dataclasses.replace(config.objective, adversarial_start=0))
+    measure_training(config, given.image_size, given.steps)
+
+
+def measure_training(config: GanConfig, image_size: int, num_steps: int) -> None:
+    """Time steps in fp32 and bf16, taken by turns, so that a noisy machine is equally noisy to both."""
+    if num_steps < config.objective.penalty_interval:
+        raise ConfigError(f"--steps {num_steps}: at least one round of {config.objective.penalty_interval} is needed")
+    trainings, what = {}, ""
+    for precision in ("fp32", "bf16"):
+        run = Run(dataclasses.replace(config, precision=precision, dry_run=True))
+        judges, feature_size, what, run_config = _judges(config, run)
+        generator = torch.Generator().manual_seed(0)
+        features = torch.nn.functional.normalize(torch.randn(64, feature_size, generator=generator), dim=1)
+        training = GanTraining(run_config, run, features, image_size, judges)
+        batch = _random_batch(config.batch_size, feature_size, image_size, training.noise_size).to(run.device)
+        trainings[precision] = (training, batch, Stats(run, 0))
+    costs: dict[str, list[float]] = {precision: [] for precision in trainings}
+    for step in tqdm(range(-config.objective.penalty_interval, num_steps), "steps", leave=False, disable=None):
+        for precision, (training, batch, stats) in trainings.items():
+            start = time.perf_counter()
+            training.step(batch, (step % 10_000) * config.batch_size, stats)
+            _synchronize(training.run.device)
+            if step >= 0:  # the rounds before warm up
+                costs[precision].append(1000 * (time.perf_counter() - start) / config.batch_size)
+    interval = config.objective.penalty_interval
+    print(
+        f"{image_size} px, batch {config.batch_size}, {training.run.device}, {torch.get_num_threads()} threads: {what}"
+    )
+    for precision, values in costs.items():
+        plain = [cost for step, cost in enumerate(values) if step % interval] or values
+        print(
+            f"{precision}: {statistics.mean(values):6.1f} ms an image (steps without penalty "
+            f"{statistics.median(plain):.1f}, with {statistics.median(values[::interval]):.1f}, one in {interval})"
+        )
+    print(f"bf16 is {statistics.mean(costs['fp32']) / statistics.mean(costs['bf16']):.2f} times as fast as fp32")
+
+
+def _judges(config: GanConfig, run: Run) -> tuple[Judges, int, str, GanConfig]:
+    """The judges of the configured data set, or none where there is no such data set on this machine."""
+    try:
+        info = read_info(Path(config.dataset))
+        judges = load_judges(config.objective, info.face_encoder, config.face_encoder_path, run.device)
+        return judges, info.face_encoder.feature_size, f"with T = {info.face_encoder.name}", config
+    except Wav2FaceError as error:
+        objective = dataclasses.replace(config.objective, identity=0.0, perceptual=0.0)
+        what = f"adversarial and pixel terms alone ({error})"
+        return Judges(), 512, what, dataclasses.replace(config, objective=objective)
+
+
+def _random_batch(batch_size: int, feature_size: int, image_size: int, noise_size: int) -> FaceBatch:
+    generator = torch.Generator().manual_seed(0)
+
+    def features() -> torch.Tensor:
+        return torch.nn.functional.normalize(torch.randn(batch_size, feature_size, generator=generator), dim=1)
+
+    return FaceBatch(
+        images=torch.rand(batch_size, 3, image_size, image_size, generator=generator) * 2 - 1,
+        condition=features(),
+        other_condition=features(),
+        true_feature=features(),
+        from_voice=torch.rand(batch_size, generator=generator) < 0.5,
+        noise=torch.randn(batch_size, 2, noise_size, generator=generator),
+        numbers=torch.rand(batch_size, 2, NUMBERS, generator=generator),
+    )
+
+
+def _synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,1 @@
+"""Image quality: distances between real faces and drawings."""

@@ -1,0 +1,50 @@
+"""How well the painter redraws a face from its true feature (F2F)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from data.store.dataset import ClipDataset
+from eval.images.similarity import LpipsIfPresent, ms_ssim, num_ms_ssim_scales
+from eval.model_under_test import Subject, draw_faces, noise_of
+from eval.predictions import Evidence
+
+
+def measure_reconstruction(
+    subject: Subject, dataset: ClipDataset, test: Evidence, seed: int, max_images: int = 200
+) -> dict[str, Any]:
+    """Distance of F2F drawings to the true faces, beside the distance of a stranger's face.
+
+    Args:
+        subject: A model with a painter.
+        dataset: The split of `test`.
+        test: Its faces.
+        seed: Of the drawings' noise.
+        max_images: Spread over the split.
+
+    Returns:
+        Keys `num_images`, `ms_ssim`, `ms_ssim_scales`, `ms_ssim_stranger`, `lpips`, `lpips_stranger`; the
+        last two are None with `lpips_missing` telling why.
+    """
+    assert subject.painter is not None
+    rows = np.arange(len(test.faces))[:: -(-len(test.faces) // max_images)]
+    true = np.stack([dataset.face(int(clip), int(face)) for clip, face in test.faces[rows]])
+    noise = noise_of([f"{seed}/f2f/{clip}/{face}" for clip, face in test.faces[rows]], subject.painter.noise_size)
+    drawn = draw_faces(subject.painter, test.face_features[rows], noise)
+    if drawn.shape[1] != true.shape[1]:
+        side = drawn.shape[1]
+        true = np.stack([np.asarray(Image.fromarray(f).resize((side, side), Image.Resampling.LANCZOS)) for f in true])
+    stranger = np.roll(true, 1, axis=0)
+    lpips = LpipsIfPresent()
+    return {
+        "num_images": len(rows),
+        "ms_ssim": ms_ssim(drawn, true),
+        "ms_ssim_stranger": ms_ssim(stranger, true),
+        "ms_ssim_scales": num_ms_ssim_scales(true.shape[1]),
+        "lpips": lpips(drawn, true),
+        "lpips_stranger": lpips(stranger, true),
+        "lpips_missing": lpips.missing,
+    }

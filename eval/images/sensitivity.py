@@ -1,0 +1,131 @@
+"""Does the painter listen? Drawings of the same voice must agree, those of other voices must not."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.faces.analyzer import embed_crops
+from data.faces.protocol import FaceRecognizer
+from data.store.dataset import ClipDataset
+from eval.images.similarity import LpipsIfPresent
+from eval.intervals import bootstrap_interval
+from eval.model_under_test import Subject, draw_faces, noise_of
+from eval.predictions import Evidence, clip_keys
+
+MAX_PEOPLE = 100
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How alike two drawings (or photographs) of each person are.
+
+    Attributes:
+        pair: Which two.
+        num: Pairs, one a person.
+        cosine: Mean centred cosine of E's features.
+        ci95: Its bootstrap interval over people.
+        pixel_difference: Mean absolute difference of the pixels as a share of the full range; None for
+            photographs.
+        lpips: Mean LPIPS; None where its weights are missing.
+        cosines: [num] the values themselves, for the picture.
+    """
+
+    pair: str
+    num: int
+    cosine: float
+    ci95: tuple[float, float]
+    pixel_difference: float | None
+    lpips: float | None
+    cosines: NDArray[np.float64]
+
+    def as_json(self) -> dict[str, Any]:
+        """Without the single values."""
+        return {key: value for key, value in asdict(self).items() if key != "cosines"}
+
+
+def measure_listening(
+    subject: Subject, judge: FaceRecognizer, dataset: ClipDataset, test: Evidence, train: Evidence, seed: int
+) -> list[Agreement]:
+    """Compare drawings that differ in noise, clip or speaker, one comparison a person.
+
+    Args:
+        subject: A model with a painter.
+        judge: E.
+        dataset: The split of `test`.
+        test: What the model says.
+        train: The same of training people, for the centre of drawings.
+        seed: Decides noise and strangers.
+    """
+    assert subject.painter is not None and train.judged_drawings is not None
+    assert test.judged_faces is not None and train.judged_faces is not None
+    owners = test.pool.query_owners
+    people = np.unique(owners)
+    if len(people) > MAX_PEOPLE:
+        people = np.sort(np.random.default_rng([seed, 4]).choice(people, MAX_PEOPLE, replace=False))
+    own = np.array([np.flatnonzero(owners == person)[0] for person in people])
+    strangers = np.roll(own, 1)
+    keys = clip_keys(dataset, test.clips[own], seed)
+    size = subject.painter.noise_size
+
+    def paint(queries: NDArray[np.int64], keys: list[str]) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+        assert subject.painter is not None and train.judged_drawings is not None
+        drawings = draw_faces(subject.painter, test.voice_features[queries], noise_of(keys, size))
+        return drawings, _unit(embed_crops(judge, drawings) - train.judged_drawings.mean(0))
+
+    reference = paint(own, keys)
+    lpips = LpipsIfPresent()
+    agreements = [_compare("same voice, other noise", reference, paint(own, [key + "/other" for key in keys]), lpips)]
+    several = np.array([i for i, person in enumerate(people) if (owners == person).sum() > 1], dtype=np.int64)
+    if len(several) > 1:
+        other_clips = np.array([np.flatnonzero(owners == people[i])[1] for i in several])
+        chosen = (reference[0][several], reference[1][several])
+        painted = paint(other_clips, [keys[i] for i in several])
+        agreements.append(_compare("same person, other clip, same noise", chosen, painted, lpips))
+    agreements.append(_compare("other person, same noise", reference, paint(strangers, keys), lpips))
+    neighbour = (np.roll(reference[0], 1, 0), np.roll(reference[1], 1, 0))
+    agreements.append(_compare("other person, other noise", reference, neighbour, lpips))
+    faces = _unit(test.judged_faces - train.judged_faces.mean(0))
+    rows = [np.flatnonzero(test.pool.face_owners == person) for person in people]
+    first = faces[[row[0] for row in rows]]
+    agreements.append(_compare_features("drawing and the speaker's photograph", reference[1], first))
+    agreements.append(_compare_features("drawing and a stranger's photograph", reference[1], np.roll(first, 1, 0)))
+    twice = [row for row in rows if len(row) > 1]
+    if len(twice) > 1:
+        agreements.append(
+            _compare_features(
+                "two photographs of one person", faces[[r[0] for r in twice]], faces[[r[1] for r in twice]]
+            )
+        )
+    agreements.append(_compare_features("photographs of two people", first, np.roll(first, 1, 0)))
+    return agreements
+
+
+def _compare(
+    pair: str,
+    first: tuple[NDArray[np.uint8], NDArray[np.float64]],
+    second: tuple[NDArray[np.uint8], NDArray[np.float64]],
+    lpips: LpipsIfPresent,
+) -> Agreement:
+    difference = np.abs(first[0].astype(np.float64) - second[0]).mean() / 255
+    return _compare_features(pair, first[1], second[1], float(difference), lpips(first[0], second[0]))
+
+
+def _compare_features(
+    pair: str,
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    pixel_difference: float | None = None,
+    lpips: float | None = None,
+) -> Agreement:
+    cosines = (first * second).sum(1)
+    interval = bootstrap_interval(cosines, np.arange(len(cosines)), len(cosines))
+    return Agreement(pair, len(cosines), float(cosines.mean()), interval, pixel_difference, lpips, cosines)
+
+
+def _unit(features: NDArray[np.floating]) -> NDArray[np.float64]:
+    features = features.astype(np.float64)
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)

@@ -1,0 +1,193 @@
+"""What is being judged: a trained model on one data set, and who judges it."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from data.errors import ConfigError, ModelError
+from data.faces.protocol import FaceEncoderInfo, FaceRecognizer
+from data.faces.registry import load_recognizer
+from data.files import sha256_of_file
+from data.store.dataset import ClipDataset
+from encoder.voice_encoder import VoiceEncoder
+from training.pretrained import read_model_type
+
+if TYPE_CHECKING:
+    from encoder.voice_encoder import VoiceEncoder
+    from gan.voice2face import Voice2Face
+
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model to be judged.
+
+    Attributes:
+        encoder: Hears.
+        painter: Draws; None where the model is an encoder alone.
+        source: The folder or hub id that it was loaded from.
+        sha256: Of its weights; None where they came from the hub.
+    """
+
+    encoder: VoiceEncoder
+    painter: Voice2Face | None
+    source: str
+    sha256: str | None
+
+    @property
+    def face_encoder(self) -> FaceEncoderInfo:
+        """The training face network T whose features the encoder regresses."""
+        return self.encoder.config.face_encoder
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model runs."""
+        return next(self.encoder.parameters()).device
+
+
+def load_subject(source: str, device: str = "cpu") -> Subject:
+    """Load a voice encoder, or an encoder with its painter.
+
+    Args:
+        source: A folder made by a training, or a hub id.
+        device: Where it shall run.
+
+    Raises:
+        ModelError: If it is missing, damaged, or neither of the two.
+    """
+    model_type = read_model_type(source)
+    weights = Path(source) / "model.safetensors"
+    sha256 = sha256_of_file(weights) if weights.is_file() else None
+    if model_type == "voice_encoder":
+        from encoder.voice_encoder import VoiceEncoder
+
+        encoder = VoiceEncoder.from_pretrained(source)
+        return Subject(encoder.eval().to(device), None, source, sha256)
+    if model_type == "voice2face":
+        from gan.voice2face import Voice2Face
+
+        painter = Voice2Face.from_pretrained(source).eval().to(device)
+        return Subject(painter.encoder, painter, source, sha256)
+    raise ModelError(f"{source}: a '{model_type}' can't be evaluated, only a voice_encoder or a voice2face")
+
+
+def check_same_training_network(subject: Subject, dataset: ClipDataset) -> None:
+    """Refuse a data set whose features were made by another T than the model's.
+
+    Raises:
+        ModelError: Names both.
+    """
+    ours, theirs = subject.face_encoder, dataset.info.face_encoder
+    if ours.sha256 != theirs.sha256:
+        raise ModelError(
+            f"{subject.source}: trained on features of {ours.name} ({ours.sha256[:12]}), but the data set "
+            f"holds those of {theirs.name} ({theirs.sha256[:12]}); prepare it with the model's face network"
+        )
+
+
+def load_judge(name: str, root: str | None, training_network: FaceEncoderInfo) -> FaceRecognizer:
+    """The judging face network E, which must not be the training network T.
+
+    Args:
+        name: As `data.faces.registry.load_recognizer` takes it.
+        root: The insightface root.
+        training_network: T.
+
+    Raises:
+        ConfigError: If both are the same file of weights.
+        ModelError: If the judge's files are missing.
+    """
+    judge = load_recognizer(name, root)
+    if judge.info.sha256 == training_network.sha256:
+        raise ConfigError(
+            f"--judge {name}: the same weights as the training face network {training_network.name} "
+            f"({training_network.sha256[:12]}), whose verdict is inflated; choose another judge"
+        )
+    return judge
+
+
+def batches(rows: Sequence[int], size: int = _BATCH) -> Iterator[list[int]]:
+    """Cut row numbers into lists of at most `size`."""
+    for start in range(0, len(rows), size):
+        yield list(rows[start : start + size])
+
+
+def encode_voices(
+    subject: Subject, dataset: ClipDataset, clips: Sequence[int], max_samples: int | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What the encoder says about clips.
+
+    Args:
+        subject: The model.
+        dataset: Holds the clips.
+        clips: Clips with a voice.
+        max_samples: Only so much of each clip's beginning is heard; all of it by default.
+
+    Returns:
+        Regressed features [N, D] and joint embeddings [N, E].
+
+    Raises:
+        ModelError: If the encoder gives values that are not finite.
+    """
+    config = subject.encoder.config
+    features = [np.zeros((0, config.feature_size), np.float32)]
+    embeddings = [np.zeros((0, config.embedding_size), np.float32)]
+    for rows in batches(clips):
+        encoding = subject.encoder.encode([dataset.waveform(row)[:max_samples] for row in rows])
+        features.append(encoding.feature.float().cpu().numpy())
+        embeddings.append(encoding.embedding.float().cpu().numpy())
+    result = np.concatenate(features), np.concatenate(embeddings)
+    if not all(np.isfinite(vectors).all() for vectors in result):
+        raise ModelError(f"{subject.source}: the encoder gives values that are not finite")
+    return result
+
+
+@torch.no_grad()
+def embed_true_faces(subject: Subject, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Joint embeddings [N, E] of T's features [N, D] of real faces."""
+    embeddings = [np.zeros((0, subject.encoder.config.embedding_size), np.float32)]
+    for start in range(0, len(features), 4096):
+        block = torch.from_numpy(features[start : start + 4096]).to(subject.device)
+        embeddings.append(subject.encoder.face(block).float().cpu().numpy())
+    return np.concatenate(embeddings)
+
+
+def noise_of(keys: Sequence[str], size: int) -> torch.Tensor:
+    """Noise [N, size] that depends on the keys alone: not on batches, order or machine."""
+    rows = [torch.randn(size, generator=torch.Generator().manual_seed(zlib.crc32(key.encode()))) for key in keys]
+    return torch.stack(rows) if rows else torch.zeros(0, size)
+
+
+@torch.no_grad()
+def draw_faces(painter: Voice2Face, features: NDArray[np.float32], noise: torch.Tensor) -> NDArray[np.uint8]:
+    """Draw a face for each feature.
+
+    Args:
+        painter: The model.
+        features: [N, D] conditions, the voice's or (F2F) T's of a real face.
+        noise: [N, Z].
+
+    Returns:
+        [N, S, S, 3] uint8 RGB.
+
+    Raises:
+        ModelError: If a drawing holds values that are not finite.
+    """
+    device = next(painter.parameters()).device
+    drawings = [np.zeros((0, painter.image_size, painter.image_size, 3), np.uint8)]
+    for rows in batches(range(len(features))):
+        images = painter.draw(torch.from_numpy(features[rows]).to(device), noise[rows].to(device)).float()
+        if not torch.isfinite(images).all():
+            raise ModelError("the generator draws values that are not finite")
+        pixels = ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+        drawings.append(pixels.permute(0, 2, 3, 1).cpu().numpy())
+    return np.concatenate(drawings)

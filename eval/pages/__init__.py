@@ -1,0 +1,1 @@
+"""Pages as one folder: no network, no server."""

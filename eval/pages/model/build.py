@@ -1,0 +1,137 @@
+"""The page: what a model hears and draws, how well, how it was trained, and how to get the same again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data.store.dataset import ClipDataset
+from eval.model_under_test import Subject
+from eval.pages.model.numbers import headlines, show_attributes, show_distances, show_listening, show_recall
+from eval.pages.model.people import show_people
+from eval.pages.model.runs import show_run
+from eval.pages.parts.rendering import render_page
+from eval.pages.parts.tables import Headline
+from eval.report.folder import read_parts
+from eval.report.provenance import describe_code, describe_dataset, describe_machine, describe_model, describe_network
+from gan.voice2face import Voice2Face
+from training.stage_progress import tell_time
+from training.stages import StageRecord
+
+_COLOURS = 4  # of stages, taken by turns
+
+
+@dataclass(frozen=True)
+class PageOptions:
+    """What the page shows besides the model.
+
+    Attributes:
+        reports: Folders of reports on this model, each with one part or more; none for a page without numbers.
+        runs: Run folders whose curves are shown, in this order.
+        stages: What was run, with times.
+        note: Shown beneath the title, such as that this is a short version.
+        num_people: Cards.
+        seed: Of gallery and noise.
+        beside: Another model, which draws the same voices.
+        beside_name: What it is called.
+    """
+
+    reports: Sequence[Path] = ()
+    runs: Sequence[Path] = ()
+    stages: Sequence[StageRecord] = ()
+    note: str = ""
+    num_people: int = 8
+    seed: int = 0
+    beside: Voice2Face | None = None
+    beside_name: str = "another model"
+
+
+def write_page(out: Path, subject: Subject, dataset: ClipDataset, options: PageOptions) -> Path:
+    """Write `index.html` and its pictures and recordings into an existing folder; it needs nothing else.
+
+    Args:
+        out: The folder.
+        subject: The model.
+        dataset: A split whose people were not trained on.
+        options: What else is shown.
+
+    Returns:
+        The page's path.
+    """
+    parts = {kind: part for folder in options.reports for kind, part in read_parts(folder).items()}
+    retrieval, images = parts.get("retrieval"), parts.get("image_quality")
+    population = dataset.info.extra.get("population")
+    people = show_people(out, subject, dataset, options.num_people, options.seed, options.beside)
+    runs = [run for run in (show_run(out, folder) for folder in options.runs) if run is not None]
+    tiles = headlines(retrieval, images)
+    seconds = sum(stage.seconds for stage in options.stages)
+    if seconds:
+        tiles.append(Headline(tell_time(seconds), "for all on this page, the data included", describe_machine()))
+    context = {
+        "note": options.note,
+        "are_personas": population is not None,
+        "headlines": tiles,
+        "people": people,
+        "beside_name": options.beside_name,
+        "recall": show_recall(retrieval) if retrieval is not None else None,
+        "attributes": show_attributes(retrieval, "labels") if retrieval is not None else None,
+        "all_attributes": show_attributes(retrieval) if retrieval is not None else None,
+        "listening": show_listening(retrieval) if retrieval is not None else None,
+        "faces_found": (retrieval or {}).get("faces_found"),
+        "distances": show_distances(images) if images is not None else None,
+        "notes": list(dict.fromkeys(note for part in parts.values() for note in part["notes"])),
+        "stages": options.stages,
+        "num_colours": _COLOURS,
+        "total_seconds": seconds,
+        "runs": runs,
+        "facts": _facts(subject, dataset, parts, options),
+        "commands": [command for stage in options.stages for command in stage.commands],
+    }
+    return render_page(out, Path(__file__).parent / "page.html", context)
+
+
+def _facts(
+    subject: Subject, dataset: ClipDataset, parts: dict[str, dict[str, Any]], options: PageOptions
+) -> list[tuple[str, str]]:
+    """Where everything on the page comes from, as names and values."""
+    code, model = describe_code(), describe_model(subject)
+    data = describe_dataset(dataset, dataset.split)
+    network = describe_network(subject.face_encoder)
+    judge = next((part["judge"] for part in parts.values() if part.get("judge")), None)
+    commit = "unknown" if code["commit"] is None else str(code["commit"])[:12]
+    facts = [
+        ("model", f"{model['source']}, {model['parameters'] / 1e6:.2f} M weights, sha256 {_short(model['sha256'])}"),
+        ("voice encoder", model["backbone"]),
+        (
+            "data",
+            f"{data['root']}, split {data['split']}: {data['identities']:,} people, "
+            f"{data['clips_with_voice']:,} voices, {data['faces']:,} faces of {data['face_size']} px",
+        ),
+        ("split by identity", f"seed {data['split_seed']}, sha256 {_short(data['split_sha256'])}"),
+    ]
+    population = dataset.info.extra.get("population")
+    if isinstance(population, dict):
+        facts.append(("population", ", ".join(f"{key} {value}" for key, value in population.items())))
+    if network is not None:
+        facts.append(("training face network", f"{network['name']}, sha256 {_short(network['sha256'])}"))
+    if judge is not None:
+        facts.append(("judging face network", f"{judge['name']}, sha256 {_short(judge['sha256'])}"))
+    changed = " with changes since" if code["changed_since"] else ""
+    seed = f"seed {options.seed}" if not parts else f"page {options.seed}, reports {_seeds(parts)}"
+    return [
+        *facts,
+        ("seeds", seed),
+        ("code", f"commit {commit}{changed}"),
+        ("software", f"Python {code['python']}, torch {code['torch']}, numpy {code['numpy']}"),
+        ("machine", describe_machine()),
+    ]
+
+
+def _seeds(parts: dict[str, dict[str, Any]]) -> str:
+    return ", ".join(dict.fromkeys(str(part["settings"]["seed"]) for part in parts.values()))
+
+
+def _short(sha256: str | None) -> str:
+    return "unknown" if sha256 is None else sha256[:16]

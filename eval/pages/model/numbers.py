@@ -1,0 +1,278 @@
+"""Numbers of a report as the page shows them: headlines, charts and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from eval.pages.parts.charts import Line, bar_chart, line_chart
+from eval.pages.parts.tables import Headline, Table
+from eval.report.markdown import percent, percent_interval
+
+MAX_K = 25
+"""The recall curve ends here."""
+
+_SPACES = {
+    "joint": ("joint space", "c1"),
+    "feature": ("regressed feature", "c2"),
+    "image": ("drawing, judged by another network", "c3"),
+}
+_LIMITS = {
+    "shared": ("bound: who knew the shared causes themselves", "limit thin"),
+    "voice": ("bound: who heard the voice perfectly", "limit"),
+    "sex": ("who heard the sex and no more", "floor"),
+}
+
+
+@dataclass(frozen=True)
+class LegendEntry:
+    """What a colour of a chart means."""
+
+    style: str
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class RecallView:
+    """Retrieval as the page shows it."""
+
+    chart: Markup
+    legend: list[LegendEntry]
+    table: Table
+    gallery: int
+    people: int
+    draws: int
+
+
+def show_recall(report: dict[str, Any]) -> RecallView:
+    """The recall curve of each space in the headline gallery, with bounds and chance, and the numbers as a table."""
+    rows = headline_results(report)
+    first = rows[0]
+    size = first["gallery"]
+    highest = min(MAX_K, size - 1)
+    lines = [Line("chance", [(k, 100 * k / size) for k in range(1, highest + 1)], "chance")]
+    legend = [LegendEntry("chance", "chance", _at_ten({str(k): k / size for k in range(1, size + 1)}))]
+    for limit in _limits(report, first):
+        name, style = _LIMITS[limit["knows"]]
+        lines.append(Line(name, _points(limit["recall"], highest), style))
+        legend.append(LegendEntry(style, name, _at_ten(limit["recall"])))
+    for row in reversed(rows):
+        name, style = _SPACES[row["space"]]
+        curve = report.get("curves", {}).get(row["space"])
+        recall = row["recall"] if curve is None else {str(k + 1): value for k, value in enumerate(curve)}
+        points = _points(recall, highest)
+        lines.append(Line(name, points, style, _band(points, row)))
+        legend.append(LegendEntry(style, name, _at_ten(row["recall"])))
+    legend.sort(key=lambda entry: float(entry.value.rstrip(" %") or 0), reverse=True)
+    spoken = "; ".join(f"{entry.name} {entry.value}" for entry in legend)
+    chart = line_chart(
+        lines,
+        x_label="k, faces looked at",
+        y_label="right face among the first k, %",
+        x_ticks=[k for k in (1, 5, 10, 15, 20, 25) if k < highest] + [highest],
+        y_ticks=[0, 25, 50, 75, 100],
+        description=f"Recall over k in galleries of {size} faces. At k = 10: {spoken}.",
+    )
+    return RecallView(chart, legend, _recall_table(report, rows), size, first["identities"], first["draws"])
+
+
+def headline_results(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """The line of each space that stands for it: the first gallery, the metric fixed beforehand."""
+    first = report["results"][0]
+    return [
+        row
+        for row in report["results"]
+        if row["metric"] == report["primary_metrics"][row["space"]] and _same_gallery(row, first)
+    ]
+
+
+def _band(points: Sequence[tuple[float, float]], row: dict[str, Any]) -> list[tuple[float, float, float]]:
+    """The intervals around each point: measured at some k, their widths interpolated between."""
+    ks = sorted(int(k) for k in row["ci95"])
+    below, above = (
+        np.interp(
+            [k for k, _ in points], ks, [100 * abs(row["recall"][str(k)] - row["ci95"][str(k)][side]) for k in ks]
+        )
+        for side in (0, 1)
+    )
+    return [(k, value - low, value + high) for (k, value), low, high in zip(points, below, above, strict=True)]
+
+
+def _recall_table(report: dict[str, Any], rows: Sequence[dict[str, Any]]) -> Table:
+    first = rows[0]
+    ks = [k for k in ("1", "5", "10") if k in first["recall"]]
+    body = []
+    for row in rows:
+        cells = [percent_interval(row["recall"][k], row["ci95"][k]) for k in ks]
+        body.append([_SPACES[row["space"]][0], *cells, f"{row['median_rank']:g}"])
+    for limit in _limits(report, first):
+        body.append([_LIMITS[limit["knows"]][0], *(_rate(limit["recall"].get(k)) for k in ks), ""])
+    others = [
+        row
+        for row in (*report["bounds"], *report["floors"])
+        # The best possible is among `limits` already.
+        if row["space"] != "latent"
+        and _same_gallery(row, first)
+        and row["metric"] == report["primary_metrics"].get(row["space"], row["metric"])
+    ]
+    for row in others:
+        where = row["judge"] if row["space"] == "image-to-image" else _SPACES[row["space"]][0]
+        cells = [_rate(row["recall"].get(k)) for k in ks]
+        body.append([f"{row['system']} ({where})", *cells, f"{row['median_rank']:g}"])
+    body.append(["chance", *(_rate(first["chance"][k]) for k in ks), f"{(first['gallery'] + 1) / 2:g}"])
+    return Table(["in % (95 % interval)", *(f"R@{k}" for k in ks), "median rank"], body)
+
+
+def _limits(report: dict[str, Any], like: dict[str, Any]) -> list[dict[str, Any]]:
+    return [row for row in report.get("limits", []) if row["knows"] in _LIMITS and _same_gallery(row, like)]
+
+
+def _same_gallery(row: dict[str, Any], other: dict[str, Any]) -> bool:
+    return bool((row["gallery_kind"], row["gallery"]) == (other["gallery_kind"], other["gallery"]))
+
+
+def _points(recall: dict[str, float], highest: int) -> list[tuple[float, float]]:
+    return sorted((int(k), 100 * value) for k, value in recall.items() if int(k) <= highest)
+
+
+def _at_ten(recall: dict[str, float]) -> str:
+    return "" if "10" not in recall else f"{percent(recall['10'])} %"
+
+
+def _rate(value: float | None) -> str:
+    return "" if value is None else percent(value)
+
+
+@dataclass(frozen=True)
+class DistanceView:
+    """Image quality as the page shows it."""
+
+    space: str
+    chart: Markup
+    table: Table
+    num_images: int
+    num_real: int
+    comparable: bool
+
+
+def show_distances(report: dict[str, Any]) -> DistanceView:
+    """The Frechet distance between floor and bound in the first feature space, and all numbers as a table."""
+    rows = [*report["results"], *report["bounds"]]
+    first = report["results"][0]
+    shown = sorted(
+        (row for row in rows if row["feature_space"] == first["feature_space"]), key=lambda row: row["frechet_distance"]
+    )
+    bars = [
+        (row["system"], row["frechet_distance"], f"{row['frechet_distance']:.3g}", _distance_style(row["system"]))
+        for row in shown
+    ]
+    spoken = "; ".join(f"{name} {label}" for name, _, label, _ in bars)
+    table = Table(
+        ["pictures", "feature space", "pictures", "real faces", "Frechet distance", "KID x 1000"],
+        [
+            [
+                row["system"],
+                row["feature_space"],
+                f"{row['num_images']:,}",
+                f"{row['num_real_images']:,}",
+                f"{row['frechet_distance']:.4g}",
+                f"{1000 * row['kid']:.3f} ± {1000 * row['kid_std']:.3f}",
+            ]
+            for row in rows
+        ],
+    )
+    return DistanceView(
+        space=first["feature_space"],
+        chart=bar_chart(bars, description=f"Frechet distance to real faces, less is closer: {spoken}."),
+        table=table,
+        num_images=first["num_images"],
+        num_real=first["num_real_images"],
+        comparable=first["comparable"],
+    )
+
+
+def _distance_style(system: str) -> str:
+    return "limit" if system.startswith("bound") else "floor" if system.startswith("floor") else "c1"
+
+
+def show_attributes(report: dict[str, Any], compared_with: str | None = None) -> Table | None:
+    """How far the sex of what the model says agrees with what is known.
+
+    Args:
+        report: The retrieval part.
+        compared_with: Only this reference, such as "labels"; all without it.
+
+    Returns:
+        None where nothing is known.
+    """
+    rows = [
+        [
+            row["said_by"] if compared_with else f"{row['said_by']}, compared with {row['compared_with']}",
+            percent_interval(row["agreement"], row["ci95"]),
+            percent(row["majority"]),
+            f"{row['people']:,}",
+        ]
+        for row in report["attributes"]["sex"]
+        if compared_with in (None, row["compared_with"])
+    ]
+    return Table(["sex agrees, in %", "agreement", "majority", "people"], rows) if rows else None
+
+
+def show_listening(report: dict[str, Any]) -> Table | None:
+    """How alike drawings are when only noise, clip or speaker differ; None where nothing is drawn."""
+    rows = [
+        [row["pair"], f"{row['cosine']:.2f} ({row['ci95'][0]:.2f} to {row['ci95'][1]:.2f})", f"{row['num']:,}"]
+        for row in report.get("listening", [])
+    ]
+    return Table(["two pictures", "centred cosine", "people"], rows) if rows else None
+
+
+def headlines(retrieval: dict[str, Any] | None, images: dict[str, Any] | None) -> list[Headline]:
+    """The few numbers at the top of the page."""
+    tiles = []
+    if retrieval is not None:
+        row = headline_results(retrieval)[0]
+        k = "10" if "10" in row["recall"] else next(iter(row["recall"]))
+        beside = [
+            f"bound {percent(limit['recall'][k])} %"
+            for limit in _limits(retrieval, row)
+            if limit["knows"] == "voice" and k in limit["recall"]
+        ]
+        note = ", ".join([*beside, f"chance {percent(row['chance'][k])} %"])
+        name = f"of voices find their face among the first {k} of {row['gallery']}"
+        tiles.append(Headline(f"{percent(row['recall'][k])} %", name, note))
+        sex = next(
+            (
+                row
+                for row in retrieval["attributes"]["sex"]
+                if (row["said_by"], row["compared_with"]) == ("drawing", "labels")
+            ),
+            None,
+        )
+        if sex is not None:
+            note = f"always the same: {percent(sex['majority'])} %"
+            tiles.append(Headline(f"{percent(sex['agreement'])} %", "of drawings show the sex of the speaker", note))
+    if images is not None:
+        row = images["results"][0]
+        others = [f"{_short(b['system'])} {b['frechet_distance']:.2g}" for b in images["bounds"] if _is_end(b, row)]
+        tiles.append(
+            Headline(
+                f"{row['frechet_distance']:.3g}",
+                f"Frechet distance of drawings to real faces ({row['feature_space']})",
+                ", ".join(others),
+            )
+        )
+    return tiles
+
+
+def _is_end(row: dict[str, Any], like: dict[str, Any]) -> bool:
+    return row["feature_space"] == like["feature_space"] and row["system"].startswith(("bound", "floor"))
+
+
+def _short(system: str) -> str:
+    return system.partition(": ")[2]

@@ -1,0 +1,168 @@
+"""The people of the page: a voice to hear, true faces, drawings over several noises, and whom the model would pick."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib import colormaps
+from numpy.typing import NDArray
+from PIL import Image
+
+from data.files import write_file
+from data.media.audio import encode_flac
+from data.media.waveform import SAMPLE_RATE, Waveform
+from data.store.dataset import ClipDataset
+from encoder.spectrograms import LogMelSpectrogram
+from eval.model_under_test import Subject, draw_faces, embed_true_faces, encode_voices, noise_of
+from eval.pages.parts.cards import ASSETS, Picture, choose_people, describe, save_picture, spread
+from gan.voice2face import Voice2Face, save_drawing
+
+GALLERY_SIZE = 100
+NUM_TRUE_FACES = 2
+NUM_DRAWINGS = 5
+NUM_ANSWERS = 7
+
+_SPECTROGRAM_SIZE = (520, 192)
+_SPECTROGRAM_RANGE = 9.0  # natural logarithms of energy, about 39 dB
+
+
+@dataclass(frozen=True)
+class Person:
+    """A card of the page.
+
+    Attributes:
+        name: The identity.
+        about: Sex and age, as far as they are known; may be empty.
+        voice: The recording's file, relative to the page.
+        seconds: Its length.
+        spectrogram: What was heard.
+        true_faces: Some of the person's pictures.
+        drawings: Of the same voice, over several noises; empty for an encoder alone.
+        drawings_beside: Those of another model that heard the same; empty without one.
+        answers: The nearest faces of the gallery, the nearest first.
+        rank: Of the right face in the gallery, from 1.
+        gallery: Its size.
+    """
+
+    name: str
+    about: str
+    voice: str
+    seconds: float
+    spectrogram: Picture
+    true_faces: list[Picture]
+    drawings: list[Picture]
+    drawings_beside: list[Picture]
+    answers: list[Picture]
+    rank: int
+    gallery: int
+
+
+def show_people(
+    out: Path, subject: Subject, dataset: ClipDataset, num_people: int, seed: int, beside: Voice2Face | None = None
+) -> list[Person]:
+    """Choose people of a split and write what the page shows of them to `out/assets`.
+
+    Args:
+        out: The page's folder.
+        subject: The model.
+        dataset: The split; nobody in it was trained on.
+        num_people: At most so many.
+        seed: Of gallery and noise.
+        beside: Another model that draws what it hears in the same recordings.
+    """
+    (out / ASSETS).mkdir(exist_ok=True)
+    chosen = choose_people(dataset, num_people)
+    clips = [dataset.voices_of(person)[0] for person in chosen]
+    if not chosen:
+        return []
+    features, embeddings = encode_voices(subject, dataset, clips)
+    gallery = draw_gallery(dataset, chosen, seed)
+    faces = [dataset.faces_of(person)[0] for person in gallery]
+    stored = np.stack([dataset.face_features(clip)[face] for clip, face in faces])
+    scores = embeddings @ embed_true_faces(subject, stored).T
+    people = []
+    for row, (person, clip) in enumerate(zip(chosen, clips, strict=True)):
+        card = f"{ASSETS}/{row + 1:02d}"
+        name = dataset.identities[person]
+        waveform = dataset.waveform(clip)
+        write_file(out / f"{card}-voice.flac", encode_flac(waveform))
+        Image.fromarray(draw_log_mel(waveform)).save(out / f"{card}-voice.png")
+        seconds = len(waveform) / SAMPLE_RATE
+        order = np.argsort(-scores[row], kind="stable")
+        right = gallery.index(person)
+        answers = [
+            save_picture(
+                out,
+                f"{card}-answer-{place + 1}.png",
+                dataset.face(*faces[index]),
+                f"Answer {place + 1}: {'the right face' if index == right else 'somebody else'}",
+                is_right=index == right,
+            )
+            for place, index in enumerate(order[:NUM_ANSWERS].tolist())
+        ]
+        people.append(
+            Person(
+                name=name,
+                about=describe(dataset, person),
+                voice=f"{card}-voice.flac",
+                seconds=seconds,
+                spectrogram=Picture(f"{card}-voice.png", f"Spectrogram of {seconds:.1f} s of speech"),
+                true_faces=[
+                    save_picture(
+                        out, f"{card}-true-{i + 1}.png", dataset.face(*key), f"True face of {name}, picture {i + 1}"
+                    )
+                    for i, key in enumerate(spread(dataset.faces_of(person), NUM_TRUE_FACES))
+                ],
+                drawings=_draw(out, f"{card}-drawing", subject.painter, features[row], NUM_DRAWINGS, seed),
+                drawings_beside=_draw_beside(out, f"{card}-beside", beside, waveform, seed),
+                answers=answers,
+                rank=1 + int((scores[row] > scores[row, right]).sum()),
+                gallery=len(gallery),
+            )
+        )
+    return people
+
+
+def draw_gallery(dataset: ClipDataset, people: Sequence[int], seed: int) -> list[int]:
+    """The people and others of the split, `GALLERY_SIZE` where there are so many, in random order."""
+    with_both = {i for i in range(len(dataset.identities)) if dataset.voices_of(i) and dataset.faces_of(i)}
+    random = np.random.default_rng([seed, 8])
+    others = random.permutation(sorted(with_both - set(people))).tolist()
+    gallery = [*people, *others[: max(0, GALLERY_SIZE - len(people))]]
+    return [gallery[i] for i in random.permutation(len(gallery))]
+
+
+@torch.no_grad()
+def draw_log_mel(waveform: Waveform) -> NDArray[np.uint8]:
+    """A log-mel spectrogram as a picture [192, 520, 3] uint8, low frequencies below, time from left to right."""
+    level = LogMelSpectrogram()(torch.from_numpy(waveform)[None])[0].T.flip(0).numpy()
+    shown = np.clip((level - np.quantile(level, 0.995)) / _SPECTROGRAM_RANGE + 1, 0, 1)
+    colours = (colormaps["magma"](shown)[..., :3] * 255).astype(np.uint8)
+    return np.asarray(Image.fromarray(colours).resize(_SPECTROGRAM_SIZE, Image.Resampling.BICUBIC))
+
+
+def _draw(
+    out: Path, name: str, painter: Voice2Face | None, feature: NDArray[np.float32], num_drawings: int, seed: int
+) -> list[Picture]:
+    if painter is None:
+        return []
+    # The same noises for everybody: what differs from card to card in one column, the voice alone has changed.
+    num = num_drawings if painter.noise_size else 1
+    noise = noise_of([f"{seed}/page/{i}" for i in range(num)], painter.noise_size)
+    pictures = []
+    for i, drawing in enumerate(draw_faces(painter, np.repeat(feature[None], num, 0), noise)):
+        file = f"{name}-{i + 1}.png"
+        save_drawing(Image.fromarray(drawing), out / file)
+        pictures.append(Picture(file, f"Face drawn from the voice, noise {i + 1}"))
+    return pictures
+
+
+def _draw_beside(out: Path, name: str, model: Voice2Face | None, waveform: Waveform, seed: int) -> list[Picture]:
+    if model is None:
+        return []
+    feature = model.encoder.encode([waveform]).feature[0].float().cpu().numpy()
+    return _draw(out, name, model, feature, NUM_ANSWERS, seed)

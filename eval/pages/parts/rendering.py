@@ -1,0 +1,49 @@
+"""Pages as one HTML file with its style inside, from a template beside the code that fills it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from data.files import write_file
+from training.stage_progress import tell_time
+
+PAGE_NAME = "index.html"
+
+_COMMON = Path(__file__).parent
+
+
+def render_page(out: Path, template: Path, context: dict[str, Any]) -> Path:
+    """Write a page.
+
+    Args:
+        out: Its folder.
+        template: A Jinja template; a `style.css` beside it is added to the one that all pages share.
+        context: What the template shows; text in it is escaped.
+
+    Returns:
+        The page's path.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader([template.parent, _COMMON]),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"time": tell_time, "ordinal": _ordinal}
+    sheets = [sheet for folder in (_COMMON, template.parent) if (sheet := folder / "style.css").is_file()]
+    style = Markup("".join(sheet.read_text(encoding="utf-8") for sheet in sheets))  # ours: not escaped
+    page = environment.get_template(template.name).render(style=style, **context)
+    path = out / PAGE_NAME
+    write_file(path, page)
+    return path
+
+
+def _ordinal(number: int) -> str:
+    if number % 100 in (11, 12, 13):
+        return f"{number}th"
+    return f"{number}{({1: 'st', 2: 'nd', 3: 'rd'}).get(number % 10, 'th')}"

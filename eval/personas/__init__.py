@@ -1,0 +1,1 @@
+"""What is only known of personas: the best possible result, and checks of the population."""

@@ -1,0 +1,53 @@
+"""What a face network's features tell of personas' traits, linearly, from a single picture."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from data.faces.protocol import unit_rows
+from encoder.canonical import ridge_regression
+
+_RIDGE = 1e-3  # of the features' mean variance
+
+
+def trait_correlations(
+    train_features: NDArray[np.floating],
+    train_traits: NDArray[np.floating],
+    test_features: NDArray[np.floating],
+    test_traits: NDArray[np.floating],
+    test_is_male: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """Fit a ridge regression on some people's faces and correlate what it says of other people's with the truth.
+
+    Args:
+        train_features: [N, D] of any length but zero.
+        train_traits: [N, T] of those whose face each is.
+        test_features: [M, D], of other people.
+        test_traits: [M, T].
+        test_is_male: [M]; correlations are within each sex, so that telling the sexes apart earns nothing.
+
+    Returns:
+        [T] in [-1, 1], pooled over both sexes.
+    """
+    train_units, test_units = (unit_rows(features).astype(np.float64) for features in (train_features, test_features))
+    centre = train_units.mean(axis=0)
+    design = train_units - centre
+    traits = train_traits.astype(np.float64) - train_traits.mean(axis=0, dtype=np.float64)
+    weights = ridge_regression(torch.from_numpy(design), torch.from_numpy(traits), _RIDGE).numpy()
+    told = _without_sex((test_units - centre) @ weights, test_is_male)
+    truth = _without_sex(test_traits.astype(np.float64), test_is_male)
+    correlations: NDArray[np.float64] = (told * truth).sum(axis=0) / np.sqrt(
+        (told**2).sum(axis=0) * (truth**2).sum(axis=0)
+    )
+    return correlations
+
+
+def _without_sex(values: NDArray[np.float64], is_male: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """[M, T] less the mean of each sex."""
+    values = values.copy()
+    for sex in (False, True):
+        if (is_male == sex).any():
+            values[is_male == sex] -= values[is_male == sex].mean(axis=0)
+    return values

@@ -1,0 +1,1 @@
+"""One folder with one report: texts, pictures, where numbers come from."""

@@ -1,0 +1,71 @@
+"""A written report, shown in Weights & Biases too; the report's folder stays the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from eval.report.folder import Kind, read_parts
+from training.trackers import Trackers
+
+_TABLES = ("results", "floors", "bounds", "groups", "lengths", "listening")
+
+
+def mirror_report(trackers: Trackers, folder: Path, kind: Kind) -> str | None:
+    """Log the tables, pictures and headlines of a report's part and close the mirrors.
+
+    Args:
+        trackers: Open mirrors.
+        folder: Holds report.json and its pictures.
+        kind: Which part.
+
+    Returns:
+        The command that uploads an offline W&B run, where there is one.
+    """
+    report = read_parts(folder)[kind]
+    for name in _TABLES:
+        if report.get(name):
+            columns, rows = as_table(report[name])
+            trackers.log_table(f"{kind}/{name}", columns, rows, 0)
+    for name, file in report["pictures"].items():
+        with Image.open(folder / file) as picture:
+            trackers.log_image(f"{kind}/{name}", np.asarray(picture.convert("RGB")), 0)
+    trackers.log_scalars(headline_numbers(report), 0)
+    return trackers.finish()
+
+
+def as_table(entries: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[Any]]]:
+    """Entries of a report as columns and rows: `recall: {"1": ..}` becomes a column `recall@1`."""
+    flat = []
+    for entry in entries:
+        row: dict[str, Any] = {}
+        for key, value in entry.items():
+            if isinstance(value, dict):
+                row |= {f"{key}@{k}": _cell(item) for k, item in value.items()}
+            else:
+                row[key] = _cell(value)
+        flat.append(row)
+    columns = list(dict.fromkeys(column for row in flat for column in row))
+    return columns, [[row.get(column) for column in columns] for row in flat]
+
+
+def _cell(value: Any) -> Any:
+    """Intervals as text: a cell holds one value."""
+    return " to ".join(f"{number:.4g}" for number in value) if isinstance(value, list) else value
+
+
+def headline_numbers(report: dict[str, Any]) -> dict[str, float]:
+    """The numbers that stand for a report: recalls of the primary metrics in the first gallery, or image distances."""
+    numbers: dict[str, float] = {}
+    for entry in report["results"]:
+        if entry["task"] == "image_quality":
+            numbers[f"{entry['feature_space']}/frechet_distance"] = entry["frechet_distance"]
+            numbers[f"{entry['feature_space']}/kid"] = entry["kid"]
+        elif entry["metric"] == report["primary_metrics"][entry["space"]]:
+            for k, rate in entry["recall"].items():
+                numbers.setdefault(f"{entry['space']}/recall@{k}", rate)
+    return numbers

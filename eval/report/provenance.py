@@ -1,0 +1,99 @@
+"""Where a report's numbers come from: which weights, data, split, settings and state of the code."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+import yaml
+
+from data.faces.protocol import FaceEncoderInfo
+from data.store.dataset import ClipDataset
+from data.workers import count_cores
+from eval.model_under_test import Subject
+
+
+def describe_code() -> dict[str, Any]:
+    """The commit of this code and whether files were changed since; None where there is no git checkout."""
+    folder = Path(__file__).resolve().parent
+
+    def git(*arguments: str) -> str | None:
+        try:
+            result = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=20)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return result.stdout.strip() if result.returncode == 0 else None
+
+    status = git("status", "--porcelain", "--untracked-files=no")
+    return {
+        "commit": git("rev-parse", "HEAD"),
+        "changed_since": None if status is None else bool(status),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }
+
+
+def describe_machine() -> str:
+    """Processor, cores that this process may use, memory and GPU, in a few words."""
+    processor = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        processor = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass  # not Linux, or a processor without a name
+    num_cores = count_cores()
+    parts = [processor, f"{num_cores} core{'s' if num_cores > 1 else ''}"]
+    parts.append(f"{psutil.virtual_memory().total / 2**30:.0f} GB of memory")
+    parts.append(torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU")
+    return ", ".join(parts)
+
+
+def describe_model(subject: Subject) -> dict[str, Any]:
+    """The model's origin, hash, kind and size, and the config of its run where that lies beside it."""
+    model = subject.encoder if subject.painter is None else subject.painter
+    config = Path(subject.source).parent / "config.yaml"
+    training: Any = None
+    if Path(subject.source).is_dir() and config.is_file():
+        try:
+            training = yaml.safe_load(config.read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError):
+            training = None  # the report is about the model; what made it is a courtesy
+    return {
+        "source": subject.source,
+        "type": model.model_type,
+        "sha256": subject.sha256,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "backbone": subject.encoder.config.backbone,
+        "training_config": training,
+    }
+
+
+def describe_dataset(dataset: ClipDataset, split: str) -> dict[str, Any]:
+    """The data set's counts in the split, and the hash of who is in which split."""
+    info = dataset.info
+    return {
+        "root": str(dataset.root),
+        "split": split,
+        "identities": len(dataset.identities),
+        "clips": len(dataset),
+        "clips_with_voice": int(dataset.has_voice.sum()),
+        "faces": int(dataset.num_faces.sum()),
+        "face_size": info.face_size,
+        "split_seed": info.split.seed,
+        "split_sha256": info.split.sha256,
+        "schema_version": info.schema_version,
+    }
+
+
+def describe_network(info: FaceEncoderInfo | None) -> dict[str, Any] | None:
+    """A face network's name, hash and feature size, without where its file lies on this machine."""
+    if info is None:
+        return None
+    return {key: value for key, value in asdict(info).items() if key != "path"}

@@ -1,0 +1,1 @@
+"""Voice-to-face retrieval."""

@@ -1,0 +1,74 @@
+"""The retrieval part of a report: numbers for programs, text for readers, pictures for both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from data.store.dataset import ClipDataset
+from eval.model_under_test import Subject
+from eval.report.folder import write_report
+from eval.retrieval.measure import PRIMARY, RetrievalMeasurement
+from eval.retrieval.metrics import Answers, recall_curve
+from eval.retrieval.pictures import save_pictures
+from eval.retrieval.text import as_markdown
+
+_MAX_K = 100
+
+
+def write_retrieval_report(
+    out: Path,
+    subject: Subject,
+    dataset: ClipDataset,
+    measured: RetrievalMeasurement,
+    provenance: dict[str, Any],
+    seed: int,
+) -> None:
+    """Write the whole report into an existing folder.
+
+    Args:
+        out: The folder.
+        subject: The model, to draw the pictures.
+        dataset: The judged split.
+        measured: The numbers.
+        provenance: Keys `model`, `dataset`, `training_face_network`, `judge`, `code`, `settings`.
+        seed: Of the drawings' noise.
+    """
+    pictures = save_pictures(out, subject, dataset, measured, seed)
+    content = _as_json(measured, provenance, pictures)
+    write_report(out, "retrieval", content, as_markdown(measured, provenance, pictures))
+
+
+def _as_json(measured: RetrievalMeasurement, provenance: dict[str, Any], pictures: dict[str, str]) -> dict[str, Any]:
+    return {
+        **provenance,
+        "primary_metrics": PRIMARY,
+        "results": [result.as_json() for result in measured.results],
+        # R@1, R@2 ... of each space in the headline gallery, for whoever draws the curve.
+        "curves": {space: _curve(answers, measured) for space, answers in measured.curves.items()},
+        # The same for the best possible rankers, where the truth is known.
+        "limits": [
+            {
+                "knows": knows,
+                "gallery_kind": measured.headline.kind,
+                "gallery": measured.headline.size,
+                "recall": {str(k): recall for k, recall in enumerate(_curve(answers, measured), start=1)},
+            }
+            for knows, answers in measured.limits.items()
+        ],
+        "floors": [result.as_json() for result in measured.floors],
+        "bounds": [result.as_json() for result in measured.bounds],
+        "groups": [result.as_json() for result in measured.groups],
+        "lengths": [result.as_json() for result in measured.lengths],
+        "attributes": measured.attributes,
+        "listening": [agreement.as_json() for agreement in measured.listening],
+        "reconstruction": measured.reconstruction,
+        "faces_found": measured.faces_found,
+        "notes": measured.notes,
+        "pictures": pictures,
+    }
+
+
+def _curve(answers: Answers, measured: RetrievalMeasurement) -> list[float]:
+    curve: list[float] = recall_curve(answers, measured.headline)[:_MAX_K].tolist()
+    return curve

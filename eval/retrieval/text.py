@@ -1,0 +1,306 @@
+"""The retrieval report as Markdown: pictures first, then numbers with all they have to be read with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from eval.personas.limits import LIMIT_NAMES
+from eval.report.markdown import number_interval, percent, percent_interval, provenance_section, table
+from eval.retrieval.baselines import SHUFFLED
+from eval.retrieval.measure import PRIMARY, RetrievalMeasurement
+from eval.retrieval.metrics import RECALLS, RetrievalResult
+
+
+def as_markdown(measured: RetrievalMeasurement, provenance: dict[str, Any], pictures: dict[str, str]) -> str:
+    """The report's text; arguments as in `eval.retrieval.report`, pictures by name."""
+    model, dataset = provenance["model"], provenance["dataset"]
+    headline = measured.headlines()
+    parts = [
+        f"# Voice to face: {model['source']} on {dataset['root']} ({dataset['split']})\n",
+        _sentence(headline),
+    ]
+    captions = {
+        "samples": "The voice, the speaker's face, the drawing of the face's true feature, and what is "
+        "drawn from the voice with several noises. People are spread over the split, not chosen.",
+        "queries_image": "Image space: each drawing, judged by E, asks for its speaker among all people of "
+        "the split. Green: the right face.",
+        "queries_joint": "Joint space: each voice asks for its speaker's face among all people of the split. "
+        "Green: the right face.",
+        "queries_feature": "Feature space: the face feature regressed from each voice asks for its speaker.",
+        "recall": "Recall in the headline gallery with 95 % intervals; dotted: the same answers, given to others.",
+        "listening": "What must agree (same voice) and what must not (other people), one dot a person.",
+    }
+    for name, caption in captions.items():
+        if name in pictures:
+            parts.append(f"![{name}]({pictures[name]})\n\n*{caption}*\n")
+    parts.append(_headline_table(measured, headline))
+    parts += [_detail_table(measured), _listening_section(measured), _attribute_section(measured)]
+    parts += [_quality_section(measured), _length_section(measured), _group_section(measured)]
+    parts += [provenance_section(provenance), _method_section(measured)]
+    return "\n".join(part for part in parts if part)
+
+
+def _sentence(headline: Sequence[RetrievalResult]) -> str:
+    lines = []
+    for result in headline:
+        k = _main_k(result)
+        if k is None:
+            continue
+        lines.append(
+            f"- **{result.space} space**: the right face is among the first {k} of {result.gallery} for "
+            f"**{percent(result.recall[k])} %** of the voices (95 % interval {percent(result.ci95[k][0])} to "
+            f"{percent(result.ci95[k][1])}, chance {percent(result.chance[k])}; {result.queries} voices of "
+            f"{result.identities} people, {result.metric}, judged by {result.judge})."
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _main_k(result: RetrievalResult) -> str | None:
+    return "10" if "10" in result.recall else (max(result.recall, key=int) if result.recall else None)
+
+
+def _recall_header(rows: Sequence[RetrievalResult], wanted: Sequence[int]) -> list[str]:
+    present = {k for row in rows for k in row.recall}
+    return [str(k) for k in wanted if str(k) in present]
+
+
+def _gallery_name(result: RetrievalResult) -> str:
+    kind = {"random": "random", "whole_split": "whole split", "same_sex": "same sex"}[result.gallery_kind]
+    return f"{result.gallery} {kind}"
+
+
+def _headline_table(measured: RetrievalMeasurement, headline: Sequence[RetrievalResult]) -> str:
+    gallery = measured.headline
+    chosen = [
+        row
+        for row in (*headline, *measured.floors, *measured.bounds)
+        if (row.gallery_kind, row.gallery) == (gallery.kind, gallery.size)
+    ]
+    ks = _recall_header(chosen, (1, 5, 10))
+    rows = [["chance", None, None, None, gallery.size, None, *(percent(int(k) / gallery.size) for k in ks), None]]
+    for row in chosen:
+        rows.append(
+            [
+                "**model**" if row.system == "model" else row.system,
+                row.space,
+                row.metric,
+                row.judge,
+                _gallery_name(row),
+                f"{row.queries} / {row.identities}",
+                *(percent_interval(row.recall[k], row.ci95[k]) if k in row.recall else None for k in ks),
+                f"{row.median_rank:.1f}",
+            ]
+        )
+    header = [
+        "who answers",
+        "space",
+        "metric",
+        "judge",
+        "gallery",
+        "queries / people",
+        *(f"R@{k} %" for k in ks),
+    ]
+    text = table([*header, "median rank"], rows, "lllll" + "r" * (len(ks) + 2))
+    return f"## In the gallery of {gallery.size}, beside floors and bounds\n\n{text}"
+
+
+def _detail_table(measured: RetrievalMeasurement) -> str:
+    ks = _recall_header(measured.results, RECALLS)
+    rows = []
+    for row in measured.results:
+        recalls = [
+            f"{percent_interval(row.recall[k], row.ci95[k])} [{percent(row.chance[k])}]" if k in row.recall else None
+            for k in ks
+        ]
+        rows.append(
+            [
+                row.space,
+                _gallery_name(row),
+                f"{row.queries} / {row.draws}",
+                row.metric,
+                *recalls,
+                f"{row.median_rank:.1f}",
+                f"{row.mean_reciprocal_rank:.3f}",
+            ]
+        )
+    header = ["space", "gallery", "queries / draws", "metric", *(f"R@{k}" for k in ks), "median rank", "MRR"]
+    text = table(header, rows, "llll" + "r" * (len(ks) + 2))
+    return (
+        "## Every gallery and metric\n\n<details><summary>The whole table: percent, 95 % bootstrap interval over "
+        f"people in parentheses, chance in brackets</summary>\n\n{text}\n</details>\n"
+    )
+
+
+def _listening_section(measured: RetrievalMeasurement) -> str:
+    if not measured.listening:
+        return ""
+    rows = [
+        [
+            a.pair,
+            a.num,
+            number_interval(a.cosine, a.ci95),
+            None if a.pixel_difference is None else percent(a.pixel_difference),
+            None if a.lpips is None else f"{a.lpips:.3f}",
+        ]
+        for a in measured.listening
+    ]
+    header = ["pair", "people", "centred cosine, E (95 %)", "pixel difference %", "LPIPS"]
+    return (
+        "## Does it listen?\n\nThe same voice must give the same person whatever the noise; another voice "
+        "must not.\n\n" + table(header, rows)
+    )
+
+
+def _attribute_section(measured: RetrievalMeasurement) -> str:
+    attributes = measured.attributes
+    text = "## Attributes\n\n"
+    if attributes["sex"]:
+        rows = [
+            [
+                row["said_by"],
+                row["compared_with"],
+                f"{row['num']} / {row['people']}",
+                percent_interval(row["agreement"], row["ci95"]),
+                percent(row["majority"]),
+                f"{row['area_under_curve']:.3f}",
+            ]
+            for row in attributes["sex"]
+        ]
+        header = [
+            "sex said by",
+            "compared with",
+            "voices / people",
+            "agreement % (95 %)",
+            "majority %",
+            "AUC",
+        ]
+        text += table(header, rows, "llrrrr") + "\n"
+    if attributes["age"]:
+        rows = [
+            [
+                row["said_by"],
+                f"{row['num']} / {row['people']}",
+                number_interval(row["mean_absolute_error"], row["ci95"], 1),
+                f"{row['mean_age_for_everybody']:.1f}",
+            ]
+            for row in attributes["age"]
+        ]
+        header = ["age said by", "voices / people", "mean error, years (95 %)", "the mean age for everybody"]
+        text += table(header, rows) + "\n"
+    labelled = attributes["labelled_training_people"]
+    measured_by = "measured on labelled training voices" if attributes["pitch_threshold_measured"] else "assumed"
+    return text + (
+        f"Read by linear classifiers on face features of labelled training people ({labelled['sex']} with a "
+        f"sex, {labelled['age']} with an age). Pitch divides the sexes at "
+        f"{attributes['pitch_threshold_hz']:.0f} Hz, {measured_by}. AUC does not depend on a threshold: .5 "
+        "is blind. Common look removed: the drawings' mean over training voices is brought to the mean of training "
+        "photographs, because a classifier of photographs reads what all drawings share as a sex or an age.\n"
+    )
+
+
+def _quality_section(measured: RetrievalMeasurement) -> str:
+    text = ""
+    if measured.faces_found is not None:
+        found = measured.faces_found
+        text += (
+            f"A face is found in **{percent(found['drawings'])} %** of {found['num_drawings']} drawings "
+            f"from voices (photographs of the same people: {percent(found['photographs'])} % of "
+            f"{found['num_photographs']}; {found['detector']}).\n\n"
+        )
+    if measured.reconstruction is not None:
+        f2f = measured.reconstruction
+        rows = [
+            [
+                f"MS-SSIM, {f2f['ms_ssim_scales']} scales (more is closer)",
+                f2f["num_images"],
+                f"{f2f['ms_ssim']:.3f}",
+                f"{f2f['ms_ssim_stranger']:.3f}",
+            ]
+        ]
+        if f2f["lpips"] is not None:
+            distances = [f"{f2f['lpips']:.3f}", f"{f2f['lpips_stranger']:.3f}"]
+            rows.append(["LPIPS, AlexNet (less is closer)", f2f["num_images"], *distances])
+        text += table(["to the true face", "faces", "drawn from its true feature (F2F)", "a stranger's face"], rows)
+        if f2f["lpips"] is None:
+            text += f"\nLPIPS is left out: {f2f['lpips_missing']}\n"
+    return f"## Drawings\n\n{text}" if text else ""
+
+
+def _length_section(measured: RetrievalMeasurement) -> str:
+    rows = []
+    for row in measured.lengths:
+        k = _main_k(row)
+        if k is not None:
+            rows.append(
+                [
+                    f"{row.extra['seconds']:g}",
+                    percent(row.extra["long_enough"]),
+                    _gallery_name(row),
+                    row.queries,
+                    k,
+                    percent_interval(row.recall[k], row.ci95[k]),
+                    percent(row.chance[k]),
+                    f"{row.median_rank:.1f}",
+                ]
+            )
+    header = [
+        "seconds heard",
+        "clips this long %",
+        "gallery",
+        "queries",
+        "k",
+        "R@k %",
+        "chance %",
+        "median rank",
+    ]
+    return f"## By length of speech (joint space)\n\n{table(header, rows, 'rrlrrrrr')}" if rows else ""
+
+
+def _group_section(measured: RetrievalMeasurement) -> str:
+    rows = []
+    for row in measured.groups:
+        k = _main_k(row)
+        if k is not None:
+            interval = percent_interval(row.recall[k], row.ci95[k])
+            group = f"{row.extra['group']}: {row.extra['value']}"
+            rows.append([row.space, group, f"{row.queries} / {row.identities}", interval, percent(row.chance[k])])
+    if not rows:
+        return ""
+    k = _main_k(measured.groups[0])
+    header = ["space", "group", "queries / people", f"R@{k} %", "chance %"]
+    return (
+        f"## By group of people\n\nEveryone is asked in the same galleries of {measured.headline.size}; "
+        f"groups of fewer than ten people have no row.\n\n{table(header, rows, 'llrrr')}"
+    )
+
+
+def _method_section(measured: RetrievalMeasurement) -> str:
+    lines = [
+        "Galleries hold one face each of people who have both a voice and a face; each of them is asked for "
+        "by one of their voices. Faces and voices are drawn anew for each of a gallery's draws, and all "
+        "systems answer the same draws.",
+        "Ties count by the expectation over their random orders, so a constant answer reaches exactly chance.",
+        "Intervals are bootstraps over the people asked for (2,000 resamples, 95 %); they don't cover the "
+        "training's randomness.",
+        "`centred_cosine` subtracts the training split's mean from either side: what the model says of "
+        "training voices, and training faces. The metric of each space's headline was fixed beforehand: "
+        + ", ".join(f"{space} {metric}" for space, metric in PRIMARY.items())
+        + ".",
+        f"“{SHUFFLED}”: the model's own answers, each given to somebody else.",
+        "Image space: one drawing a voice, with noise that depends on the clip and the seed alone.",
+        "T made the features and may have judged in training; only E judges drawings.",
+        *_limit_notes(measured),
+        *measured.notes,
+    ]
+    return "## How it was measured\n\n" + "\n".join(f"- {line}" for line in lines) + "\n"
+
+
+def _limit_notes(measured: RetrievalMeasurement) -> list[str]:
+    if not measured.limits:
+        return []
+    return [
+        "The people are synthetic personas, so the best possible ranking is known: by the likelihood ratio of the "
+        "traits that face and voice truly have. No model that hears voices and looks at faces can on average exceed "
+        f"“{LIMIT_NAMES['voice']}”; it would have to read all traits off one clip and one picture without error."
+    ]

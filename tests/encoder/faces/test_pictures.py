@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from data.errors import DatasetError
+from data.store.clip import Attributes
+from data.store.dataset import ClipDataset
+from data.store.sampling import Draw
+from encoder.faces.pictures import FacePictures
+from encoder.faces.train import known_difference
+from tests.synthetic import TinyWorld
+
+
+@pytest.fixture
+def clips(tiny_world: TinyWorld) -> ClipDataset:
+    return ClipDataset(tiny_world.dataset, "train")
+
+
+@pytest.mark.parametrize("memory_bytes", [0, 10**9])
+def test_a_draw_is_one_of_the_persons_own_crops_wherever_they_are_kept(clips: ClipDataset, memory_bytes: int) -> None:
+    pictures = FacePictures(clips, memory_bytes)
+    assert pictures.num_faces == clips.num_faces.sum() == len(pictures.classes())
+    for label, person in enumerate(pictures.people):
+        own = [clips.face(*place) for place in clips.faces_of(person)]
+        drawn = [pictures[Draw(person, seed)] for seed in range(12)]
+        assert {number for _, number in drawn} == {label}
+        seen = {crop.numpy().tobytes() for crop, _ in drawn}
+        assert seen == {crop.tobytes() for crop in own}
+
+
+def test_people_without_a_face_are_no_class(clips: ClipDataset) -> None:
+    assert set(FacePictures(clips, 0).people) == {i for i in range(len(clips.identities)) if clips.faces_of(i)}
+
+
+def test_a_split_without_faces_is_refused(clips: ClipDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clips, "faces_of", lambda person: [])
+    with pytest.raises(DatasetError, match="nobody in the train split has a face"):
+        FacePictures(clips, 0)
+
+
+def test_mean_looks_are_white_and_the_same_each_time(clips: ClipDataset) -> None:
+    pictures = FacePictures(clips, 10**9)
+    looks = pictures.mean_looks(6)
+    assert looks.shape == (len(pictures), 6) and looks.dtype == torch.float32
+    torch.testing.assert_close(looks.mean(dim=0), torch.zeros(6), atol=1e-3, rtol=0)
+    torch.testing.assert_close(looks.T @ looks / len(looks), torch.eye(6), atol=1e-3, rtol=0)
+    torch.manual_seed(5)
+    assert torch.equal(looks, pictures.mean_looks(6))
+    assert pictures.mean_looks(1000).shape[1] == len(pictures) - 1
+
+
+def test_known_attributes_are_of_unit_variance_and_nan_where_unknown(
+    clips: ClipDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = FacePictures(clips, 0)
+    known = pictures.known_attributes()
+    assert known.shape == (len(pictures), 2)  # sex and age
+    ages = np.array([clips.attributes(person).age for person in pictures.people], np.float32)
+    assert np.array_equal(np.isnan(known[:, 1].numpy()), np.isnan(ages)) and np.isnan(ages).any()
+    for column in known.numpy().T:
+        assert np.nanmean(column) == pytest.approx(0, abs=1e-5) and np.nanstd(column) == pytest.approx(1, abs=1e-5)
+    monkeypatch.setattr(clips, "attributes", lambda person: Attributes(None, None, None))
+    assert pictures.known_attributes().shape == (len(pictures), 0)
+
+
+def test_the_unknown_differs_from_nothing_and_has_no_gradient() -> None:
+    told = torch.tensor([[1.0, 2.0]], requires_grad=True)
+    difference = known_difference(told, torch.tensor([[0.5, float("nan")]]))
+    assert difference.tolist() == [[0.5, 0.0]]
+    difference.square().sum().backward()
+    assert told.grad is not None and told.grad.tolist() == [[1.0, 0.0]]

@@ -1,0 +1,265 @@
+"""The page of a made-up world: it stands alone, escapes what it is given, and shows what there is."""
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from data.personas.footage.vowels import sex_of, speak
+from data.store.dataset import ClipDataset
+from eval.model_under_test import Subject
+from eval.pages.model.build import PageOptions, write_page
+from eval.pages.model.numbers import headlines, show_recall
+from eval.pages.model.people import draw_gallery, draw_log_mel
+from eval.pages.model.runs import read_stats, show_run
+from eval.pages.parts.cards import choose_people, spread
+from eval.pages.parts.charts import Line, bar_chart, line_chart, spark_line
+from gan.voice2face import Voice2Face
+from tests.synthetic import TinyWorld
+from training.stages import StageRecord
+
+NASTY = "<script>alert('&')</script>"
+
+
+class Page(HTMLParser):
+    """All files that a page refers to, and every picture's text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.files: list[str] = []
+        self.texts: list[str | None] = []
+        self.tags: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.tags.add(tag)
+        self.files += [str(values[name]) for name in ("src", "href") if name in values]
+        if tag in ("img", "svg"):
+            self.texts.append(values.get("alt" if tag == "img" else "aria-label"))
+
+
+@pytest.fixture(scope="module")
+def subject(tiny_model: Voice2Face) -> Subject:
+    return Subject(tiny_model.encoder, tiny_model, "a model", None)
+
+
+def retrieval_part() -> dict:
+    """The numbers of a report, as small as it can be."""
+
+    def row(system: str, space: str, at_ten: float, **more: object) -> dict:
+        recall = {"1": 0.1, "10": at_ten, "25": min(1.0, at_ten + 0.1)}
+        return {
+            **{"system": system, "space": space, "metric": "cosine", "judge": "E", "recall": recall},
+            **{"gallery_kind": "random", "gallery": 100, "draws": 7, "identities": 120, "median_rank": 4.5},
+            "chance": {k: int(k) / 100 for k in recall},
+            "ci95": {k: [v - 0.05, min(1.0, v + 0.05)] for k, v in recall.items()},
+            **more,
+        }
+
+    return {
+        "results": [row("model", "joint", 0.7), row("model", "image", 0.4), row("model", "joint", 0.2, gallery=1000)],
+        "primary_metrics": {"joint": "cosine", "image": "cosine"},
+        "curves": {"joint": np.linspace(0.1, 1, 100).tolist(), "image": np.linspace(0.1, 0.9, 100).tolist()},
+        "limits": [row("", "", 0.9, knows="voice"), row("", "", 0.8, knows="voice", gallery=1000)],
+        "bounds": [
+            row("bound: another real image of the person", "image-to-image", 0.99),
+            row("best possible, the voice's traits known", "latent", 0.9),
+        ],
+        "floors": [row("floor: shuffled voices", "joint", 0.1)],
+        "attributes": {
+            "sex": [
+                {"said_by": "drawing", "compared_with": "labels", "agreement": 0.97, "ci95": [0.9, 1.0]}
+                | {"majority": 0.5, "people": 120}
+            ]
+        },
+        "listening": [{"pair": "same voice, other noise", "cosine": 0.6, "ci95": [0.5, 0.7], "num": 100}],
+        "faces_found": {"detector": "dlib HOG", "drawings": 0.98, "photographs": 1.0},
+        "judge": {"name": "E", "sha256": "e" * 64, "feature_size": 128},
+        "settings": {"seed": 3},
+        "notes": [NASTY],
+    }
+
+
+def image_part() -> dict:
+    def row(system: str, distance: float) -> dict:
+        numbers = {"frechet_distance": distance, "kid": distance / 10, "kid_std": 0.001, "comparable": False}
+        return {"system": system, "feature_space": "E", "num_images": 128, "num_real_images": 480, **numbers}
+
+    return {
+        "results": [row("drawings from voices", 0.2)],
+        "bounds": [row("bound: other real faces", 0.01), row("floor: real faces under heavy noise", 0.5)],
+        "judge": {"name": "E", "sha256": "e" * 64, "feature_size": 128},
+        "settings": {"seed": 3},
+        "notes": [],
+    }
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Path:
+    folder = tmp_path / "report"
+    folder.mkdir()
+    parts = {"retrieval": retrieval_part(), "image_quality": image_part()}
+    (folder / "report.json").write_text(json.dumps({"parts": parts}))
+    return folder
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "generator"
+    (folder / "samples").mkdir(parents=True)
+    lines = [{"images_seen": i, "generator/pixel": 1 / i, "speed/images_per_second": 50.0} for i in (8, 16, 24)]
+    (folder / "stats.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"images_se')
+    for moment in (8, 16, 24):
+        Image.new("RGB", (3 * 64, 7 * 64), (moment, 0, 0)).save(folder / "samples" / f"{moment:09d}.png")
+    return folder
+
+
+def test_the_page_stands_alone_and_every_picture_has_a_text(
+    tiny_world: TinyWorld, subject: Subject, report: Path, run_folder: Path, tmp_path: Path
+) -> None:
+    stages = [StageRecord("generator", NASTY, 61.0, ("python train.py --name '<b>'",), ("50 images/s",))]
+    dataset = ClipDataset(tiny_world.dataset, "test")
+    options = PageOptions([report], [run_folder, tmp_path / "no run"], stages, NASTY, num_people=4)
+    out = tmp_path / "page"
+    out.mkdir()
+    path = write_page(out, subject, dataset, options)
+    assert path == out / "index.html"
+    text = path.read_text()
+    page = Page(text)
+    assert page.files and all((out / file).is_file() for file in page.files)
+    assert page.texts and all(page.texts)
+    assert page.tags.isdisjoint({"script", "link", "iframe", "b<"}) and "alert(" in text and "<script" not in text
+    assert "http" not in re.sub(r"http://www.w3.org/\S+", "", text)
+    assert str(tmp_path) not in text.replace(str(tiny_world.dataset), "").replace(str(out), "")
+    for shown in ("70.0 %", "bound 90.0 %, chance 10.0 %", "97.0 %", "0.2", "1 min 01 s", "50 images/s", "24 images"):
+        assert shown in text, shown
+    assert text.count("<audio") == 4 and text.count('class="film"') == 1
+
+
+def test_recordings_are_the_data_sets_and_drawings_say_that_they_are_synthetic(
+    tiny_world: TinyWorld, subject: Subject, tmp_path: Path
+) -> None:
+    dataset = ClipDataset(tiny_world.dataset, "test")
+    write_page(tmp_path, subject, dataset, PageOptions(num_people=2))
+    first = choose_people(dataset, 2)[0]
+    heard, rate = soundfile.read(tmp_path / "assets" / "01-voice.flac")
+    assert rate == 16_000
+    np.testing.assert_allclose(heard, dataset.waveform(dataset.voices_of(first)[0]), atol=1e-4)
+    with Image.open(tmp_path / "assets" / "01-drawing-1.png") as picture:
+        assert "Synthetic" in picture.text["Description"] and picture.size == (64, 64)
+
+
+def test_without_reports_and_painter_the_page_shows_people_and_no_numbers(
+    tiny_world: TinyWorld, subject: Subject, tmp_path: Path
+) -> None:
+    dataset = ClipDataset(tiny_world.dataset, "test")
+    text = write_page(tmp_path, replace(subject, painter=None), dataset, PageOptions(num_people=2)).read_text()
+    assert text.count("<audio") == 2
+    assert "drawn from the voice" not in text and "R@10" not in text and "What it took" not in text
+
+
+def test_another_model_draws_the_same_voices_beside(
+    tiny_world: TinyWorld, subject: Subject, tiny_model: Voice2Face, tmp_path: Path
+) -> None:
+    dataset = ClipDataset(tiny_world.dataset, "test")
+    options = PageOptions(num_people=1, beside=tiny_model, beside_name=f"its {NASTY}")
+    page = write_page(tmp_path, subject, dataset, options).read_text()
+    assert "drawn by its &lt;script" in page
+    own, beside = ((tmp_path / "assets" / f"01-{what}-2.png").read_bytes() for what in ("drawing", "beside"))
+    assert own == beside  # the same model with the same noise
+
+
+def test_only_a_page_of_personas_says_that_nobody_on_it_exists(
+    tiny_world: TinyWorld, subject: Subject, tmp_path: Path
+) -> None:
+    dataset = ClipDataset(tiny_world.dataset, "test")
+    assert "exists" not in write_page(tmp_path, subject, dataset, PageOptions(num_people=1)).read_text()
+    dataset.info = replace(dataset.info, extra={"population": {"seed": 5}})
+    text = write_page(tmp_path, subject, dataset, PageOptions(num_people=1)).read_text()
+    assert "Nobody on this page exists" in text and "seed 5" in text
+
+
+def test_the_right_face_is_marked_where_it_is_among_the_answers(
+    tiny_world: TinyWorld, subject: Subject, tmp_path: Path
+) -> None:
+    dataset = ClipDataset(tiny_world.dataset, "test")
+    text = write_page(tmp_path, subject, dataset, PageOptions(num_people=4)).read_text()
+    ranks = [int(rank) for rank in re.findall(r"the right one comes (\d+)", text)]
+    assert len(ranks) == 4
+    assert text.count("<figcaption>the right one</figcaption>") == sum(rank <= 7 for rank in ranks)
+
+
+def test_people_are_spread_and_the_sexes_take_turns(tiny_world: TinyWorld) -> None:
+    dataset = ClipDataset(tiny_world.dataset, "all")
+    chosen = choose_people(dataset, 6)
+    assert len(set(chosen)) == 6
+    sexes = [sex_of(int(dataset.identities[person].split("_")[1])) for person in chosen]
+    assert sexes == ["female", "male"] * 3
+    assert len(choose_people(dataset, 1000)) == 24  # those who have both a voice and a face
+    assert sorted(draw_gallery(dataset, chosen, 0)) == sorted(choose_people(dataset, 1000))
+
+
+def test_spread_takes_from_everywhere() -> None:
+    assert spread(range(10), 5) == [0, 2, 4, 6, 8]
+    assert spread(range(3), 5) == [0, 1, 2] and spread([], 5) == [] and spread([1], 0) == []
+
+
+def test_a_spectrogram_shows_high_tones_above_low_ones() -> None:
+    time = np.arange(16_000) / 16_000
+    low, high = (
+        draw_log_mel(np.sin(2 * np.pi * f * time).astype(np.float32)).astype(float).sum(2) for f in (200, 4000)
+    )
+    assert low.shape == (192, 520)
+    assert low[96:].sum() > low[:96].sum() and high[:96].sum() > high[96:].sum()
+    assert draw_log_mel(speak(0)).std() > 10
+
+
+def test_charts_escape_names_and_describe_themselves() -> None:
+    line = Line(NASTY, [(1, 10), (25, 90)], "c1", [(1, 5, 15), (25, 80, 95)])
+    chart = str(
+        line_chart([line], x_label="k", y_label="%", x_ticks=[1, 25], y_ticks=[0, 100], description=f'"{NASTY}"')
+    )
+    assert "<script" not in chart and 'role="img"' in chart and "&#34;&lt;script" in chart
+    assert "<script" not in str(bar_chart([(NASTY, 1.0, "1", "c1"), ("none", 0.0, "0", "c2")], description="bars"))
+
+
+def test_a_curve_of_one_point_or_without_numbers_is_left_out() -> None:
+    assert spark_line([(1, 2.0)], "") == "" and spark_line([(1, float("nan")), (2, 1.0)], "") == ""
+    assert "path" in spark_line([(1, 2.0), (2, 2.0)], "flat")
+
+
+def test_the_recall_curve_holds_the_bound_of_its_own_gallery_alone() -> None:
+    view = show_recall(retrieval_part())
+    assert (view.gallery, view.people, view.draws) == (100, 120, 7)
+    names = {entry.name: entry.value for entry in view.legend}
+    assert names["bound: who heard the voice perfectly"] == "90.0 %" and names["chance"] == "10.0 %"
+    assert [entry.value for entry in view.legend] == sorted(names.values(), key=lambda v: -float(v[:-2]))
+    assert view.table.rows[0][:3] == ["joint space", "10.0 (5.0 to 15.0)", "70.0 (65.0 to 75.0)"]
+    assert len(view.table.rows) == 6  # two spaces, the bound once, another image, shuffled voices, chance
+    part = retrieval_part()
+    del part["limits"], part["curves"]  # of a data set whose truth nobody knows, of an older report
+    assert "bound: who heard the voice perfectly" not in {entry.name for entry in show_recall(part).legend}
+
+
+def test_headlines_tell_what_to_hold_beside_them() -> None:
+    recall, sex, distance = headlines(retrieval_part(), image_part())
+    assert recall.note == "bound 90.0 %, chance 10.0 %" and sex.note == "always the same: 50.0 %"
+    assert distance.note == "other real faces 0.01, real faces under heavy noise 0.5"
+    assert headlines(None, None) == []
+
+
+def test_a_run_without_lines_is_no_run(tmp_path: Path, run_folder: Path) -> None:
+    (tmp_path / "assets").mkdir()
+    assert show_run(tmp_path, tmp_path / "nowhere") is None
+    assert len(read_stats(run_folder)) == 3  # the line that a kill cut off is forgotten
+    run = show_run(tmp_path, run_folder)
+    assert run is not None and (run.images_seen, run.speed) == (24, 50.0)
+    captions = [picture.caption for picture in run.film]
+    assert captions == ["8 images seen", "16 images seen", "24 images seen", "true faces"]

@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+
+from eval.model_under_test import noise_of
+from eval.predictions import Pool
+from eval.retrieval.baselines import mean_answer, real_to_real, same_pictures, shuffled_voices
+from eval.retrieval.galleries import draw_galleries
+from eval.retrieval.metrics import Vectors, answer, summarise
+
+
+def recall(pool, vectors, metric="cosine", galleries=None):
+    gallery = (galleries or draw_galleries(pool, sizes=(20,), num_draws=50))[0]
+    answers = answer(pool, gallery, vectors, metric)
+    return summarise(answers, gallery, system="", space="", metric=metric, judge="").recall
+
+
+@pytest.fixture
+def perfect() -> tuple[Pool, Vectors]:
+    """Thirty people with one to three voices and two faces each, all of them recognised."""
+    people = np.random.default_rng(0).normal(size=(30, 8))
+    voices = np.repeat(np.arange(30), 1 + np.arange(30) % 3)
+    faces = np.repeat(np.arange(30), 2)
+    said = Vectors(people[voices], people[faces], people.mean(0), people.mean(0))
+    return Pool.of_voices(voices, faces), said
+
+
+def test_shuffled_voices_give_everybody_somebody_elses_answers(perfect):
+    pool, vectors = perfect
+    shuffled = shuffled_voices(pool, vectors)
+    same = (shuffled.queries[:, None] == vectors.queries[None]).all(2)
+    assert not (same & (pool.query_owners[:, None] == pool.query_owners[None])).any()
+    assert recall(pool, vectors)["1"] == 1.0
+    assert recall(pool, shuffled)["1"] < 0.1
+    assert recall(pool, shuffled)["5"] == pytest.approx(0.25, abs=0.12)
+
+
+def test_the_mean_answer_is_exactly_chance_once_centred(perfect):
+    pool, vectors = perfect
+    rates = recall(pool, mean_answer(vectors), "centred_cosine")
+    assert rates == pytest.approx({"1": 0.05, "2": 0.1, "5": 0.25, "10": 0.5})
+
+
+def test_a_real_image_finds_another_of_the_same_person_and_never_itself():
+    # Two pictures a person, at right angles to each other: only a picture itself would be found.
+    faces = np.eye(20)
+    pool, vectors = real_to_real(Pool.of_voices(np.arange(10), np.repeat(np.arange(10), 2)), faces, np.zeros(20))
+    assert recall(pool, vectors, galleries=draw_galleries(pool))["1"] == pytest.approx(0.1)
+    alike = np.repeat(np.eye(10), 2, axis=0)
+    pool, vectors = real_to_real(Pool.of_voices(np.arange(10), np.repeat(np.arange(10), 2)), alike, np.zeros(10))
+    assert recall(pool, vectors, galleries=draw_galleries(pool))["1"] == 1.0
+
+
+def test_without_a_second_image_there_is_no_such_bound():
+    assert real_to_real(Pool.of_voices(np.arange(5), np.arange(5)), np.eye(5), np.zeros(5)) is None
+
+
+def test_a_reconstruction_is_asked_for_the_very_picture_that_it_was_made_from():
+    owners = np.repeat(np.arange(6), 3)
+    pool = Pool.of_voices(owners, owners)
+    gallery = same_pictures(draw_galleries(pool)[0])
+    for draw in gallery.draws:
+        assert (draw.faces[draw.targets] == draw.queries).all() and len(draw.faces) == 6
+
+
+def test_noise_depends_on_the_key_alone():
+    together, alone = noise_of(["a", "b", "c"], 16), noise_of(["b"], 16)
+    assert (together[1] == alone[0]).all() and (together[0] != together[1]).any()
+    assert noise_of(["a"], 0).shape == (1, 0) and noise_of([], 4).shape == (0, 4)
