@@ -29,7 +29,7 @@ def open_output(path: str) -> Path:
     return folder
 
 
-def split_of_people(root: str, split: str) -> ClipDataset:
+def open_split(root: str, split: str) -> ClipDataset:
     """A split of a data set.
 
     Raises:
@@ -41,7 +41,7 @@ def split_of_people(root: str, split: str) -> ClipDataset:
     return dataset
 
 
-def tell_progress(what: str) -> None:
+def print_progress(what: str) -> None:
     """One line on a terminal, nothing elsewhere."""
     if sys.stderr.isatty():
         print(f"[{time.monotonic() - _START:5.0f} s] {what}", file=sys.stderr)

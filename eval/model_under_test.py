@@ -28,18 +28,18 @@ _BATCH = 64
 
 
 @dataclass(frozen=True)
-class Subject:
+class ModelUnderTest:
     """A model to be judged.
 
     Attributes:
-        encoder: Hears.
-        painter: Draws; None where the model is an encoder alone.
+        encoder: The voice encoder.
+        voice2face: The encoder with its generator; None where the model is an encoder alone.
         source: The folder or hub id that it was loaded from.
         sha256: Of its weights; None where they came from the hub.
     """
 
     encoder: VoiceEncoder
-    painter: Voice2Face | None
+    voice2face: Voice2Face | None
     source: str
     sha256: str | None
 
@@ -54,8 +54,8 @@ class Subject:
         return next(self.encoder.parameters()).device
 
 
-def load_subject(source: str, device: str = "cpu") -> Subject:
-    """Load a voice encoder, or an encoder with its painter.
+def load_model_under_test(source: str, device: str = "cpu") -> ModelUnderTest:
+    """Load a voice encoder, alone or with its generator.
 
     Args:
         source: A folder made by a training, or a hub id.
@@ -71,25 +71,25 @@ def load_subject(source: str, device: str = "cpu") -> Subject:
         from encoder.voice_encoder import VoiceEncoder
 
         encoder = VoiceEncoder.from_pretrained(source)
-        return Subject(encoder.eval().to(device), None, source, sha256)
+        return ModelUnderTest(encoder.eval().to(device), None, source, sha256)
     if model_type == "voice2face":
         from gan.voice2face import Voice2Face
 
-        painter = Voice2Face.from_pretrained(source).eval().to(device)
-        return Subject(painter.encoder, painter, source, sha256)
+        voice2face = Voice2Face.from_pretrained(source).eval().to(device)
+        return ModelUnderTest(voice2face.encoder, voice2face, source, sha256)
     raise ModelError(f"{source}: a '{model_type}' can't be evaluated, only a voice_encoder or a voice2face")
 
 
-def check_same_training_network(subject: Subject, dataset: ClipDataset) -> None:
+def check_same_training_network(model: ModelUnderTest, dataset: ClipDataset) -> None:
     """Refuse a data set whose features were made by another T than the model's.
 
     Raises:
         ModelError: Names both.
     """
-    ours, theirs = subject.face_encoder, dataset.info.face_encoder
+    ours, theirs = model.face_encoder, dataset.info.face_encoder
     if ours.sha256 != theirs.sha256:
         raise ModelError(
-            f"{subject.source}: trained on features of {ours.name} ({ours.sha256[:12]}), but the data set "
+            f"{model.source}: trained on features of {ours.name} ({ours.sha256[:12]}), but the data set "
             f"holds those of {theirs.name} ({theirs.sha256[:12]}); prepare it with the model's face network"
         )
 
@@ -122,12 +122,12 @@ def batches(rows: Sequence[int], size: int = _BATCH) -> Iterator[list[int]]:
 
 
 def encode_voices(
-    subject: Subject, dataset: ClipDataset, clips: Sequence[int], max_samples: int | None = None
+    model: ModelUnderTest, dataset: ClipDataset, clips: Sequence[int], max_samples: int | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """What the encoder says about clips.
 
     Args:
-        subject: The model.
+        model: The model.
         dataset: Holds the clips.
         clips: Clips with a voice.
         max_samples: Only so much of each clip's beginning is heard; all of it by default.
@@ -138,41 +138,41 @@ def encode_voices(
     Raises:
         ModelError: If the encoder gives values that are not finite.
     """
-    config = subject.encoder.config
+    config = model.encoder.config
     features = [np.zeros((0, config.feature_size), np.float32)]
     embeddings = [np.zeros((0, config.embedding_size), np.float32)]
     for rows in batches(clips):
-        encoding = subject.encoder.encode([dataset.waveform(row)[:max_samples] for row in rows])
+        encoding = model.encoder.encode([dataset.waveform(row)[:max_samples] for row in rows])
         features.append(encoding.feature.float().cpu().numpy())
         embeddings.append(encoding.embedding.float().cpu().numpy())
     result = np.concatenate(features), np.concatenate(embeddings)
     if not all(np.isfinite(vectors).all() for vectors in result):
-        raise ModelError(f"{subject.source}: the encoder gives values that are not finite")
+        raise ModelError(f"{model.source}: the encoder gives values that are not finite")
     return result
 
 
 @torch.no_grad()
-def embed_true_faces(subject: Subject, features: NDArray[np.float32]) -> NDArray[np.float32]:
+def embed_true_faces(model: ModelUnderTest, features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Joint embeddings [N, E] of T's features [N, D] of real faces."""
-    embeddings = [np.zeros((0, subject.encoder.config.embedding_size), np.float32)]
+    embeddings = [np.zeros((0, model.encoder.config.embedding_size), np.float32)]
     for start in range(0, len(features), 4096):
-        block = torch.from_numpy(features[start : start + 4096]).to(subject.device)
-        embeddings.append(subject.encoder.face(block).float().cpu().numpy())
+        block = torch.from_numpy(features[start : start + 4096]).to(model.device)
+        embeddings.append(model.encoder.face(block).float().cpu().numpy())
     return np.concatenate(embeddings)
 
 
-def noise_of(keys: Sequence[str], size: int) -> torch.Tensor:
+def sample_noise(keys: Sequence[str], size: int) -> torch.Tensor:
     """Noise [N, size] that depends on the keys alone: not on batches, order or machine."""
     rows = [torch.randn(size, generator=torch.Generator().manual_seed(zlib.crc32(key.encode()))) for key in keys]
     return torch.stack(rows) if rows else torch.zeros(0, size)
 
 
 @torch.no_grad()
-def draw_faces(painter: Voice2Face, features: NDArray[np.float32], noise: torch.Tensor) -> NDArray[np.uint8]:
+def draw_faces(voice2face: Voice2Face, features: NDArray[np.float32], noise: torch.Tensor) -> NDArray[np.uint8]:
     """Draw a face for each feature.
 
     Args:
-        painter: The model.
+        voice2face: The model.
         features: [N, D] conditions, the voice's or (F2F) T's of a real face.
         noise: [N, Z].
 
@@ -182,10 +182,10 @@ def draw_faces(painter: Voice2Face, features: NDArray[np.float32], noise: torch.
     Raises:
         ModelError: If a drawing holds values that are not finite.
     """
-    device = next(painter.parameters()).device
-    drawings = [np.zeros((0, painter.image_size, painter.image_size, 3), np.uint8)]
+    device = next(voice2face.parameters()).device
+    drawings = [np.zeros((0, voice2face.image_size, voice2face.image_size, 3), np.uint8)]
     for rows in batches(range(len(features))):
-        images = painter.draw(torch.from_numpy(features[rows]).to(device), noise[rows].to(device)).float()
+        images = voice2face.draw(torch.from_numpy(features[rows]).to(device), noise[rows].to(device)).float()
         if not torch.isfinite(images).all():
             raise ModelError("the generator draws values that are not finite")
         pixels = ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)

@@ -12,13 +12,13 @@ from data.errors import DatasetError
 from data.faces.analyzer import embed_crops
 from data.faces.protocol import FaceRecognizer
 from data.store.dataset import ClipDataset
-from eval.model_under_test import Subject, draw_faces, embed_true_faces, encode_voices, noise_of
+from eval.model_under_test import ModelUnderTest, draw_faces, embed_true_faces, encode_voices, sample_noise
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Predictions:
     """Row i of a query array belongs to query i of the pool, row j of a face array to its face j.
 
     Attributes:
@@ -29,8 +29,8 @@ class Evidence:
         voice_embeddings: [Q, E] joint embeddings.
         face_features: [M, D] T's features.
         face_embeddings: [M, E] joint embeddings.
-        judged_faces: [M, F] E's features; None without a judge.
-        judged_drawings: [Q, F] E's features of one drawing of each voice; None without painter and judge.
+        judge_face_features: [M, F] E's features; None without a judge.
+        judge_drawing_features: [Q, F] E's features of one drawing of each voice; None without painter and judge.
     """
 
     pool: Pool
@@ -40,23 +40,23 @@ class Evidence:
     voice_embeddings: Floats
     face_features: Floats
     face_embeddings: Floats
-    judged_faces: Floats | None
-    judged_drawings: Floats | None
+    judge_face_features: Floats | None
+    judge_drawing_features: Floats | None
 
 
-def gather_evidence(
-    subject: Subject,
+def predict_split(
+    model: ModelUnderTest,
     judge: FaceRecognizer | None,
     dataset: ClipDataset,
     *,
     seed: int = 0,
     max_identities: int | None = None,
     draw: bool = True,
-) -> Evidence:
+) -> Predictions:
     """Ask the model about every voice of the people who have a voice and a face.
 
     Args:
-        subject: The model.
+        model: The model.
         judge: E, or None.
         dataset: One split.
         seed: Decides the noise of the drawings and which people are taken.
@@ -67,9 +67,9 @@ def gather_evidence(
         DatasetError: If fewer than two people have both.
     """
     features, keys = dataset.all_face_features()
-    face_owners = dataset.identity_of[keys[:, 0]]
+    face_identities = dataset.identity_of[keys[:, 0]]
     voices = np.flatnonzero(dataset.has_voice)
-    people = np.intersect1d(dataset.identity_of[voices], face_owners)
+    people = np.intersect1d(dataset.identity_of[voices], face_identities)
     if len(people) < 2:
         raise DatasetError(
             f"{dataset.root}: {len(people)} people of the split '{dataset.split}' have both a voice and a "
@@ -78,31 +78,31 @@ def gather_evidence(
     if max_identities is not None and len(people) > max_identities:
         people = np.sort(np.random.default_rng([seed, 2]).choice(people, max_identities, replace=False))
     voices = voices[np.isin(dataset.identity_of[voices], people)]
-    kept = np.isin(face_owners, people)
+    kept = np.isin(face_identities, people)
     features, keys = features[kept], keys[kept]
-    voice_features, voice_embeddings = encode_voices(subject, dataset, voices.tolist())
+    voice_features, voice_embeddings = encode_voices(model, dataset, voices.tolist())
     drawings = None
-    if draw and judge is not None and subject.painter is not None:
-        drawings = judge_drawings(subject, judge, voice_features, clip_keys(dataset, voices, seed))
-    return Evidence(
+    if draw and judge is not None and model.voice2face is not None:
+        drawings = extract_drawing_features(model, judge, voice_features, clip_noise_keys(dataset, voices, seed))
+    return Predictions(
         pool=Pool.of_voices(dataset.identity_of[voices], dataset.identity_of[keys[:, 0]]),
         clips=voices,
         faces=keys,
         voice_features=voice_features,
         voice_embeddings=voice_embeddings,
         face_features=features,
-        face_embeddings=embed_true_faces(subject, features),
-        judged_faces=None if judge is None else judge_faces(judge, dataset, keys),
-        judged_drawings=drawings,
+        face_embeddings=embed_true_faces(model, features),
+        judge_face_features=None if judge is None else extract_face_features(judge, dataset, keys),
+        judge_drawing_features=drawings,
     )
 
 
-def clip_keys(dataset: ClipDataset, clips: Sequence[int] | NDArray[np.int64], seed: int) -> list[str]:
+def clip_noise_keys(dataset: ClipDataset, clips: Sequence[int] | NDArray[np.int64], seed: int) -> list[str]:
     """The key of each clip's own noise."""
     return [f"{seed}/{dataset.clip_ids[clip]}" for clip in clips]
 
 
-def judge_faces(judge: FaceRecognizer, dataset: ClipDataset, keys: NDArray[np.int64]) -> Floats:
+def extract_face_features(judge: FaceRecognizer, dataset: ClipDataset, keys: NDArray[np.int64]) -> Floats:
     """E's features [N, F] of stored faces, given as rows of clip and number."""
     blocks = [np.zeros((0, judge.info.feature_size), np.float32)]
     for start in range(0, len(keys), 256):
@@ -111,14 +111,16 @@ def judge_faces(judge: FaceRecognizer, dataset: ClipDataset, keys: NDArray[np.in
     return np.concatenate(blocks)
 
 
-def judge_drawings(subject: Subject, judge: FaceRecognizer, features: Floats, keys: Sequence[str]) -> Floats:
+def extract_drawing_features(
+    model: ModelUnderTest, judge: FaceRecognizer, features: Floats, keys: Sequence[str]
+) -> Floats:
     """E's features [N, F] of drawings of features [N, D] with the noise of the keys; drawings are not "
     "kept."""
-    assert subject.painter is not None
+    assert model.voice2face is not None
     blocks = [np.zeros((0, judge.info.feature_size), np.float32)]
     for start in range(0, len(features), 256):
-        noise = noise_of(keys[start : start + 256], subject.painter.noise_size)
-        blocks.append(embed_crops(judge, draw_faces(subject.painter, features[start : start + 256], noise)))
+        noise = sample_noise(keys[start : start + 256], model.voice2face.noise_size)
+        blocks.append(embed_crops(judge, draw_faces(model.voice2face, features[start : start + 256], noise)))
     return np.concatenate(blocks)
 
 
@@ -127,22 +129,22 @@ class Pool:
     """Everything that can be asked and answered in one split.
 
     Attributes:
-        query_owners: [Q] int64, the identity of each query.
-        face_owners: [M] int64, the identity of each face; identities without a face are never asked for.
+        query_identities: [Q] int64, the identity of each query.
+        face_identities: [M] int64, the identity of each face; identities without a face are never asked for.
         query_faces: [Q] int64, the face that a query is itself, -1 where it is none (a voice). That face is
             never its own right answer.
     """
 
-    query_owners: NDArray[np.int64]
-    face_owners: NDArray[np.int64]
+    query_identities: NDArray[np.int64]
+    face_identities: NDArray[np.int64]
     query_faces: NDArray[np.int64]
 
     @staticmethod
-    def of_voices(query_owners: NDArray[np.integer], face_owners: NDArray[np.integer]) -> Pool:
+    def of_voices(query_identities: NDArray[np.integer], face_identities: NDArray[np.integer]) -> Pool:
         """A pool whose queries are voices."""
-        owners = np.asarray(query_owners, dtype=np.int64)
-        return Pool(owners, np.asarray(face_owners, dtype=np.int64), np.full(len(owners), -1, dtype=np.int64))
+        owners = np.asarray(query_identities, dtype=np.int64)
+        return Pool(owners, np.asarray(face_identities, dtype=np.int64), np.full(len(owners), -1, dtype=np.int64))
 
     def paired(self) -> NDArray[np.int64]:
         """Sorted identities that have a query and a face to answer it."""
-        return np.intersect1d(self.query_owners, self.face_owners)
+        return np.intersect1d(self.query_identities, self.face_identities)

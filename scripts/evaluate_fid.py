@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from data.errors import ConfigError, ModelError
 from data.store.clip import SPLITS
-from eval.commands import open_output, split_of_people, tell_progress
+from eval.commands import open_output, open_split, print_progress
 from eval.images.features import ImageFeatures, InceptionFeatures, JudgeFeatures, find_inception
 from eval.images.measure import ImageOptions, measure_images
 from eval.images.report import write_image_report
-from eval.model_under_test import check_same_training_network, load_judge, load_subject
+from eval.model_under_test import check_same_training_network, load_judge, load_model_under_test
 from eval.report.mirror import mirror_report
 from eval.report.provenance import describe_code, describe_dataset, describe_model, describe_network
 from training.command import CommandParser, check_device, run_command
@@ -44,12 +44,12 @@ def main(argv: list[str]) -> None:
     if arguments.num_images < 2:
         raise ConfigError(f"--num-images {arguments.num_images}: at least 2 are needed")
     check_device(arguments.device)
-    dataset = split_of_people(arguments.dataset, arguments.split)
-    subject = load_subject(arguments.model, arguments.device)
-    if subject.painter is None:
+    dataset = open_split(arguments.dataset, arguments.split)
+    model = load_model_under_test(arguments.model, arguments.device)
+    if model.voice2face is None:
         raise ModelError(f"{arguments.model}: an encoder alone draws nothing; give a whole model")
-    check_same_training_network(subject, dataset)
-    judge = load_judge(arguments.judge, arguments.insightface_root, subject.face_encoder)
+    check_same_training_network(model, dataset)
+    judge = load_judge(arguments.judge, arguments.insightface_root, model.face_encoder)
     spaces: list[ImageFeatures] = [JudgeFeatures(judge)]
     inception = find_inception(arguments.inception_weights)
     if inception is not None:
@@ -57,17 +57,17 @@ def main(argv: list[str]) -> None:
     out = open_output(arguments.out)
     # Opened first: a login that fails should fail before the work, not after it.
     trackers = Trackers(TrackerConfig(wandb=arguments.wandb), out, vars(arguments))
-    options = ImageOptions(num_images=arguments.num_images, seed=arguments.seed, progress=tell_progress)
-    measured = measure_images(subject, spaces, dataset, options)
+    options = ImageOptions(num_images=arguments.num_images, seed=arguments.seed, progress=print_progress)
+    measured = measure_images(model, spaces, dataset, options)
     if inception is None:
         measured.notes.append(
             "No Inception space: its weights are not on this machine (inception_v3_google-0cc3c7bd.pth in "
             "torch.hub's folder, or --inception-weights); they are never downloaded silently."
         )
     provenance = {
-        "model": describe_model(subject),
+        "model": describe_model(model),
         "dataset": describe_dataset(dataset, arguments.split),
-        "training_face_network": describe_network(subject.face_encoder),
+        "training_face_network": describe_network(model.face_encoder),
         "judge": describe_network(judge.info),
         "code": describe_code(),
         "settings": {"seed": options.seed, "num_images": options.num_images, "device": arguments.device},

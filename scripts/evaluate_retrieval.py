@@ -8,8 +8,8 @@ from __future__ import annotations
 from data.errors import ConfigError
 from data.store.clip import SPLITS
 from data.store.dataset import ClipDataset
-from eval.commands import open_output, split_of_people, tell_progress
-from eval.model_under_test import check_same_training_network, load_judge, load_subject
+from eval.commands import open_output, open_split, print_progress
+from eval.model_under_test import check_same_training_network, load_judge, load_model_under_test
 from eval.report.mirror import mirror_report
 from eval.report.provenance import describe_code, describe_dataset, describe_model, describe_network
 from eval.retrieval.measure import Options, measure_retrieval
@@ -47,15 +47,15 @@ def main(argv: list[str]) -> None:
         raise ConfigError("--gallery-sizes must be 2 or more, --num-draws 1 or more")
     check_device(arguments.device)
     dataset, train = (
-        split_of_people(arguments.dataset, arguments.split),
+        open_split(arguments.dataset, arguments.split),
         ClipDataset(arguments.dataset, "train"),
     )
-    subject = load_subject(arguments.model, arguments.device)
-    check_same_training_network(subject, dataset)
+    model = load_model_under_test(arguments.model, arguments.device)
+    check_same_training_network(model, dataset)
     judge = None
     if arguments.judge != "none":
-        judge = load_judge(arguments.judge, arguments.insightface_root, subject.face_encoder)
-    elif subject.painter is not None:
+        judge = load_judge(arguments.judge, arguments.insightface_root, model.face_encoder)
+    elif model.voice2face is not None:
         raise ConfigError("--judge none: drawings need a judge; choose dlib or insightface:<pack>")
     out = open_output(arguments.out)
     # Opened first: a login that fails should fail before the work, not after it.
@@ -65,18 +65,18 @@ def main(argv: list[str]) -> None:
         num_draws=arguments.num_draws,
         seed=arguments.seed,
         device=arguments.device,
-        progress=tell_progress,
+        progress=print_progress,
     )
-    measured = measure_retrieval(subject, judge, dataset, train, options)
+    measured = measure_retrieval(model, judge, dataset, train, options)
     provenance = {
-        "model": describe_model(subject),
+        "model": describe_model(model),
         "dataset": describe_dataset(dataset, arguments.split),
-        "training_face_network": describe_network(subject.face_encoder),
+        "training_face_network": describe_network(model.face_encoder),
         "judge": describe_network(None if judge is None else judge.info),
         "code": describe_code(),
         "settings": {"seed": options.seed, "draws": options.num_draws, "device": options.device},
     }
-    write_retrieval_report(out, subject, dataset, measured, provenance, options.seed)
+    write_retrieval_report(out, model, dataset, measured, provenance, options.seed)
     for row in measured.headlines():
         recalls = ", ".join(f"R@{k} {100 * v:.1f} %" for k, v in row.recall.items() if k in ("1", "5", "10"))
         print(f"{row.space}: {recalls} in galleries of {row.gallery}, {row.queries} voices of {row.identities} people")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from data.errors import ConfigError
 from data.store.clip import SPLITS
-from eval.commands import open_output, split_of_people
-from eval.model_under_test import check_same_training_network, load_subject
+from eval.commands import open_output, open_split
+from eval.model_under_test import check_same_training_network, load_model_under_test
 from eval.pages.model.build import PageOptions, write_page
 from eval.report.folder import read_parts
 from gan.voice2face import Voice2Face
@@ -46,9 +46,9 @@ def main(argv: list[str]) -> None:
         if not read_parts(report):
             raise ConfigError(f"--report {report}: no report there; make one with scripts/evaluate_retrieval.py")
     stages = [] if arguments.stages is None else read_records(Path(arguments.stages))
-    dataset = split_of_people(arguments.dataset, arguments.split)
-    subject = load_subject(arguments.model, arguments.device)
-    check_same_training_network(subject, dataset)
+    dataset = open_split(arguments.dataset, arguments.split)
+    model = load_model_under_test(arguments.model, arguments.device)
+    check_same_training_network(model, dataset)
     options = PageOptions(
         reports=reports,
         runs=[Path(run) for run in arguments.run],
@@ -59,7 +59,7 @@ def main(argv: list[str]) -> None:
         beside=None if arguments.beside is None else Voice2Face.from_pretrained(arguments.beside),
         beside_name=arguments.beside_name,
     )
-    print(write_page(open_output(arguments.out), subject, dataset, options))
+    print(write_page(open_output(arguments.out), model, dataset, options))
 
 
 if __name__ == "__main__":

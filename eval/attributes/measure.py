@@ -20,13 +20,13 @@ from eval.attributes.classifiers import (
     pitch_threshold,
 )
 from eval.intervals import bootstrap_interval
-from eval.predictions import Evidence, judge_faces
+from eval.predictions import Predictions, extract_face_features
 
 _MAX_LABELLED = 1000
 
 
 @dataclass(frozen=True)
-class FaceReader:
+class FaceClassifiers:
     """What can be read off a face feature; each None where too few training people are labelled.
 
     Attributes:
@@ -45,8 +45,8 @@ class FaceReader:
 
 
 @dataclass(frozen=True)
-class Readers:
-    """Face readers in E's and in T's feature space, and the pitch that divides the sexes' voices.
+class AttributeClassifiers:
+    """Face classifiers in E's and in T's feature space, and the pitch that divides the sexes' voices.
 
     Attributes:
         judge: On E's features; None without a judge.
@@ -55,13 +55,13 @@ class Readers:
         pitch_measured: Whether `pitch` was measured on labelled training voices, not assumed.
     """
 
-    judge: FaceReader | None
-    training: FaceReader
+    judge: FaceClassifiers | None
+    training: FaceClassifiers
     pitch: float
     pitch_measured: bool
 
 
-def fit_readers(train: ClipDataset, judge: FaceRecognizer | None, seed: int) -> Readers:
+def fit_classifiers(train: ClipDataset, judge: FaceRecognizer | None, seed: int) -> AttributeClassifiers:
     """Learn to read sex, age and voices from the labelled people of the training split, one face each."""
     labelled = [
         person
@@ -77,10 +77,10 @@ def fit_readers(train: ClipDataset, judge: FaceRecognizer | None, seed: int) -> 
     ages = np.array([np.nan if a.age is None else a.age for a in attributes], dtype=np.float64)
     keys = np.array([train.faces_of(person)[0] for person in labelled], dtype=np.int64).reshape(-1, 2)
 
-    def fit(features: NDArray[np.floating]) -> FaceReader:
+    def fit(features: NDArray[np.floating]) -> FaceClassifiers:
         aged = np.isfinite(ages)
         enough = min((female & sexed).sum(), (~female & sexed).sum()) >= MIN_LABELS
-        return FaceReader(
+        return FaceClassifiers(
             sex=fit_logistic(features[sexed], female[sexed]) if enough else None,
             age=fit_ridge(features[aged], ages[aged]) if aged.sum() >= 2 * MIN_LABELS else None,
             num_sex=int(sexed.sum()),
@@ -94,20 +94,22 @@ def fit_readers(train: ClipDataset, judge: FaceRecognizer | None, seed: int) -> 
     voiced = [i for i, person in enumerate(labelled) if sexed[i] and train.voices_of(person)]
     pitches = np.array([median_pitch(train.waveform(train.voices_of(labelled[i])[0])) for i in voiced])
     measured = min(female[voiced].sum(), (~female[voiced]).sum()) >= MIN_LABELS // 2 if voiced else False
-    return Readers(
-        judge=None if judge is None else fit(judge_faces(judge, train, keys)),
+    return AttributeClassifiers(
+        judge=None if judge is None else fit(extract_face_features(judge, train, keys)),
         training=fit(training),
         pitch=pitch_threshold(pitches, female[voiced]),
         pitch_measured=bool(measured),
     )
 
 
-def known_sexes(dataset: ClipDataset) -> NDArray[np.str_]:
+def labelled_sexes(dataset: ClipDataset) -> NDArray[np.str_]:
     """[identities] "female", "male", or "" where the data set does not say."""
     return np.array([dataset.attributes(person).sex or "" for person in range(len(dataset.identities))], dtype="<U6")
 
 
-def sexes_for_galleries(dataset: ClipDataset, test: Evidence, readers: Readers) -> tuple[NDArray[np.str_], list[str]]:
+def sexes_for_galleries(
+    dataset: ClipDataset, test: Predictions, classifiers: AttributeClassifiers
+) -> tuple[NDArray[np.str_], list[str]]:
     """The sex of each person for same-sex galleries, and what a reader must know of it.
 
     Labels where both sexes have enough of them. Else a classifier on photographs tells the others' sex, and where
@@ -116,21 +118,21 @@ def sexes_for_galleries(dataset: ClipDataset, test: Evidence, readers: Readers) 
     Returns:
         [identities] "female", "male" or "", and sentences for the report.
     """
-    sexes = known_sexes(dataset)
+    sexes = labelled_sexes(dataset)
     people = test.pool.paired()
     labelled = int((sexes[people] != "").sum())
     if labelled >= 0.9 * len(people):
         return sexes, []
-    reader, features = _best_reader(test, readers)
+    reader, features = _best_classifiers(test, classifiers)
     for person in people[sexes[people] == ""]:
         if reader.sex is not None:
-            is_female = reader.sex(features[test.pool.face_owners == person]).mean() > 0
+            is_female = reader.sex(features[test.pool.face_identities == person]).mean() > 0
         else:
-            clips = test.clips[test.pool.query_owners == person]
+            clips = test.clips[test.pool.query_identities == person]
             pitches = [median_pitch(dataset.waveform(int(clip))) for clip in clips]
             if not np.isfinite(pitches).any():
                 continue
-            is_female = np.nanmedian(pitches) > readers.pitch
+            is_female = np.nanmedian(pitches) > classifiers.pitch
         sexes[person] = "female" if is_female else "male"
     teller = "a classifier on their photographs" if reader.sex is not None else "the pitch of their voice"
     return sexes, [
@@ -139,7 +141,9 @@ def sexes_for_galleries(dataset: ClipDataset, test: Evidence, readers: Readers) 
     ]
 
 
-def measure_attributes(dataset: ClipDataset, test: Evidence, train: Evidence, readers: Readers) -> dict[str, Any]:
+def measure_attributes(
+    dataset: ClipDataset, test: Predictions, train: Predictions, classifiers: AttributeClassifiers
+) -> dict[str, Any]:
     """How far the sex and the age of what the model says agree with voices, labels and photographs.
 
     The model speaks through a drawing, read by a classifier on E's features of photographs, and through the
@@ -148,19 +152,28 @@ def measure_attributes(dataset: ClipDataset, test: Evidence, train: Evidence, re
     a classifier of photographs reads it as a sex or an age; so drawings are read a second time with their mean over
     training voices brought to the mean of training photographs.
     """
-    labels = known_sexes(dataset)[test.pool.query_owners]
+    labels = labelled_sexes(dataset)[test.pool.query_identities]
     pitches = np.array([median_pitch(dataset.waveform(int(clip))) for clip in test.clips])
-    first_face = {int(owner): row for row, owner in reversed(list(enumerate(test.pool.face_owners)))}
-    own_face = np.array([first_face[int(owner)] for owner in test.pool.query_owners])
-    sources: list[tuple[str, FaceReader, NDArray[np.floating], NDArray[np.floating]]] = []
-    if readers.judge is not None and test.judged_drawings is not None and test.judged_faces is not None:
-        sources.append(("drawing", readers.judge, test.judged_drawings, test.judged_faces))
-        if train.judged_drawings is not None and train.judged_faces is not None:
-            look = train.judged_drawings.mean(0) - train.judged_faces.mean(0)
+    first_face = {int(owner): row for row, owner in reversed(list(enumerate(test.pool.face_identities)))}
+    own_face = np.array([first_face[int(owner)] for owner in test.pool.query_identities])
+    sources: list[tuple[str, FaceClassifiers, NDArray[np.floating], NDArray[np.floating]]] = []
+    if (
+        classifiers.judge is not None
+        and test.judge_drawing_features is not None
+        and test.judge_face_features is not None
+    ):
+        sources.append(("drawing", classifiers.judge, test.judge_drawing_features, test.judge_face_features))
+        if train.judge_drawing_features is not None and train.judge_face_features is not None:
+            look = train.judge_drawing_features.mean(0) - train.judge_face_features.mean(0)
             sources.append(
-                ("drawing, common look removed", readers.judge, test.judged_drawings - look, test.judged_faces)
+                (
+                    "drawing, common look removed",
+                    classifiers.judge,
+                    test.judge_drawing_features - look,
+                    test.judge_face_features,
+                )
             )
-    sources.append(("regressed feature", readers.training, test.voice_features, test.face_features))
+    sources.append(("regressed feature", classifiers.training, test.voice_features, test.face_features))
     sex_rows: list[dict[str, Any]] = []
     age_rows: list[dict[str, Any]] = []
     told: set[int] = set()  # what a reader says of true faces does not depend on the drawings
@@ -169,15 +182,15 @@ def measure_attributes(dataset: ClipDataset, test: Evidence, train: Evidence, re
             logits, face_logits = reader.sex(said), reader.sex(faces)[own_face]
             references = [
                 ("labels", labels != "", labels == "female"),
-                ("pitch of the voice", np.isfinite(pitches), pitches > readers.pitch),
+                ("pitch of the voice", np.isfinite(pitches), pitches > classifiers.pitch),
                 ("classifier on the true face", np.ones(len(logits), dtype=bool), face_logits > 0),
             ]
             for name, known, female in references:
-                row = _agreement(logits, female, known, test.pool.query_owners)
+                row = _agreement(logits, female, known, test.pool.query_identities)
                 if row is not None:
                     sex_rows.append({"said_by": said_by, "compared_with": name, **row})
         if reader.sex is not None and id(reader) not in told:
-            row = _agreement(face_logits, labels == "female", labels != "", test.pool.query_owners)
+            row = _agreement(face_logits, labels == "female", labels != "", test.pool.query_identities)
             if row is not None:
                 sex_rows.append({"said_by": f"true face, as the {said_by}", "compared_with": "labels", **row})
         if reader.age is not None:
@@ -189,26 +202,28 @@ def measure_attributes(dataset: ClipDataset, test: Evidence, train: Evidence, re
                 age_rows.append({"said_by": f"true face, as the {said_by}", **row})
         told.add(id(reader))
     pitch_row = _agreement(
-        pitches - readers.pitch,
+        pitches - classifiers.pitch,
         labels == "female",
         (labels != "") & np.isfinite(pitches),
-        test.pool.query_owners,
+        test.pool.query_identities,
     )
     if pitch_row is not None:
         sex_rows.append({"said_by": "pitch of the voice", "compared_with": "labels", **pitch_row})
     return {
         "sex": sex_rows,
         "age": age_rows,
-        "pitch_threshold_hz": readers.pitch,
-        "pitch_threshold_measured": readers.pitch_measured,
-        "labelled_training_people": {"sex": readers.training.num_sex, "age": readers.training.num_age},
+        "pitch_threshold_hz": classifiers.pitch,
+        "pitch_threshold_measured": classifiers.pitch_measured,
+        "labelled_training_people": {"sex": classifiers.training.num_sex, "age": classifiers.training.num_age},
     }
 
 
-def _best_reader(test: Evidence, readers: Readers) -> tuple[FaceReader, NDArray[np.floating]]:
-    if readers.judge is not None and test.judged_faces is not None:
-        return readers.judge, test.judged_faces
-    return readers.training, test.face_features
+def _best_classifiers(
+    test: Predictions, classifiers: AttributeClassifiers
+) -> tuple[FaceClassifiers, NDArray[np.floating]]:
+    if classifiers.judge is not None and test.judge_face_features is not None:
+        return classifiers.judge, test.judge_face_features
+    return classifiers.training, test.face_features
 
 
 def _agreement(
@@ -233,15 +248,15 @@ def _agreement(
 
 
 def _age_error(
-    dataset: ClipDataset, test: Evidence, reader: FaceReader, features: NDArray[np.floating]
+    dataset: ClipDataset, test: Predictions, reader: FaceClassifiers, features: NDArray[np.floating]
 ) -> dict[str, Any] | None:
     assert reader.age is not None
-    ages = np.array([dataset.attributes(int(owner)).age for owner in test.pool.query_owners], dtype=np.float64)
+    ages = np.array([dataset.attributes(int(owner)).age for owner in test.pool.query_identities], dtype=np.float64)
     known = np.isfinite(ages)
     if known.sum() < 5:
         return None
     errors = np.abs(reader.age(features[known]) - ages[known])
-    people, rows = np.unique(test.pool.query_owners[known], return_inverse=True)
+    people, rows = np.unique(test.pool.query_identities[known], return_inverse=True)
     return {
         "num": int(known.sum()),
         "people": len(people),

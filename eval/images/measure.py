@@ -14,8 +14,8 @@ from data.store.dataset import ClipDataset
 from eval.images.features import ImageFeatures
 from eval.images.frechet import MIN_HEADLINE_IMAGES, GaussianStatistics, frechet_distance, kernel_distance
 from eval.images.similarity import find_faces
-from eval.model_under_test import Subject, draw_faces, encode_voices, noise_of
-from eval.predictions import clip_keys
+from eval.model_under_test import ModelUnderTest, draw_faces, encode_voices, sample_noise
+from eval.predictions import clip_noise_keys
 
 _BATCH = 128
 _SHOWN = 64
@@ -102,12 +102,12 @@ class ImageOptions:
 
 
 def measure_images(
-    subject: Subject, spaces: Sequence[ImageFeatures], dataset: ClipDataset, options: ImageOptions
+    model: ModelUnderTest, spaces: Sequence[ImageFeatures], dataset: ClipDataset, options: ImageOptions
 ) -> ImageMeasurement:
     """Compare drawings with the real faces of a split.
 
     Args:
-        subject: A model with a painter.
+        model: A model with a painter.
         spaces: Feature spaces.
         dataset: The judged split; all its faces are the reference, people without a voice too.
         options: How.
@@ -115,7 +115,7 @@ def measure_images(
     Raises:
         DatasetError: If the split has no voice or fewer than four faces.
     """
-    assert subject.painter is not None
+    assert model.voice2face is not None
     true_features, keys = dataset.all_face_features()
     voices = np.flatnonzero(dataset.has_voice)
     if len(keys) < 4 or not len(voices):
@@ -128,19 +128,21 @@ def measure_images(
     # sample.
     people = random.permutation(np.unique(dataset.identity_of[keys[:, 0]]))
     in_half = np.isin(dataset.identity_of[keys[:, 0]], people[: len(people) // 2])
-    voice_features, _ = encode_voices(subject, dataset, voices.tolist())
+    voice_features, _ = encode_voices(model, dataset, voices.tolist())
     size = options.num_images
     drawn_voices = np.resize(voices, size)
-    noise_keys = [f"{key}/{i // len(voices)}" for i, key in enumerate(clip_keys(dataset, drawn_voices, options.seed))]
+    noise_keys = [
+        f"{key}/{i // len(voices)}" for i, key in enumerate(clip_noise_keys(dataset, drawn_voices, options.seed))
+    ]
     f2f_rows = np.resize(random.permutation(len(keys)), size)
     f2f_keys = [f"{options.seed}/f2f/{row}/{i // len(keys)}" for i, row in enumerate(f2f_rows)]
     features_of_voices = np.resize(np.arange(len(voices)), size)
 
     def drawings() -> Iterator[NDArray[np.uint8]]:
-        yield from _draw(subject, voice_features, features_of_voices, noise_keys)
+        yield from _draw(model, voice_features, features_of_voices, noise_keys)
 
     def redrawings() -> Iterator[NDArray[np.uint8]]:
-        yield from _draw(subject, true_features, f2f_rows, f2f_keys)
+        yield from _draw(model, true_features, f2f_rows, f2f_keys)
 
     def photographs() -> Iterator[NDArray[np.uint8]]:
         yield from _read(dataset, keys)
@@ -163,7 +165,7 @@ def measure_images(
     shown_real = next(_read(dataset, keys[random.permutation(len(keys))[:_SHOWN]]))
     shown_rows = np.sort(random.permutation(size)[:_SHOWN])
     shown_drawn = next(
-        _draw(subject, voice_features, features_of_voices[shown_rows], [noise_keys[i] for i in shown_rows])
+        _draw(model, voice_features, features_of_voices[shown_rows], [noise_keys[i] for i in shown_rows])
     )
     notes = []
     if not results or not results[0].comparable:
@@ -216,12 +218,12 @@ def _features(space: ImageFeatures, batches: Iterator[NDArray[np.uint8]]) -> NDA
 
 
 def _draw(
-    subject: Subject, features: NDArray[np.float32], rows: NDArray[np.int64], keys: Sequence[str]
+    model: ModelUnderTest, features: NDArray[np.float32], rows: NDArray[np.int64], keys: Sequence[str]
 ) -> Iterator[NDArray[np.uint8]]:
-    assert subject.painter is not None
+    assert model.voice2face is not None
     for start in range(0, len(rows), _BATCH):
-        noise = noise_of(keys[start : start + _BATCH], subject.painter.noise_size)
-        yield draw_faces(subject.painter, features[rows[start : start + _BATCH]], noise)
+        noise = sample_noise(keys[start : start + _BATCH], model.voice2face.noise_size)
+        yield draw_faces(model.voice2face, features[rows[start : start + _BATCH]], noise)
 
 
 def _read(dataset: ClipDataset, keys: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:

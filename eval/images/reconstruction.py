@@ -8,18 +8,18 @@ import numpy as np
 from PIL import Image
 
 from data.store.dataset import ClipDataset
-from eval.images.similarity import LpipsIfPresent, ms_ssim, num_ms_ssim_scales
-from eval.model_under_test import Subject, draw_faces, noise_of
-from eval.predictions import Evidence
+from eval.images.similarity import OptionalLpips, ms_ssim, num_ms_ssim_scales
+from eval.model_under_test import ModelUnderTest, draw_faces, sample_noise
+from eval.predictions import Predictions
 
 
 def measure_reconstruction(
-    subject: Subject, dataset: ClipDataset, test: Evidence, seed: int, max_images: int = 200
+    model: ModelUnderTest, dataset: ClipDataset, test: Predictions, seed: int, max_images: int = 200
 ) -> dict[str, Any]:
     """Distance of F2F drawings to the true faces, beside the distance of a stranger's face.
 
     Args:
-        subject: A model with a painter.
+        model: A model with a painter.
         dataset: The split of `test`.
         test: Its faces.
         seed: Of the drawings' noise.
@@ -29,16 +29,16 @@ def measure_reconstruction(
         Keys `num_images`, `ms_ssim`, `ms_ssim_scales`, `ms_ssim_stranger`, `lpips`, `lpips_stranger`; the
         last two are None with `lpips_missing` telling why.
     """
-    assert subject.painter is not None
+    assert model.voice2face is not None
     rows = np.arange(len(test.faces))[:: -(-len(test.faces) // max_images)]
     true = np.stack([dataset.face(int(clip), int(face)) for clip, face in test.faces[rows]])
-    noise = noise_of([f"{seed}/f2f/{clip}/{face}" for clip, face in test.faces[rows]], subject.painter.noise_size)
-    drawn = draw_faces(subject.painter, test.face_features[rows], noise)
+    noise = sample_noise([f"{seed}/f2f/{clip}/{face}" for clip, face in test.faces[rows]], model.voice2face.noise_size)
+    drawn = draw_faces(model.voice2face, test.face_features[rows], noise)
     if drawn.shape[1] != true.shape[1]:
         side = drawn.shape[1]
         true = np.stack([np.asarray(Image.fromarray(f).resize((side, side), Image.Resampling.LANCZOS)) for f in true])
     stranger = np.roll(true, 1, axis=0)
-    lpips = LpipsIfPresent()
+    lpips = OptionalLpips()
     return {
         "num_images": len(rows),
         "ms_ssim": ms_ssim(drawn, true),

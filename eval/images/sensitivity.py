@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from data.faces.analyzer import embed_crops
 from data.faces.protocol import FaceRecognizer
 from data.store.dataset import ClipDataset
-from eval.images.similarity import LpipsIfPresent
+from eval.images.similarity import OptionalLpips
 from eval.intervals import bootstrap_interval
-from eval.model_under_test import Subject, draw_faces, noise_of
-from eval.predictions import Evidence, clip_keys
+from eval.model_under_test import ModelUnderTest, draw_faces, sample_noise
+from eval.predictions import Predictions, clip_noise_keys
 
 MAX_PEOPLE = 100
 
 
 @dataclass(frozen=True)
-class Agreement:
+class PairSimilarity:
     """How alike two drawings (or photographs) of each person are.
 
     Attributes:
@@ -47,37 +47,37 @@ class Agreement:
         return {key: value for key, value in asdict(self).items() if key != "cosines"}
 
 
-def measure_listening(
-    subject: Subject, judge: FaceRecognizer, dataset: ClipDataset, test: Evidence, train: Evidence, seed: int
-) -> list[Agreement]:
+def measure_sensitivity(
+    model: ModelUnderTest, judge: FaceRecognizer, dataset: ClipDataset, test: Predictions, train: Predictions, seed: int
+) -> list[PairSimilarity]:
     """Compare drawings that differ in noise, clip or speaker, one comparison a person.
 
     Args:
-        subject: A model with a painter.
+        model: A model with a painter.
         judge: E.
         dataset: The split of `test`.
         test: What the model says.
         train: The same of training people, for the centre of drawings.
         seed: Decides noise and strangers.
     """
-    assert subject.painter is not None and train.judged_drawings is not None
-    assert test.judged_faces is not None and train.judged_faces is not None
-    owners = test.pool.query_owners
+    assert model.voice2face is not None and train.judge_drawing_features is not None
+    assert test.judge_face_features is not None and train.judge_face_features is not None
+    owners = test.pool.query_identities
     people = np.unique(owners)
     if len(people) > MAX_PEOPLE:
         people = np.sort(np.random.default_rng([seed, 4]).choice(people, MAX_PEOPLE, replace=False))
     own = np.array([np.flatnonzero(owners == person)[0] for person in people])
     strangers = np.roll(own, 1)
-    keys = clip_keys(dataset, test.clips[own], seed)
-    size = subject.painter.noise_size
+    keys = clip_noise_keys(dataset, test.clips[own], seed)
+    size = model.voice2face.noise_size
 
     def paint(queries: NDArray[np.int64], keys: list[str]) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-        assert subject.painter is not None and train.judged_drawings is not None
-        drawings = draw_faces(subject.painter, test.voice_features[queries], noise_of(keys, size))
-        return drawings, _unit(embed_crops(judge, drawings) - train.judged_drawings.mean(0))
+        assert model.voice2face is not None and train.judge_drawing_features is not None
+        drawings = draw_faces(model.voice2face, test.voice_features[queries], sample_noise(keys, size))
+        return drawings, _unit(embed_crops(judge, drawings) - train.judge_drawing_features.mean(0))
 
     reference = paint(own, keys)
-    lpips = LpipsIfPresent()
+    lpips = OptionalLpips()
     agreements = [_compare("same voice, other noise", reference, paint(own, [key + "/other" for key in keys]), lpips)]
     several = np.array([i for i, person in enumerate(people) if (owners == person).sum() > 1], dtype=np.int64)
     if len(several) > 1:
@@ -88,8 +88,8 @@ def measure_listening(
     agreements.append(_compare("other person, same noise", reference, paint(strangers, keys), lpips))
     neighbour = (np.roll(reference[0], 1, 0), np.roll(reference[1], 1, 0))
     agreements.append(_compare("other person, other noise", reference, neighbour, lpips))
-    faces = _unit(test.judged_faces - train.judged_faces.mean(0))
-    rows = [np.flatnonzero(test.pool.face_owners == person) for person in people]
+    faces = _unit(test.judge_face_features - train.judge_face_features.mean(0))
+    rows = [np.flatnonzero(test.pool.face_identities == person) for person in people]
     first = faces[[row[0] for row in rows]]
     agreements.append(_compare_features("drawing and the speaker's photograph", reference[1], first))
     agreements.append(_compare_features("drawing and a stranger's photograph", reference[1], np.roll(first, 1, 0)))
@@ -108,8 +108,8 @@ def _compare(
     pair: str,
     first: tuple[NDArray[np.uint8], NDArray[np.float64]],
     second: tuple[NDArray[np.uint8], NDArray[np.float64]],
-    lpips: LpipsIfPresent,
-) -> Agreement:
+    lpips: OptionalLpips,
+) -> PairSimilarity:
     difference = np.abs(first[0].astype(np.float64) - second[0]).mean() / 255
     return _compare_features(pair, first[1], second[1], float(difference), lpips(first[0], second[0]))
 
@@ -120,10 +120,10 @@ def _compare_features(
     second: NDArray[np.float64],
     pixel_difference: float | None = None,
     lpips: float | None = None,
-) -> Agreement:
+) -> PairSimilarity:
     cosines = (first * second).sum(1)
     interval = bootstrap_interval(cosines, np.arange(len(cosines)), len(cosines))
-    return Agreement(pair, len(cosines), float(cosines.mean()), interval, pixel_difference, lpips, cosines)
+    return PairSimilarity(pair, len(cosines), float(cosines.mean()), interval, pixel_difference, lpips, cosines)
 
 
 def _unit(features: NDArray[np.floating]) -> NDArray[np.float64]:

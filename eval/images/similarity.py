@@ -20,7 +20,7 @@ _MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _MS_SSIM_KERNEL = 11
 
 
-class LpipsIfPresent:
+class OptionalLpips:
     """LPIPS (AlexNet) where its weights are on this machine.
 
     Attributes:

@@ -24,7 +24,7 @@ def write_report(out: Path, kind: Kind, content: dict[str, Any], text: str) -> N
         out: An existing folder.
         kind: Which evaluation.
         content: Its numbers; keys `model`, `dataset` and `results` at least.
-        text: The same for readers, as Markdown.
+        text: The same for classifiers, as Markdown.
     """
     parts = {name: part for name, part in read_parts(out).items() if _about(part) == _about(content)}
     parts[kind] = _plain(content)

@@ -16,7 +16,7 @@ import yaml
 from data.faces.protocol import FaceEncoderInfo
 from data.store.dataset import ClipDataset
 from data.workers import count_cores
-from eval.model_under_test import Subject
+from eval.model_under_test import ModelUnderTest
 
 
 def describe_code() -> dict[str, Any]:
@@ -55,22 +55,22 @@ def describe_machine() -> str:
     return ", ".join(parts)
 
 
-def describe_model(subject: Subject) -> dict[str, Any]:
+def describe_model(model: ModelUnderTest) -> dict[str, Any]:
     """The model's origin, hash, kind and size, and the config of its run where that lies beside it."""
-    model = subject.encoder if subject.painter is None else subject.painter
-    config = Path(subject.source).parent / "config.yaml"
+    whole = model.encoder if model.voice2face is None else model.voice2face
+    config = Path(model.source).parent / "config.yaml"
     training: Any = None
-    if Path(subject.source).is_dir() and config.is_file():
+    if Path(model.source).is_dir() and config.is_file():
         try:
             training = yaml.safe_load(config.read_text(encoding="utf-8"))
         except (OSError, yaml.YAMLError):
             training = None  # the report is about the model; what made it is a courtesy
     return {
-        "source": subject.source,
-        "type": model.model_type,
-        "sha256": subject.sha256,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "backbone": subject.encoder.config.backbone,
+        "source": model.source,
+        "type": whole.model_type,
+        "sha256": model.sha256,
+        "parameters": sum(parameter.numel() for parameter in whole.parameters()),
+        "backbone": model.encoder.config.backbone,
         "training_config": training,
     }
 

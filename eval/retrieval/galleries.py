@@ -22,7 +22,7 @@ MIN_SAME_SEX = 5
 
 
 @dataclass(frozen=True)
-class Draw:
+class GalleryDraw:
     """One gallery and its queries, as rows of the pool.
 
     Attributes:
@@ -48,7 +48,7 @@ class Gallery:
 
     kind: GalleryKind
     size: int
-    draws: tuple[Draw, ...]
+    draws: tuple[GalleryDraw, ...]
 
 
 def draw_galleries(
@@ -109,13 +109,13 @@ class _Lookup:
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
-        self.queries = _rows_by_owner(pool.query_owners)
-        self.faces = _rows_by_owner(pool.face_owners)
+        self.queries = _rows_by_owner(pool.query_identities)
+        self.faces = _rows_by_owner(pool.face_identities)
 
     def has_choice(self, identities: NDArray[np.int64]) -> bool:
         return any(len(self.queries[i]) > 1 or len(self.faces[i]) > 1 for i in identities.tolist())
 
-    def draw(self, identities: NDArray[np.int64], random: np.random.Generator) -> Draw:
+    def draw(self, identities: NDArray[np.int64], random: np.random.Generator) -> GalleryDraw:
         queries, faces, targets = [], [], []
         for position, identity in enumerate(identities.tolist()):
             candidates = self.faces[identity]
@@ -127,7 +127,7 @@ class _Lookup:
             # An identity whose only face is the query still stands in the gallery, as somebody else's wrong
             # answer.
             faces.append(random.choice(rivals if len(rivals) else candidates))
-        return Draw(*(np.array(rows, dtype=np.int64) for rows in (queries, faces, targets)))
+        return GalleryDraw(*(np.array(rows, dtype=np.int64) for rows in (queries, faces, targets)))
 
 
 def _rows_by_owner(owners: NDArray[np.int64]) -> dict[int, NDArray[np.int64]]:

@@ -14,33 +14,33 @@ from data.faces.protocol import FaceRecognizer
 from data.media.waveform import SAMPLE_RATE
 from data.personas.limit import Knowledge
 from data.store.dataset import ClipDataset
-from eval.attributes.measure import Readers, fit_readers, measure_attributes, sexes_for_galleries
+from eval.attributes.measure import AttributeClassifiers, fit_classifiers, measure_attributes, sexes_for_galleries
 from eval.images.reconstruction import measure_reconstruction
-from eval.images.sensitivity import Agreement, measure_listening
+from eval.images.sensitivity import PairSimilarity, measure_sensitivity
 from eval.images.similarity import find_faces
-from eval.model_under_test import Subject, draw_faces, encode_voices, noise_of
+from eval.model_under_test import ModelUnderTest, draw_faces, encode_voices, sample_noise
 from eval.personas.limits import LIMIT_NAMES, limit_scores
-from eval.predictions import Evidence, Pool, clip_keys, gather_evidence
+from eval.predictions import Pool, Predictions, clip_noise_keys, predict_split
 from eval.retrieval.baselines import (
     MEAN_FACE,
     SAME_PERSON,
     SHUFFLED,
     TRUE_FEATURE,
     drawn_from_true_features,
-    mean_answer,
+    mean_prediction,
+    rank_shuffled_voices,
     real_to_real,
     same_pictures,
-    shuffled_answers,
 )
 from eval.retrieval.galleries import Gallery, draw_galleries
 from eval.retrieval.metrics import (
     METRIC_NAMES,
-    Answers,
     MetricName,
+    QueryRanks,
     RetrievalResult,
     Vectors,
     answer,
-    answer_by_scores,
+    rank_by_scores,
     summarise,
 )
 from eval.retrieval.spaces import spaces_of
@@ -87,10 +87,10 @@ class RetrievalMeasurement:
         groups: Of the model, by group of people; `extra` holds `group` and `value`.
         lengths: Of the model in the joint space by seconds heard; `extra` holds `seconds` and `long_enough`.
         headline: The gallery that headlines are about.
-        curves: Answers by space, in the headline gallery.
-        limits: Answers of the best possible rankers there, by what they know; empty unless people are personas.
+        curves: QueryRanks by space, in the headline gallery.
+        limits: QueryRanks of the best possible rankers there, by what they know; empty unless people are personas.
         whole_split: The gallery of all people, for the pictures of single queries.
-        test: Evidence of the judged split.
+        test: Predictions of the judged split.
         spaces: Vectors by space.
         attributes: See `eval.attributes.measure.measure_attributes`.
         listening: See `eval.images.sensitivity`.
@@ -105,13 +105,13 @@ class RetrievalMeasurement:
     groups: list[RetrievalResult]
     lengths: list[RetrievalResult]
     headline: Gallery
-    curves: dict[str, Answers]
-    limits: dict[Knowledge, Answers]
+    curves: dict[str, QueryRanks]
+    limits: dict[Knowledge, QueryRanks]
     whole_split: Gallery
-    test: Evidence
+    test: Predictions
     spaces: dict[str, Vectors]
     attributes: dict[str, Any]
-    listening: list[Agreement]
+    listening: list[PairSimilarity]
     reconstruction: dict[str, Any] | None
     faces_found: dict[str, Any] | None
     notes: list[str]
@@ -127,12 +127,12 @@ class RetrievalMeasurement:
 
 
 def measure_retrieval(
-    subject: Subject, judge: FaceRecognizer | None, dataset: ClipDataset, train: ClipDataset, options: Options
+    model: ModelUnderTest, judge: FaceRecognizer | None, dataset: ClipDataset, train: ClipDataset, options: Options
 ) -> RetrievalMeasurement:
     """Evaluate a model on a split.
 
     Args:
-        subject: The model.
+        model: The model.
         judge: E, not T; None leaves out everything that looks at drawings.
         dataset: The judged split.
         train: The training split: centres and classifiers come from it.
@@ -144,20 +144,22 @@ def measure_retrieval(
     seed = options.seed
     notes: list[str] = []
     options.progress("hearing and drawing the judged split")
-    test = gather_evidence(subject, judge, dataset, seed=seed)
+    test = predict_split(model, judge, dataset, seed=seed)
     options.progress("hearing and drawing training people, for the centres")
-    train_evidence = gather_evidence(subject, judge, train, seed=seed, max_identities=_TRAIN_PEOPLE)
+    train_predictions = predict_split(model, judge, train, seed=seed, max_identities=_TRAIN_PEOPLE)
     options.progress("reading sex and age off the labelled training people")
-    readers = fit_readers(train, judge, seed)
-    galleries, sex_note = _galleries(dataset, test, readers, options)
+    classifiers = fit_classifiers(train, judge, seed)
+    galleries, sex_note = _galleries(dataset, test, classifiers, options)
     notes += sex_note
-    spaces = spaces_of(test, train_evidence)
-    judges = {"joint": subject.face_encoder.name, "feature": subject.face_encoder.name}
+    spaces = spaces_of(test, train_predictions)
+    judges = {"joint": model.face_encoder.name, "feature": model.face_encoder.name}
     if judge is not None:
         judges["image"] = judge.info.name
     if "image" not in spaces:
         notes.append(
-            "No image space: the model is an encoder alone." if subject.painter is None else "No image space: no judge."
+            "No image space: the model is an encoder alone."
+            if model.voice2face is None
+            else "No image space: no judge."
         )
 
     options.progress("ranking")
@@ -171,33 +173,35 @@ def measure_retrieval(
         primary = PRIMARY[space]
         curves[space] = answer(test.pool, headline, vectors, primary, options.device)
         for gallery in galleries:
-            shuffled = shuffled_answers(test.pool, gallery, vectors, primary, seed=seed, device=options.device)
+            shuffled = rank_shuffled_voices(test.pool, gallery, vectors, primary, seed=seed, device=options.device)
             floors += scorer.summarise(shuffled, gallery, SHUFFLED, space, primary, judges[space])
             # Centred, the mean answer is chance by construction; uncentred it shows what average faces win.
-            floors += scorer.score(test.pool, gallery, mean_answer(vectors), MEAN_FACE, space, "cosine", judges[space])
-    bounds = _bounds(subject, judge, test, train_evidence, dataset, scorer, options, notes)
+            floors += scorer.score(
+                test.pool, gallery, mean_prediction(vectors), MEAN_FACE, space, "cosine", judges[space]
+            )
+    bounds = _bounds(model, judge, test, train_predictions, dataset, scorer, options, notes)
     for gallery in galleries:
         for knows, answers in _limits(dataset, test, gallery).items():
             bounds += scorer.summarise(answers, gallery, LIMIT_NAMES[knows], "latent", "likelihood", "the truth")
-    painted = subject.painter is not None and judge is not None
+    painted = model.voice2face is not None and judge is not None
     options.progress("comparing drawings")
-    listening = measure_listening(subject, judge, dataset, test, train_evidence, seed) if painted and judge else []
+    listening = measure_sensitivity(model, judge, dataset, test, train_predictions, seed) if painted and judge else []
     return RetrievalMeasurement(
         results=results,
         floors=floors,
         bounds=bounds,
         groups=_groups(dataset, test, headline, curves, judges),
-        lengths=_lengths(subject, dataset, test, train_evidence, headline, scorer, judges["joint"]),
+        lengths=_lengths(model, dataset, test, train_predictions, headline, scorer, judges["joint"]),
         headline=headline,
         curves=curves,
         limits=_limits(dataset, test, headline),
         whole_split=next(g for g in galleries if g.kind == "whole_split"),
         test=test,
         spaces=spaces,
-        attributes=measure_attributes(dataset, test, train_evidence, readers),
+        attributes=measure_attributes(dataset, test, train_predictions, classifiers),
         listening=listening,
-        reconstruction=None if subject.painter is None else measure_reconstruction(subject, dataset, test, seed),
-        faces_found=_faces_found(subject, dataset, test, seed) if painted else None,
+        reconstruction=None if model.voice2face is None else measure_reconstruction(model, dataset, test, seed),
+        faces_found=_faces_found(model, dataset, test, seed) if painted else None,
         notes=notes,
     )
 
@@ -222,7 +226,7 @@ class _Scorer:
 
     def summarise(
         self,
-        answers: Answers,
+        answers: QueryRanks,
         gallery: Gallery,
         system: str,
         space: str,
@@ -235,10 +239,10 @@ class _Scorer:
 
 
 def _galleries(
-    dataset: ClipDataset, test: Evidence, readers: Readers, options: Options
+    dataset: ClipDataset, test: Predictions, classifiers: AttributeClassifiers, options: Options
 ) -> tuple[list[Gallery], list[str]]:
     people = test.pool.paired()
-    sexes, note = sexes_for_galleries(dataset, test, readers)
+    sexes, note = sexes_for_galleries(dataset, test, classifiers)
     galleries = draw_galleries(
         test.pool, sizes=options.gallery_sizes, num_draws=options.num_draws, seed=options.seed, sexes=sexes
     )
@@ -251,18 +255,18 @@ def _galleries(
 
 
 def _bounds(
-    subject: Subject,
+    model: ModelUnderTest,
     judge: FaceRecognizer | None,
-    test: Evidence,
-    train: Evidence,
+    test: Predictions,
+    train: Predictions,
     dataset: ClipDataset,
     scorer: _Scorer,
     options: Options,
     notes: list[str],
 ) -> list[RetrievalResult]:
-    networks = [(subject.face_encoder.name, test.face_features, train.face_features)]
-    if judge is not None and test.judged_faces is not None and train.judged_faces is not None:
-        networks.append((judge.info.name, test.judged_faces, train.judged_faces))
+    networks = [(model.face_encoder.name, test.face_features, train.face_features)]
+    if judge is not None and test.judge_face_features is not None and train.judge_face_features is not None:
+        networks.append((judge.info.name, test.judge_face_features, train.judge_face_features))
     bounds: list[RetrievalResult] = []
     for name, faces, train_faces in networks:
         pair = real_to_real(test.pool, faces.astype(np.float64), train_faces.mean(0, dtype=np.float64))
@@ -271,9 +275,9 @@ def _bounds(
             break
         for gallery in _redraw(pair[0], options):
             bounds += scorer.score(pair[0], gallery, pair[1], SAME_PERSON, "image-to-image", "centred_cosine", name)
-    if judge is not None and subject.painter is not None:
+    if judge is not None and model.voice2face is not None:
         options.progress("drawing from true features")
-        pool, vectors = drawn_from_true_features(subject, judge, test, train, options.seed)
+        pool, vectors = drawn_from_true_features(model, judge, test, train, options.seed)
         for gallery in _redraw(pool, options):
             bounds += scorer.score(
                 pool,
@@ -287,10 +291,10 @@ def _bounds(
     return bounds
 
 
-def _limits(dataset: ClipDataset, test: Evidence, gallery: Gallery) -> dict[Knowledge, Answers]:
+def _limits(dataset: ClipDataset, test: Predictions, gallery: Gallery) -> dict[Knowledge, QueryRanks]:
     """What the best possible rankers answer; empty where the truth is not known."""
     scores = {knows: limit_scores(dataset, knows) for knows in LIMIT_NAMES}
-    return {knows: answer_by_scores(test.pool, gallery, known) for knows, known in scores.items() if known is not None}
+    return {knows: rank_by_scores(test.pool, gallery, known) for knows, known in scores.items() if known is not None}
 
 
 def _redraw(pool: Pool, options: Options) -> list[Gallery]:
@@ -298,7 +302,7 @@ def _redraw(pool: Pool, options: Options) -> list[Gallery]:
 
 
 def _groups(
-    dataset: ClipDataset, test: Evidence, gallery: Gallery, curves: dict[str, Answers], judges: dict[str, str]
+    dataset: ClipDataset, test: Predictions, gallery: Gallery, curves: dict[str, QueryRanks], judges: dict[str, str]
 ) -> list[RetrievalResult]:
     people = range(len(dataset.identities))
     attributes = [dataset.attributes(person) for person in people]
@@ -336,10 +340,10 @@ def age_band(age: float) -> str:
 
 
 def _lengths(
-    subject: Subject,
+    model: ModelUnderTest,
     dataset: ClipDataset,
-    test: Evidence,
-    train: Evidence,
+    test: Predictions,
+    train: Predictions,
     gallery: Gallery,
     scorer: _Scorer,
     judge: str,
@@ -350,7 +354,7 @@ def _lengths(
         embeddings = test.voice_embeddings.copy()
         longer = np.flatnonzero(dataset.durations[test.clips] > seconds)
         clips = test.clips[longer].tolist()
-        embeddings[longer] = encode_voices(subject, dataset, clips, int(seconds * SAMPLE_RATE))[1]
+        embeddings[longer] = encode_voices(model, dataset, clips, int(seconds * SAMPLE_RATE))[1]
         vectors = Vectors(
             embeddings, test.face_embeddings, train.voice_embeddings.mean(0), train.face_embeddings.mean(0)
         )
@@ -360,12 +364,12 @@ def _lengths(
     return rows
 
 
-def _faces_found(subject: Subject, dataset: ClipDataset, test: Evidence, seed: int) -> dict[str, Any]:
+def _faces_found(model: ModelUnderTest, dataset: ClipDataset, test: Predictions, seed: int) -> dict[str, Any]:
     """Over at most 200 voices, one drawing each, beside the photographs of the same people."""
-    assert subject.painter is not None
+    assert model.voice2face is not None
     rows = np.arange(len(test.clips))[:: -(-len(test.clips) // 200)]
-    noise = noise_of(clip_keys(dataset, test.clips[rows], seed), subject.painter.noise_size)
-    drawings = draw_faces(subject.painter, test.voice_features[rows], noise)
+    noise = sample_noise(clip_noise_keys(dataset, test.clips[rows], seed), model.voice2face.noise_size)
+    drawings = draw_faces(model.voice2face, test.voice_features[rows], noise)
     faces = test.faces[:: -(-len(test.faces) // 200)]
     photographs = np.stack([dataset.face(int(clip), int(face)) for clip, face in faces])
     return {

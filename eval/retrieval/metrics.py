@@ -84,7 +84,7 @@ class RetrievalResult:
 
 
 @dataclass(frozen=True)
-class Answers:
+class QueryRanks:
     """Ranks of every query of every draw of one gallery, flat.
 
     Attributes:
@@ -98,16 +98,16 @@ class Answers:
     owners: NDArray[np.int64]
 
 
-def answer(pool: Pool, gallery: Gallery, vectors: Vectors, metric: MetricName, device: str = "cpu") -> Answers:
+def answer(pool: Pool, gallery: Gallery, vectors: Vectors, metric: MetricName, device: str = "cpu") -> QueryRanks:
     """Rank the right face of every query of every draw.
 
     Raises:
         ValueError: If the vectors don't fit the pool, or are not finite where they are used.
     """
-    if len(vectors.queries) != len(pool.query_owners) or len(vectors.faces) != len(pool.face_owners):
+    if len(vectors.queries) != len(pool.query_identities) or len(vectors.faces) != len(pool.face_identities):
         raise ValueError(
             f"{len(vectors.queries)} queries and {len(vectors.faces)} faces given for a pool of "
-            f"{len(pool.query_owners)} and {len(pool.face_owners)}"
+            f"{len(pool.query_identities)} and {len(pool.face_identities)}"
         )
     kernel: Metric = "cosine" if metric == "centred_cosine" else metric
     better, tied, queries = [], [], []
@@ -120,10 +120,10 @@ def answer(pool: Pool, gallery: Gallery, vectors: Vectors, metric: MetricName, d
         tied.append(counts.tied)
         queries.append(draw.queries)
     rows = np.concatenate(queries)
-    return Answers(RankCounts(np.concatenate(better), np.concatenate(tied)), rows, pool.query_owners[rows])
+    return QueryRanks(RankCounts(np.concatenate(better), np.concatenate(tied)), rows, pool.query_identities[rows])
 
 
-def answer_by_scores(pool: Pool, gallery: Gallery, scores: NDArray[np.floating]) -> Answers:
+def rank_by_scores(pool: Pool, gallery: Gallery, scores: NDArray[np.floating]) -> QueryRanks:
     """Rank the right face of every query of every draw by given scores.
 
     Args:
@@ -133,16 +133,16 @@ def answer_by_scores(pool: Pool, gallery: Gallery, scores: NDArray[np.floating])
     """
     better, tied = [], []
     for draw in gallery.draws:
-        own = scores[np.ix_(pool.query_owners[draw.queries], pool.face_owners[draw.faces])]
+        own = scores[np.ix_(pool.query_identities[draw.queries], pool.face_identities[draw.faces])]
         right = own[np.arange(len(own)), draw.targets][:, None]
         better.append((own > right).sum(axis=1))
         tied.append((own == right).sum(axis=1) - 1)
     rows = np.concatenate([draw.queries for draw in gallery.draws])
-    return Answers(RankCounts(np.concatenate(better), np.concatenate(tied)), rows, pool.query_owners[rows])
+    return QueryRanks(RankCounts(np.concatenate(better), np.concatenate(tied)), rows, pool.query_identities[rows])
 
 
 def summarise(
-    answers: Answers,
+    answers: QueryRanks,
     gallery: Gallery,
     *,
     system: str,
@@ -198,6 +198,6 @@ def summarise(
     )
 
 
-def recall_curve(answers: Answers, gallery: Gallery) -> NDArray[np.float64]:
+def recall_curve(answers: QueryRanks, gallery: Gallery) -> NDArray[np.float64]:
     """[size] R@k for k = 1 .. size: the cumulative match curve."""
     return np.array([answers.counts.hit_probability(k).mean() for k in range(1, gallery.size + 1)])

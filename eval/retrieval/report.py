@@ -1,4 +1,4 @@
-"""The retrieval part of a report: numbers for programs, text for readers, pictures for both."""
+"""The retrieval part of a report: numbers for programs, text for classifiers, pictures for both."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from data.store.dataset import ClipDataset
-from eval.model_under_test import Subject
+from eval.model_under_test import ModelUnderTest
 from eval.report.folder import write_report
+from eval.retrieval.figure_contents import save_pictures
 from eval.retrieval.measure import PRIMARY, RetrievalMeasurement
-from eval.retrieval.metrics import Answers, recall_curve
-from eval.retrieval.pictures import save_pictures
+from eval.retrieval.metrics import QueryRanks, recall_curve
 from eval.retrieval.text import as_markdown
 
 _MAX_K = 100
@@ -18,7 +18,7 @@ _MAX_K = 100
 
 def write_retrieval_report(
     out: Path,
-    subject: Subject,
+    model: ModelUnderTest,
     dataset: ClipDataset,
     measured: RetrievalMeasurement,
     provenance: dict[str, Any],
@@ -28,13 +28,13 @@ def write_retrieval_report(
 
     Args:
         out: The folder.
-        subject: The model, to draw the pictures.
+        model: The model, to draw the pictures.
         dataset: The judged split.
         measured: The numbers.
         provenance: Keys `model`, `dataset`, `training_face_network`, `judge`, `code`, `settings`.
         seed: Of the drawings' noise.
     """
-    pictures = save_pictures(out, subject, dataset, measured, seed)
+    pictures = save_pictures(out, model, dataset, measured, seed)
     content = _as_json(measured, provenance, pictures)
     write_report(out, "retrieval", content, as_markdown(measured, provenance, pictures))
 
@@ -69,6 +69,6 @@ def _as_json(measured: RetrievalMeasurement, provenance: dict[str, Any], picture
     }
 
 
-def _curve(answers: Answers, measured: RetrievalMeasurement) -> list[float]:
+def _curve(answers: QueryRanks, measured: RetrievalMeasurement) -> list[float]:
     curve: list[float] = recall_curve(answers, measured.headline)[:_MAX_K].tolist()
     return curve

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from eval.predictions import Evidence, Floats
+from eval.predictions import Floats, Predictions
 from eval.retrieval.metrics import Vectors
 
 
-def spaces_of(test: Evidence, train: Evidence) -> dict[str, Vectors]:
+def spaces_of(test: Predictions, train: Predictions) -> dict[str, Vectors]:
     """Queries and faces of each space, with the centres of the training split.
 
     Either side is centred on its own mean over the training split: what a system says of training voices,
@@ -19,9 +19,14 @@ def spaces_of(test: Evidence, train: Evidence) -> dict[str, Vectors]:
         "joint": _vectors(test.voice_embeddings, test.face_embeddings, train.voice_embeddings, train.face_embeddings),
         "feature": _vectors(test.voice_features, test.face_features, train.voice_features, train.face_features),
     }
-    if test.judged_drawings is not None and train.judged_drawings is not None:
-        assert test.judged_faces is not None and train.judged_faces is not None
-        spaces["image"] = _vectors(test.judged_drawings, test.judged_faces, train.judged_drawings, train.judged_faces)
+    if test.judge_drawing_features is not None and train.judge_drawing_features is not None:
+        assert test.judge_face_features is not None and train.judge_face_features is not None
+        spaces["image"] = _vectors(
+            test.judge_drawing_features,
+            test.judge_face_features,
+            train.judge_drawing_features,
+            train.judge_face_features,
+        )
     return spaces
 
 

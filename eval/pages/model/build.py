@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data.store.dataset import ClipDataset
-from eval.model_under_test import Subject
+from eval.model_under_test import ModelUnderTest
 from eval.pages.model.numbers import headlines, show_attributes, show_distances, show_listening, show_recall
 from eval.pages.model.people import show_people
 from eval.pages.model.runs import show_run
@@ -48,12 +48,12 @@ class PageOptions:
     beside_name: str = "another model"
 
 
-def write_page(out: Path, subject: Subject, dataset: ClipDataset, options: PageOptions) -> Path:
+def write_page(out: Path, model: ModelUnderTest, dataset: ClipDataset, options: PageOptions) -> Path:
     """Write `index.html` and its pictures and recordings into an existing folder; it needs nothing else.
 
     Args:
         out: The folder.
-        subject: The model.
+        model: The model.
         dataset: A split whose people were not trained on.
         options: What else is shown.
 
@@ -63,7 +63,7 @@ def write_page(out: Path, subject: Subject, dataset: ClipDataset, options: PageO
     parts = {kind: part for folder in options.reports for kind, part in read_parts(folder).items()}
     retrieval, images = parts.get("retrieval"), parts.get("image_quality")
     population = dataset.info.extra.get("population")
-    people = show_people(out, subject, dataset, options.num_people, options.seed, options.beside)
+    people = show_people(out, model, dataset, options.num_people, options.seed, options.beside)
     runs = [run for run in (show_run(out, folder) for folder in options.runs) if run is not None]
     tiles = headlines(retrieval, images)
     seconds = sum(stage.seconds for stage in options.stages)
@@ -86,24 +86,24 @@ def write_page(out: Path, subject: Subject, dataset: ClipDataset, options: PageO
         "num_colours": _COLOURS,
         "total_seconds": seconds,
         "runs": runs,
-        "facts": _facts(subject, dataset, parts, options),
+        "facts": _facts(model, dataset, parts, options),
         "commands": [command for stage in options.stages for command in stage.commands],
     }
     return render_page(out, Path(__file__).parent / "page.html", context)
 
 
 def _facts(
-    subject: Subject, dataset: ClipDataset, parts: dict[str, dict[str, Any]], options: PageOptions
+    model: ModelUnderTest, dataset: ClipDataset, parts: dict[str, dict[str, Any]], options: PageOptions
 ) -> list[tuple[str, str]]:
     """Where everything on the page comes from, as names and values."""
-    code, model = describe_code(), describe_model(subject)
+    code, about = describe_code(), describe_model(model)
     data = describe_dataset(dataset, dataset.split)
-    network = describe_network(subject.face_encoder)
+    network = describe_network(model.face_encoder)
     judge = next((part["judge"] for part in parts.values() if part.get("judge")), None)
     commit = "unknown" if code["commit"] is None else str(code["commit"])[:12]
     facts = [
-        ("model", f"{model['source']}, {model['parameters'] / 1e6:.2f} M weights, sha256 {_short(model['sha256'])}"),
-        ("voice encoder", model["backbone"]),
+        ("model", f"{about['source']}, {about['parameters'] / 1e6:.2f} M weights, sha256 {_short(about['sha256'])}"),
+        ("voice encoder", about["backbone"]),
         (
             "data",
             f"{data['root']}, split {data['split']}: {data['identities']:,} people, "

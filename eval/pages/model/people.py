@@ -17,7 +17,7 @@ from data.media.audio import encode_flac
 from data.media.waveform import SAMPLE_RATE, Waveform
 from data.store.dataset import ClipDataset
 from encoder.spectrograms import LogMelSpectrogram
-from eval.model_under_test import Subject, draw_faces, embed_true_faces, encode_voices, noise_of
+from eval.model_under_test import ModelUnderTest, draw_faces, embed_true_faces, encode_voices, sample_noise
 from eval.pages.parts.cards import ASSETS, Picture, choose_people, describe, save_picture, spread
 from gan.voice2face import Voice2Face, save_drawing
 
@@ -62,13 +62,13 @@ class Person:
 
 
 def show_people(
-    out: Path, subject: Subject, dataset: ClipDataset, num_people: int, seed: int, beside: Voice2Face | None = None
+    out: Path, model: ModelUnderTest, dataset: ClipDataset, num_people: int, seed: int, beside: Voice2Face | None = None
 ) -> list[Person]:
     """Choose people of a split and write what the page shows of them to `out/assets`.
 
     Args:
         out: The page's folder.
-        subject: The model.
+        model: The model.
         dataset: The split; nobody in it was trained on.
         num_people: At most so many.
         seed: Of gallery and noise.
@@ -79,11 +79,11 @@ def show_people(
     clips = [dataset.voices_of(person)[0] for person in chosen]
     if not chosen:
         return []
-    features, embeddings = encode_voices(subject, dataset, clips)
+    features, embeddings = encode_voices(model, dataset, clips)
     gallery = draw_gallery(dataset, chosen, seed)
     faces = [dataset.faces_of(person)[0] for person in gallery]
     stored = np.stack([dataset.face_features(clip)[face] for clip, face in faces])
-    scores = embeddings @ embed_true_faces(subject, stored).T
+    scores = embeddings @ embed_true_faces(model, stored).T
     people = []
     for row, (person, clip) in enumerate(zip(chosen, clips, strict=True)):
         card = f"{ASSETS}/{row + 1:02d}"
@@ -117,7 +117,7 @@ def show_people(
                     )
                     for i, key in enumerate(spread(dataset.faces_of(person), NUM_TRUE_FACES))
                 ],
-                drawings=_draw(out, f"{card}-drawing", subject.painter, features[row], NUM_DRAWINGS, seed),
+                drawings=_draw(out, f"{card}-drawing", model.voice2face, features[row], NUM_DRAWINGS, seed),
                 drawings_beside=_draw_beside(out, f"{card}-beside", beside, waveform, seed),
                 answers=answers,
                 rank=1 + int((scores[row] > scores[row, right]).sum()),
@@ -146,15 +146,15 @@ def draw_log_mel(waveform: Waveform) -> NDArray[np.uint8]:
 
 
 def _draw(
-    out: Path, name: str, painter: Voice2Face | None, feature: NDArray[np.float32], num_drawings: int, seed: int
+    out: Path, name: str, model: Voice2Face | None, feature: NDArray[np.float32], num_drawings: int, seed: int
 ) -> list[Picture]:
-    if painter is None:
+    if model is None:
         return []
     # The same noises for everybody: what differs from card to card in one column, the voice alone has changed.
-    num = num_drawings if painter.noise_size else 1
-    noise = noise_of([f"{seed}/page/{i}" for i in range(num)], painter.noise_size)
+    num = num_drawings if model.noise_size else 1
+    noise = sample_noise([f"{seed}/page/{i}" for i in range(num)], model.noise_size)
     pictures = []
-    for i, drawing in enumerate(draw_faces(painter, np.repeat(feature[None], num, 0), noise)):
+    for i, drawing in enumerate(draw_faces(model, np.repeat(feature[None], num, 0), noise)):
         file = f"{name}-{i + 1}.png"
         save_drawing(Image.fromarray(drawing), out / file)
         pictures.append(Picture(file, f"Face drawn from the voice, noise {i + 1}"))

@@ -13,7 +13,7 @@ from PIL import Image
 
 from data.personas.footage.vowels import sex_of, speak
 from data.store.dataset import ClipDataset
-from eval.model_under_test import Subject
+from eval.model_under_test import ModelUnderTest
 from eval.pages.model.build import PageOptions, write_page
 from eval.pages.model.numbers import headlines, show_recall
 from eval.pages.model.people import draw_gallery, draw_log_mel
@@ -46,8 +46,8 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def subject(tiny_model: Voice2Face) -> Subject:
-    return Subject(tiny_model.encoder, tiny_model, "a model", None)
+def model(tiny_model: Voice2Face) -> ModelUnderTest:
+    return ModelUnderTest(tiny_model.encoder, tiny_model, "a model", None)
 
 
 def retrieval_part() -> dict:
@@ -122,14 +122,14 @@ def run_folder(tmp_path: Path) -> Path:
 
 
 def test_the_page_stands_alone_and_every_picture_has_a_text(
-    tiny_world: TinyWorld, subject: Subject, report: Path, run_folder: Path, tmp_path: Path
+    tiny_world: TinyWorld, model: ModelUnderTest, report: Path, run_folder: Path, tmp_path: Path
 ) -> None:
     stages = [StageRecord("generator", NASTY, 61.0, ("python train.py --name '<b>'",), ("50 images/s",))]
     dataset = ClipDataset(tiny_world.dataset, "test")
     options = PageOptions([report], [run_folder, tmp_path / "no run"], stages, NASTY, num_people=4)
     out = tmp_path / "page"
     out.mkdir()
-    path = write_page(out, subject, dataset, options)
+    path = write_page(out, model, dataset, options)
     assert path == out / "index.html"
     text = path.read_text()
     page = Page(text)
@@ -144,10 +144,10 @@ def test_the_page_stands_alone_and_every_picture_has_a_text(
 
 
 def test_recordings_are_the_data_sets_and_drawings_say_that_they_are_synthetic(
-    tiny_world: TinyWorld, subject: Subject, tmp_path: Path
+    tiny_world: TinyWorld, model: ModelUnderTest, tmp_path: Path
 ) -> None:
     dataset = ClipDataset(tiny_world.dataset, "test")
-    write_page(tmp_path, subject, dataset, PageOptions(num_people=2))
+    write_page(tmp_path, model, dataset, PageOptions(num_people=2))
     first = choose_people(dataset, 2)[0]
     heard, rate = soundfile.read(tmp_path / "assets" / "01-voice.flac")
     assert rate == 16_000
@@ -156,41 +156,41 @@ def test_recordings_are_the_data_sets_and_drawings_say_that_they_are_synthetic(
         assert "Synthetic" in picture.text["Description"] and picture.size == (64, 64)
 
 
-def test_without_reports_and_painter_the_page_shows_people_and_no_numbers(
-    tiny_world: TinyWorld, subject: Subject, tmp_path: Path
+def test_without_reports_and_generator_the_page_shows_people_and_no_numbers(
+    tiny_world: TinyWorld, model: ModelUnderTest, tmp_path: Path
 ) -> None:
     dataset = ClipDataset(tiny_world.dataset, "test")
-    text = write_page(tmp_path, replace(subject, painter=None), dataset, PageOptions(num_people=2)).read_text()
+    text = write_page(tmp_path, replace(model, voice2face=None), dataset, PageOptions(num_people=2)).read_text()
     assert text.count("<audio") == 2
     assert "drawn from the voice" not in text and "R@10" not in text and "What it took" not in text
 
 
 def test_another_model_draws_the_same_voices_beside(
-    tiny_world: TinyWorld, subject: Subject, tiny_model: Voice2Face, tmp_path: Path
+    tiny_world: TinyWorld, model: ModelUnderTest, tiny_model: Voice2Face, tmp_path: Path
 ) -> None:
     dataset = ClipDataset(tiny_world.dataset, "test")
     options = PageOptions(num_people=1, beside=tiny_model, beside_name=f"its {NASTY}")
-    page = write_page(tmp_path, subject, dataset, options).read_text()
+    page = write_page(tmp_path, model, dataset, options).read_text()
     assert "drawn by its &lt;script" in page
     own, beside = ((tmp_path / "assets" / f"01-{what}-2.png").read_bytes() for what in ("drawing", "beside"))
     assert own == beside  # the same model with the same noise
 
 
 def test_only_a_page_of_personas_says_that_nobody_on_it_exists(
-    tiny_world: TinyWorld, subject: Subject, tmp_path: Path
+    tiny_world: TinyWorld, model: ModelUnderTest, tmp_path: Path
 ) -> None:
     dataset = ClipDataset(tiny_world.dataset, "test")
-    assert "exists" not in write_page(tmp_path, subject, dataset, PageOptions(num_people=1)).read_text()
+    assert "exists" not in write_page(tmp_path, model, dataset, PageOptions(num_people=1)).read_text()
     dataset.info = replace(dataset.info, extra={"population": {"seed": 5}})
-    text = write_page(tmp_path, subject, dataset, PageOptions(num_people=1)).read_text()
+    text = write_page(tmp_path, model, dataset, PageOptions(num_people=1)).read_text()
     assert "Nobody on this page exists" in text and "seed 5" in text
 
 
 def test_the_right_face_is_marked_where_it_is_among_the_answers(
-    tiny_world: TinyWorld, subject: Subject, tmp_path: Path
+    tiny_world: TinyWorld, model: ModelUnderTest, tmp_path: Path
 ) -> None:
     dataset = ClipDataset(tiny_world.dataset, "test")
-    text = write_page(tmp_path, subject, dataset, PageOptions(num_people=4)).read_text()
+    text = write_page(tmp_path, model, dataset, PageOptions(num_people=4)).read_text()
     ranks = [int(rank) for rank in re.findall(r"the right one comes (\d+)", text)]
     assert len(ranks) == 4
     assert text.count("<figcaption>the right one</figcaption>") == sum(rank <= 7 for rank in ranks)

@@ -11,7 +11,7 @@ from data.store.dataset import ClipDataset
 from eval.personas.limits import limit_scores
 from eval.predictions import Pool
 from eval.retrieval.galleries import draw_galleries
-from eval.retrieval.metrics import answer_by_scores, recall_curve
+from eval.retrieval.metrics import rank_by_scores, recall_curve
 from tests.synthetic import TinyWorld
 
 PEOPLE = 300
@@ -35,7 +35,7 @@ def test_the_models_galleries_have_the_limit_of_the_population(knows: Any) -> No
     gallery = draw_galleries(pool, sizes=(100,), num_draws=100)[0]
     scores = limit_scores(dataset_of(population), knows)
     assert scores is not None
-    answers = answer_by_scores(pool, gallery, scores)
+    answers = rank_by_scores(pool, gallery, scores)
     assert len(answers.counts.better) == 100 * 100
     expected = retrieval_limit(
         population.is_male,

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from eval.model_under_test import noise_of
+from eval.model_under_test import sample_noise
 from eval.predictions import Pool
-from eval.retrieval.baselines import mean_answer, real_to_real, same_pictures, shuffled_voices
+from eval.retrieval.baselines import mean_prediction, real_to_real, same_pictures, shuffled_voices
 from eval.retrieval.galleries import draw_galleries
 from eval.retrieval.metrics import Vectors, answer, summarise
 
@@ -28,7 +28,7 @@ def test_shuffled_voices_give_everybody_somebody_elses_answers(perfect):
     pool, vectors = perfect
     shuffled = shuffled_voices(pool, vectors)
     same = (shuffled.queries[:, None] == vectors.queries[None]).all(2)
-    assert not (same & (pool.query_owners[:, None] == pool.query_owners[None])).any()
+    assert not (same & (pool.query_identities[:, None] == pool.query_identities[None])).any()
     assert recall(pool, vectors)["1"] == 1.0
     assert recall(pool, shuffled)["1"] < 0.1
     assert recall(pool, shuffled)["5"] == pytest.approx(0.25, abs=0.12)
@@ -36,7 +36,7 @@ def test_shuffled_voices_give_everybody_somebody_elses_answers(perfect):
 
 def test_the_mean_answer_is_exactly_chance_once_centred(perfect):
     pool, vectors = perfect
-    rates = recall(pool, mean_answer(vectors), "centred_cosine")
+    rates = recall(pool, mean_prediction(vectors), "centred_cosine")
     assert rates == pytest.approx({"1": 0.05, "2": 0.1, "5": 0.25, "10": 0.5})
 
 
@@ -63,6 +63,6 @@ def test_a_reconstruction_is_asked_for_the_very_picture_that_it_was_made_from():
 
 
 def test_noise_depends_on_the_key_alone():
-    together, alone = noise_of(["a", "b", "c"], 16), noise_of(["b"], 16)
+    together, alone = sample_noise(["a", "b", "c"], 16), sample_noise(["b"], 16)
     assert (together[1] == alone[0]).all() and (together[0] != together[1]).any()
-    assert noise_of(["a"], 0).shape == (1, 0) and noise_of([], 4).shape == (0, 4)
+    assert sample_noise(["a"], 0).shape == (1, 0) and sample_noise([], 4).shape == (0, 4)

@@ -13,9 +13,9 @@ def test_every_draw_asks_for_the_face_of_the_same_person_among_different_people(
     for gallery in draw_galleries(pool, sizes=(10,), num_draws=20):
         assert gallery.size == len(gallery.draws[0].faces)
         for draw in gallery.draws:
-            owners = pool.face_owners[draw.faces]
+            owners = pool.face_identities[draw.faces]
             assert len(set(owners.tolist())) == gallery.size
-            assert (owners[draw.targets] == pool.query_owners[draw.queries]).all()
+            assert (owners[draw.targets] == pool.query_identities[draw.queries]).all()
 
 
 def test_galleries_larger_than_the_split_are_left_out_and_the_whole_split_is_always_there():
@@ -34,14 +34,14 @@ def test_draws_depend_on_the_seed_only_and_not_on_the_other_galleries():
 def test_people_without_a_voice_stand_in_no_gallery():
     pool = Pool.of_voices(np.array([0, 1, 2]), np.arange(10))
     (gallery,) = draw_galleries(pool, sizes=(100,))
-    assert sorted(pool.face_owners[gallery.draws[0].faces].tolist()) == [0, 1, 2]
+    assert sorted(pool.face_identities[gallery.draws[0].faces].tolist()) == [0, 1, 2]
 
 
 def test_same_sex_galleries_hold_one_sex_each_and_both_sexes_are_asked():
     sexes = np.array(["female"] * 12 + ["male"] * 8 + [""] * 10)
     gallery = draw_galleries(pool_of(30), sizes=(), num_draws=4, sexes=sexes)[-1]
     assert (gallery.kind, gallery.size) == ("same_sex", 8)
-    seen = [set(sexes[pool_of(30).face_owners[d.faces]].tolist()) for d in gallery.draws]
+    seen = [set(sexes[pool_of(30).face_identities[d.faces]].tolist()) for d in gallery.draws]
     assert seen == [{"female"}, {"male"}, {"female"}, {"male"}]
 
 

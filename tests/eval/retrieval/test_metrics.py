@@ -6,7 +6,7 @@ import pytest
 from eval.intervals import bootstrap_interval, bootstrap_intervals
 from eval.predictions import Pool
 from eval.retrieval.galleries import draw_galleries
-from eval.retrieval.metrics import Answers, Vectors, answer, recall_curve, summarise
+from eval.retrieval.metrics import QueryRanks, Vectors, answer, recall_curve, summarise
 from eval.retrieval.ranks import RankCounts
 
 
@@ -26,7 +26,7 @@ def pool() -> Pool:
 
 def test_a_perfect_system_finds_everybody_first(pool):
     people = np.random.default_rng(0).normal(size=(40, 6))
-    said = vectors(people[pool.query_owners], people[pool.face_owners])
+    said = vectors(people[pool.query_identities], people[pool.face_identities])
     for gallery in draw_galleries(pool, sizes=(20,), num_draws=5):
         result = evaluate(pool, gallery, said)
         assert result.recall["1"] == 1.0 and result.median_rank == 1.0 and result.mean_reciprocal_rank == 1.0
@@ -83,7 +83,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
 
 def test_a_group_is_asked_in_the_same_galleries_as_everybody(pool):
     people = np.random.default_rng(0).normal(size=(40, 6))
-    said = vectors(people[pool.query_owners], people[pool.face_owners])
+    said = vectors(people[pool.query_identities], people[pool.face_identities])
     gallery = draw_galleries(pool, sizes=(20,), num_draws=5)[0]
     answers = answer(pool, gallery, said, "l2")
     common = {"system": "model", "space": "joint", "metric": "l2", "judge": "none"}
@@ -95,7 +95,7 @@ def test_a_group_is_asked_in_the_same_galleries_as_everybody(pool):
 def test_the_recall_curve_ends_at_one_and_agrees_with_the_table():
     pool = Pool.of_voices(np.arange(4), np.arange(4))
     gallery = draw_galleries(pool, sizes=())[0]
-    answers = Answers(RankCounts(np.array([0, 1, 1, 3]), np.zeros(4, int)), np.arange(4), np.arange(4))
+    answers = QueryRanks(RankCounts(np.array([0, 1, 1, 3]), np.zeros(4, int)), np.arange(4), np.arange(4))
     assert recall_curve(answers, gallery).tolist() == [0.25, 0.75, 0.75, 1.0]
 
 

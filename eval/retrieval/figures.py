@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from eval.images.sensitivity import Agreement
+from eval.images.sensitivity import PairSimilarity
 from eval.report.figures import CHANCE, INK, MUTED, RIGHT, save_figure, show_picture, tidy_axes
 from eval.retrieval.metrics import RetrievalResult
 
@@ -176,7 +176,7 @@ def _length_recall(lengths: Sequence[RetrievalResult]) -> str | None:
     return "10" if "10" in lengths[0].recall else max(lengths[0].recall, key=int)
 
 
-def save_listening(path: Path, agreements: Sequence[Agreement]) -> None:
+def save_sensitivity(path: Path, agreements: Sequence[PairSimilarity]) -> None:
     """Every pair's cosine as a dot, means as bars: what differs in two drawings, from least to most."""
     figure = Figure(figsize=(9, 0.55 * len(agreements) + 1.1), layout="constrained")
     axes = figure.subplots()

@@ -9,13 +9,13 @@ import torch
 from numpy.typing import NDArray
 
 from data.store.dataset import ClipDataset
-from eval.model_under_test import Subject, draw_faces, noise_of
+from eval.model_under_test import ModelUnderTest, draw_faces, sample_noise
 from eval.personas.limits import LIMIT_NAMES
-from eval.predictions import clip_keys
-from eval.retrieval.baselines import shuffled_answers
+from eval.predictions import clip_noise_keys
+from eval.retrieval.baselines import rank_shuffled_voices
+from eval.retrieval.figures import QueryRow, save_queries, save_recall, save_samples, save_sensitivity
 from eval.retrieval.measure import PRIMARY, RetrievalMeasurement
 from eval.retrieval.metrics import recall_curve
-from eval.retrieval.plots import QueryRow, save_listening, save_queries, save_recall, save_samples
 from eval.retrieval.ranks import score_matrix
 from gan.samples import draw_spectrogram
 
@@ -26,7 +26,7 @@ _SAMPLE_DRAWINGS = 5
 
 
 def save_pictures(
-    out: Path, subject: Subject, dataset: ClipDataset, measured: RetrievalMeasurement, seed: int
+    out: Path, model: ModelUnderTest, dataset: ClipDataset, measured: RetrievalMeasurement, seed: int
 ) -> dict[str, str]:
     """Save the pictures of a retrieval report and tell their file names, by what they show."""
     names = {}
@@ -34,26 +34,26 @@ def save_pictures(
         if space == "feature" and "image" in measured.spaces:
             continue  # the drawing is made from the feature, and shows it
         names[f"queries_{space}"] = f"queries_{space}.png"
-        _save_query_picture(out / names[f"queries_{space}"], subject, dataset, measured, space, seed)
-    if subject.painter is not None:
+        _save_query_picture(out / names[f"queries_{space}"], model, dataset, measured, space, seed)
+    if model.voice2face is not None:
         names["samples"] = "samples.png"
-        _save_sample_picture(out / names["samples"], subject, dataset, measured, seed)
+        _save_sample_picture(out / names["samples"], model, dataset, measured, seed)
     curves, floors = {}, {}
     for space, vectors in measured.spaces.items():
         pool, gallery, metric = measured.test.pool, measured.headline, PRIMARY[space]
         curves[space] = recall_curve(measured.curves[space], gallery)
-        floors[space] = recall_curve(shuffled_answers(pool, gallery, vectors, metric, seed=seed), gallery)
+        floors[space] = recall_curve(rank_shuffled_voices(pool, gallery, vectors, metric, seed=seed), gallery)
     names["recall"] = "recall.png"
     limits = {LIMIT_NAMES[knows]: recall_curve(known, measured.headline) for knows, known in measured.limits.items()}
     save_recall(out / names["recall"], curves, measured.headlines(), floors, measured.lengths, limits)
     if measured.listening:
         names["listening"] = "listening.png"
-        save_listening(out / names["listening"], measured.listening)
+        save_sensitivity(out / names["listening"], measured.listening)
     return names
 
 
 def _save_query_picture(
-    path: Path, subject: Subject, dataset: ClipDataset, measured: RetrievalMeasurement, space: str, seed: int
+    path: Path, model: ModelUnderTest, dataset: ClipDataset, measured: RetrievalMeasurement, space: str, seed: int
 ) -> None:
     test, vectors, draw = measured.test, measured.spaces[space], measured.whole_split.draws[0]
     queries, faces = vectors.queries[draw.queries], vectors.faces[draw.faces]
@@ -66,7 +66,7 @@ def _save_query_picture(
     order = np.lexsort((-right_scores, ranks))
     middle = max(0, len(order) // 2 - _SHOWN // 2)
     chosen = {"best": order[:_SHOWN], "median": order[middle : middle + _SHOWN], "worst": order[-_SHOWN:]}
-    columns = ["voice", *(["drawing"] if subject.painter is not None else []), "true face"]
+    columns = ["voice", *(["drawing"] if model.voice2face is not None else []), "true face"]
     blocks = []
     for title, questions in chosen.items():
         rows = []
@@ -75,9 +75,9 @@ def _save_query_picture(
             top = np.argsort(-scores[question], kind="stable")[:_TOP]
             true = _face(dataset, test.faces[draw.faces[draw.targets[question]]])
             left = [draw_spectrogram(dataset.waveform(clip), true.shape[0])]
-            if subject.painter is not None:
-                noise = noise_of(clip_keys(dataset, [clip], seed), subject.painter.noise_size)
-                left.append(draw_faces(subject.painter, test.voice_features[[draw.queries[question]]], noise)[0])
+            if model.voice2face is not None:
+                noise = sample_noise(clip_noise_keys(dataset, [clip], seed), model.voice2face.noise_size)
+                left.append(draw_faces(model.voice2face, test.voice_features[[draw.queries[question]]], noise)[0])
             positions = np.flatnonzero(top == draw.targets[question])
             rows.append(
                 QueryRow(
@@ -93,9 +93,9 @@ def _save_query_picture(
 
 
 def _save_sample_picture(
-    path: Path, subject: Subject, dataset: ClipDataset, measured: RetrievalMeasurement, seed: int
+    path: Path, model: ModelUnderTest, dataset: ClipDataset, measured: RetrievalMeasurement, seed: int
 ) -> None:
-    assert subject.painter is not None
+    assert model.voice2face is not None
     test, draw = measured.test, measured.whole_split.draws[0]
     # Spread over the split, and chosen by nothing that the model did.
     step = max(1, len(draw.queries) // _SAMPLE_ROWS)
@@ -103,12 +103,12 @@ def _save_sample_picture(
     for question in range(0, len(draw.queries), step)[:_SAMPLE_ROWS]:
         query, face = draw.queries[question], draw.faces[draw.targets[question]]
         true = _face(dataset, test.faces[face])
-        keys = clip_keys(dataset, [int(test.clips[query])], seed) + [
+        keys = clip_noise_keys(dataset, [int(test.clips[query])], seed) + [
             f"{seed}/sample/{i}" for i in range(_SAMPLE_DRAWINGS - 1)
         ]
-        noise = noise_of(keys, subject.painter.noise_size)
-        heard = draw_faces(subject.painter, np.repeat(test.voice_features[[query]], len(keys), 0), noise)
-        seen = draw_faces(subject.painter, test.face_features[[face]], noise[:1])
+        noise = sample_noise(keys, model.voice2face.noise_size)
+        heard = draw_faces(model.voice2face, np.repeat(test.voice_features[[query]], len(keys), 0), noise)
+        seen = draw_faces(model.voice2face, test.face_features[[face]], noise[:1])
         rows.append([draw_spectrogram(dataset.waveform(int(test.clips[query])), true.shape[0]), true, *seen, *heard])
     columns = [
         "voice",
