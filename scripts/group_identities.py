@@ -44,7 +44,7 @@ def summarize(config: GroupConfig, grouped: Grouped) -> str:
         f"in more than one split were {grouped.num_leaks:,} of them; {grouped.num_moved:,} clips change theirs",
         "the largest groups (names joined, clips, least likeness of a member to the group):",
     ]
-    lines += [f"  {len(g.members):>6}{g.num_clips:>8}{g.least_likeness:>8.3f}  {g.identity}" for g in groups[:_SHOWN]]
+    lines += [f"  {len(g.members):>6}{g.num_clips:>8}{g.least_similarity:>8.3f}  {g.identity}" for g in groups[:_SHOWN]]
     lines += _warnings(grouped)
     lines.append("nothing was changed (--dry-run)" if config.dry_run else f"{config.dataset} is rewritten")
     return "\n".join(lines)

@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw
 from data.faces.alignment import ARCFACE_REGION, ARCFACE_TEMPLATE, CROP_REGION, crop_region
 from data.media.waveform import SAMPLE_RATE
 from data.personas.footage.vowels import sex_of, speak
-from data.sources.describe import Recipe
+from data.sources.clips import Recipe
 from data.sources.prepare import PrepareConfig, prepare_folder
 
 TINY_ANALYZER = "aligned:insightface:tiny"

@@ -11,7 +11,7 @@ from typing import Any
 from data.faces.alignment import FACE_SIZES
 from data.faces.protocol import DEVICES
 from data.media.decoding import MAX_SECONDS
-from data.sources.describe import Recipe
+from data.sources.clips import Recipe
 from data.sources.prepare import FAILURES_NAME, Prepared
 from data.store.clip import SPLITS
 from data.store.split import DEFAULT_FRACTIONS

@@ -36,14 +36,14 @@ class Group:
         identity: The name from now on: the smallest of the earlier ones.
         members: The earlier names, sorted.
         num_clips: Of all of them.
-        least_likeness: The lowest cosine between a member's mean face and the group's; far below the threshold it tells
+        least_similarity: The lowest cosine between a member's mean face and the group's; far below the threshold it tells
             of a chain of faces each like the next.
     """
 
     identity: str
     members: tuple[str, ...]
     num_clips: int
-    least_likeness: float
+    least_similarity: float
 
 
 def read_mean_features(paths: Sequence[Path], feature_size: int) -> NDArray[np.float32]:
@@ -100,7 +100,7 @@ def cosine_blocks(
             progress.update()
 
 
-def find_likenesses(
+def find_similar_pairs(
     features: NDArray[np.float32], threshold: float, block_size: int = BLOCK_SIZE
 ) -> Iterator[ClipPairs]:
     """All pairs of clips whose mean faces are alike.
@@ -186,12 +186,12 @@ def group_people(
     partition = Partition(num_people)
     for first, second in known:
         partition.join(np.array([first]), np.array([second]))
-    for first_clips, second_clips, _ in find_likenesses(features, threshold):
+    for first_clips, second_clips, _ in find_similar_pairs(features, threshold):
         partition.join(people[first_clips], people[second_clips])
     return partition.find(np.arange(num_people))
 
 
-def describe_groups(
+def list_groups(
     features: NDArray[np.float32], people: NDArray[np.int64], names: Sequence[str], group_of: NDArray[np.int64]
 ) -> list[Group]:
     """The groups of more than one earlier identity, the largest first.
@@ -217,7 +217,7 @@ def describe_groups(
                     identity=names[members[0]],
                     members=tuple(names[member] for member in members.tolist()),
                     num_clips=int(num_clips[members].sum()),
-                    least_likeness=float(likeness.min(initial=1.0)),
+                    least_similarity=float(likeness.min(initial=1.0)),
                 )
             )
     return sorted(groups, key=lambda group: (-len(group.members), -group.num_clips, group.identity))

@@ -23,12 +23,12 @@ from data.faces.alignment import check_face_size
 from data.faces.protocol import FaceEncoderInfo
 from data.faces.registry import cached_analyzer
 from data.files import write_file
-from data.sources.describe import Described, Recipe, Task, describe_person
+from data.sources.clips import PersonClips, PersonTask, Recipe, make_clips
 from data.sources.folder import scan_folder
 from data.sources.people import Failure, Person, read_attributes
 from data.store.clip import SPLITS, Split
 from data.store.inventory import count_shards
-from data.store.publish import describe_request, find_finished, open_partial, publish, writing_to
+from data.store.publish import find_finished, open_partial, publish, request_record, writing_to
 from data.store.shards import DatasetInfo, Row, SplitInfo, plan_shards, write_info, write_shard
 from data.store.split import DEFAULT_FRACTIONS, assign_split, hash_assignment
 from data.workers import map_in_processes, use_one_thread
@@ -157,7 +157,7 @@ def _describe_request(config: PeopleConfig, people: list[Person], face_encoder: 
             size = path.stat().st_size if path.exists() else -1
             listing.update(f"{path.parent.name}/{path.name}\t{size}\n".encode("utf-8", "surrogateescape"))
     return {
-        **describe_request(config.recipe, face_encoder, config.seed, config.split_fractions),
+        **request_record(config.recipe, face_encoder, config.seed, config.split_fractions),
         "files_sha256": listing.hexdigest(),
     }
 
@@ -165,9 +165,9 @@ def _describe_request(config: PeopleConfig, people: list[Person], face_encoder: 
 def _write_shards(partial: Path, shards: dict[str, Sequence[Person]], config: PeopleConfig, feature_size: int) -> None:
     """Describe everybody whose shard is not there yet, and publish shard after shard."""
     missing = {name: people for name, people in shards.items() if not (partial / name).exists()}
-    tasks = [Task(person, config.recipe) for people in missing.values() for person in people]
+    tasks = [PersonTask(person, config.recipe) for people in missing.values() for person in people]
     done = sum(map(len, shards.values())) - len(tasks)
-    described = map_in_processes(describe_person, tasks, config.num_workers, _describe_crash, use_one_thread)
+    described = map_in_processes(make_clips, tasks, config.num_workers, _describe_crash, use_one_thread)
     with tqdm(total=len(tasks) + done, initial=done, unit="person", desc="preparing", disable=None) as progress:
 
         def rows(name: str) -> Iterator[Row]:
@@ -184,13 +184,13 @@ def _write_shards(partial: Path, shards: dict[str, Sequence[Person]], config: Pe
             write_shard(partial / name, rows(name), feature_size)
 
 
-def _describe_crash(task: Task) -> Described:
+def _describe_crash(task: PersonTask) -> PersonClips:
     """What becomes of a person one of whose files killed the process that decoded it."""
     person = task.person
     files = [*person.voices, *person.faces]
     message = f"a decoder crashed on one of these {len(files)} files; take them out one by one to find it"
     failure = Failure(str(files[0].parent.parent), person.identity, "crashed", message)
-    return Described([], [failure])
+    return PersonClips([], [failure])
 
 
 def _summarize(

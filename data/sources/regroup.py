@@ -25,7 +25,7 @@ from tqdm import tqdm
 from data.errors import ConfigError, DatasetError
 from data.faces.registry import same_person_threshold
 from data.files import write_file
-from data.sources.grouping import Group, describe_groups, group_people, read_mean_features
+from data.sources.grouping import Group, group_people, list_groups, read_mean_features
 from data.store.clip import SPLITS
 from data.store.inventory import count_shards, read_light_columns
 from data.store.publish import open_partial, publish, recover, writing_to
@@ -144,7 +144,7 @@ def _group(config: GroupConfig, info: DatasetInfo) -> Grouped:
     known = [(number_of[old], number_of[new]) for old, new in earlier.items() if {old, new} <= number_of.keys()]
     group_of = group_people(features, clips.people, len(clips.names), threshold, known)
     plan = _plan(clips, group_of, info.split)
-    grouped = _summarize(info, threshold, clips, describe_groups(features, clips.people, clips.names, group_of), plan)
+    grouped = _summarize(info, threshold, clips, list_groups(features, clips.people, clips.names, group_of), plan)
     if grouped.groups and not config.dry_run:
         renamed = {old: new for old, new in zip(clips.names, plan.names, strict=True) if old != new}
         _rewrite(config.dataset, grouped, clips, plan, earlier, renamed)

@@ -109,7 +109,7 @@ def recover(out: Path) -> None:
         old.replace(out)
 
 
-def describe_request(
+def request_record(
     recipe: Any, face_encoder: FaceEncoderInfo, seed: int, split_fractions: Sequence[float]
 ) -> dict[str, Any]:
     """What decides about a data set besides what it is made from, as dataset.json keeps it.

@@ -19,9 +19,9 @@ from data.store.split import assign_split
 from data.store.storage import Storage
 from data.videos.download.config import FetchConfig
 from data.videos.download.fetch import fetch, forget, wait_seconds
-from data.videos.plan.outcomes import ChunkNames, RowState, read_states, write_states
-from data.videos.plan.requests import BadRow, SourceFile, VideoRow
-from data.videos.watch.describe import DescribedVideo, VideoRecipe, describe_video
+from data.videos.plan.outcomes import ChunkNames, Outcome, read_outcomes, write_outcomes
+from data.videos.plan.requests import BadRequest, SourceFile, VideoRequest
+from data.videos.watch.clips import ExtractedClips, VideoRecipe, extract_clips
 from data.workers import WorkerDiedError, WorkerProcess, WorkerStoppedError, use_one_thread
 
 TEXT_COLUMNS = ("flags",)
@@ -38,7 +38,7 @@ class ChunkConfig:
         seed: Of the split.
         split_fractions: Shares of train, val and test.
         feature_size: Length of a face feature.
-        row_seconds: Time limit of fetching a row, and of describing it.
+        time_limit: Time limit of fetching a row, and of describing it.
         low_memory: Whether sources are deleted as soon as their chunk is published.
     """
 
@@ -48,7 +48,7 @@ class ChunkConfig:
     seed: int
     split_fractions: tuple[float, float, float]
     feature_size: int
-    row_seconds: float
+    time_limit: float
     low_memory: bool
 
 
@@ -57,7 +57,7 @@ class Chunk:
     """Rows of a chunk that are to be done; others of it may have been done before."""
 
     names: ChunkNames
-    rows: Sequence[VideoRow | BadRow]
+    rows: Sequence[VideoRequest | BadRequest]
 
 
 @dataclass
@@ -70,7 +70,7 @@ class ChunkReport:
         stopped: Why everything is to stop; None as long as it is not.
     """
 
-    states: list[RowState] = field(default_factory=list)
+    states: list[Outcome] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     stopped: FetchStopped | None = None
 
@@ -93,14 +93,14 @@ class ChunkWorker:
         self,
         chunk: Chunk,
         stop: threading.Event | None = None,
-        on_row: Callable[[RowState], None] = lambda state: None,
+        on_outcome: Callable[[Outcome], None] = lambda state: None,
     ) -> ChunkReport:
         """Do a chunk's rows and publish them.
 
         Args:
             chunk: Rows, in their order.
             stop: Once it is set, what is done is published and the rest left.
-            on_row: Told of each row that is done.
+            on_outcome: Told of each row that is done.
 
         Raises:
             OutputError: If the shards can't be written; nothing of the chunk is published then.
@@ -110,8 +110,8 @@ class ChunkWorker:
         stop = stop or threading.Event()
         report, rows_of = ChunkReport(), {}
         for row, source in self._fetched(chunk.rows, report, stop):
-            if isinstance(row, BadRow):
-                state = RowState(row.index, "failed", reason=row.reason, message=row.message)
+            if isinstance(row, BadRequest):
+                state = Outcome(row.index, "failed", reason=row.reason, message=row.message)
             elif isinstance(source, MediaError):
                 state = _failed(row, source.reason, str(source))
             else:
@@ -124,7 +124,7 @@ class ChunkWorker:
                 state = self._state_of(row, described, source)
                 rows_of[row.index] = described.rows
             report.states.append(state)
-            on_row(state)
+            on_outcome(state)
         if report.states:
             start = time.monotonic()
             publish_chunk(self._storage, chunk.names, report.states, rows_of, self._config.feature_size)
@@ -132,7 +132,7 @@ class ChunkWorker:
         if self._config.low_memory and self._config.fetch is not None:
             done = {state.row for state in report.states}
             for row in chunk.rows:
-                if isinstance(row, VideoRow) and row.path is None and row.index in done:
+                if isinstance(row, VideoRequest) and row.path is None and row.index in done:
                     forget(row, self._config.fetch)
         return report
 
@@ -142,8 +142,8 @@ class ChunkWorker:
         self._describer.close()
 
     def _fetched(
-        self, rows: Sequence[VideoRow | BadRow], report: ChunkReport, stop: threading.Event
-    ) -> Iterator[tuple[VideoRow | BadRow, SourceFile | MediaError]]:
+        self, rows: Sequence[VideoRequest | BadRequest], report: ChunkReport, stop: threading.Event
+    ) -> Iterator[tuple[VideoRequest | BadRequest, SourceFile | MediaError]]:
         """Rows with their sources; each is fetched while its caller is busy with the one before."""
         with ThreadPoolExecutor(1) as ahead:
             upcoming: Future[SourceFile | MediaError] | None = None
@@ -160,9 +160,11 @@ class ChunkWorker:
             except FetchStopped as stopped:
                 report.stopped = stopped
 
-    def _fetch(self, row: VideoRow | BadRow, report: ChunkReport, stop: threading.Event) -> SourceFile | MediaError:
+    def _fetch(
+        self, row: VideoRequest | BadRequest, report: ChunkReport, stop: threading.Event
+    ) -> SourceFile | MediaError:
         """The row's source, or why there is none."""
-        if isinstance(row, BadRow):
+        if isinstance(row, BadRequest):
             return MediaError(row.reason, row.message)
         if row.path is not None:
             return SourceFile(row.path, 0.0)
@@ -172,7 +174,7 @@ class ChunkWorker:
             raise WorkerStoppedError
         start = time.monotonic()
         try:
-            return self._fetcher.call(fetch, row, config.fetch, seconds=config.row_seconds, stop=stop)
+            return self._fetcher.call(fetch, row, config.fetch, seconds=config.time_limit, stop=stop)
         except MediaError as error:
             return error
         except TimeoutError as error:
@@ -184,27 +186,27 @@ class ChunkWorker:
         finally:
             report.add_seconds("fetch", time.monotonic() - start)
 
-    def _describe(self, row: VideoRow, source: SourceFile, stop: threading.Event) -> DescribedVideo:
+    def _describe(self, row: VideoRequest, source: SourceFile, stop: threading.Event) -> ExtractedClips:
         """What the describing process says; a row over which it died is tried once more, alone with a fresh one."""
         problem = ""
         for _ in range(2):
             try:
                 return self._describer.call(
-                    describe_video, row, source, self._config.recipe, seconds=self._config.row_seconds, stop=stop
+                    extract_clips, row, source, self._config.recipe, seconds=self._config.time_limit, stop=stop
                 )
             except TimeoutError as error:
-                return DescribedVideo([], "timeout", f"describing it was {error}", {})
+                return ExtractedClips([], "timeout", f"describing it was {error}", {})
             except WorkerDiedError as error:
                 problem = str(error)
             except RuntimeError as error:
-                return DescribedVideo([], "unexpected", str(error), {})
-        return DescribedVideo([], "crashed", f"a decoder crashed: {problem}", {})
+                return ExtractedClips([], "unexpected", str(error), {})
+        return ExtractedClips([], "crashed", f"a decoder crashed: {problem}", {})
 
-    def _state_of(self, row: VideoRow, described: DescribedVideo, source: SourceFile) -> RowState:
+    def _state_of(self, row: VideoRequest, described: ExtractedClips, source: SourceFile) -> Outcome:
         if not described.rows:
             # Where files of this machine lie is of no interest in a data set.
             return _failed(row, described.reason, described.message.replace(source.path, Path(source.path).name))
-        return RowState(
+        return Outcome(
             row.index,
             "published",
             row.video_id,
@@ -222,14 +224,14 @@ def known_attributes(attributes: Attributes) -> list[str]:
     return [name for name in ("sex", "age", "nationality") if getattr(attributes, name) is not None]
 
 
-def _failed(row: VideoRow, reason: str, message: str) -> RowState:
-    return RowState(row.index, "failed", row.video_id, reason=reason, message=one_line(message))
+def _failed(row: VideoRequest, reason: str, message: str) -> Outcome:
+    return Outcome(row.index, "failed", row.video_id, reason=reason, message=one_line(message))
 
 
 def publish_chunk(
     storage: Storage,
     names: ChunkNames,
-    new: Sequence[RowState],
+    new: Sequence[Outcome],
     rows_of: Mapping[int, Sequence[Row]],
     feature_size: int,
 ) -> None:
@@ -248,7 +250,7 @@ def publish_chunk(
         OutputError: If the place can't be written to.
         DatasetError: If what is there is damaged.
     """
-    states = {**read_states(storage, names), **{state.row: state for state in new}}
+    states = {**read_outcomes(storage, names), **{state.row: state for state in new}}
     schema = clip_schema(feature_size, texts=TEXT_COLUMNS)
     is_new = {state.row for state in new}
     try:
@@ -265,7 +267,7 @@ def publish_chunk(
                 storage.write(names.shard(split), encode_shard(clips, schema))
             else:
                 storage.remove(names.shard(split))
-        write_states(storage, names, states.values())
+        write_outcomes(storage, names, states.values())
     except OSError as error:
         raise OutputError(
             f"{storage.url}: can't be written to: {error.strerror or error}; "

@@ -21,9 +21,9 @@ from data.store.storage import Storage
 from data.videos.download.config import FetchConfig
 from data.videos.download.preflight import preflight
 from data.videos.plan.outcomes import Status
-from data.videos.plan.requests import RowList
-from data.videos.prepare import CHUNK_ROWS, Outcome, VideosConfig, prepare_videos, read_status, row_span
-from data.videos.watch.describe import VideoRecipe
+from data.videos.plan.requests import RequestList
+from data.videos.prepare import CHUNK_ROWS, RunResult, VideosConfig, prepare_videos, read_status, row_span
+from data.videos.watch.clips import VideoRecipe
 from data.workers import count_cores
 
 _ANALYZERS = {"hog": "dlib", "cnn": "dlib:cnn"}
@@ -130,7 +130,7 @@ def add_whole_video_arguments(parser: argparse.ArgumentParser) -> None:
     add("--max-clips", type=int, default=recipe.max_clips, help="of a video (default: %(default)s)")
 
 
-def run(given: Namespace, rows: RowList, downloads: bool = True) -> None:
+def run(given: Namespace, rows: RequestList, downloads: bool = True) -> None:
     """Do what the arguments say, and print what became of the rows.
 
     Args:
@@ -149,22 +149,22 @@ def run(given: Namespace, rows: RowList, downloads: bool = True) -> None:
         raise ConfigError("--json goes with --status")
     if given.status:
         status = read_status(storage, rows.num_rows, row_span(rows, given.from_id, given.to_id), chunk_rows)
-        print(json.dumps(status.as_dict()) if given.json else tell_status(given.out, status))
+        print(json.dumps(status.as_dict()) if given.json else format_status(given.out, status))
         return
     if given.sample_rate != SAMPLE_RATE:
         raise ConfigError(f"--sample-rate {given.sample_rate}: voices are {SAMPLE_RATE} Hz in every data set")
     fetch = _fetch_config(given, storage) if downloads else None
     if fetch is not None:
         print("\n".join(preflight(fetch)), file=sys.stderr)
-    outcome = prepare_videos(_videos_config(given, fetch, chunk_rows), rows)
-    print(tell_status(given.out, outcome.status))
-    print(_tell_work(outcome))
-    if outcome.signal is not None:
-        print(f"stopped by {outcome.signal.name}; run the same command again to go on", file=sys.stderr)
-        sys.exit(128 + outcome.signal)
+    result = prepare_videos(_videos_config(given, fetch, chunk_rows), rows)
+    print(format_status(given.out, result.status))
+    print(_tell_work(result))
+    if result.signal is not None:
+        print(f"stopped by {result.signal.name}; run the same command again to go on", file=sys.stderr)
+        sys.exit(128 + result.signal)
 
 
-def _chunk_rows(storage: Storage, given: int | None, rows: RowList) -> int:
+def _chunk_rows(storage: Storage, given: int | None, rows: RequestList) -> int:
     """Rows a chunk: as given, as in the data set that is there, or the default.
 
     Raises:
@@ -195,7 +195,7 @@ def _fetch_config(given: Namespace, storage: Storage) -> FetchConfig:
         cookies=given.cookies,
         retries=given.download_retries,
         socket_timeout=given.socket_timeout,
-        max_seconds=0.9 * given.time_limit,  # so that it ends by itself, and by name
+        time_limit=0.9 * given.time_limit,  # so that it ends by itself, and by name
         max_backoff=given.max_backoff,
     )
 
@@ -230,7 +230,7 @@ def _videos_config(given: Namespace, fetch: FetchConfig | None, chunk_rows: int)
         split_fractions=tuple(given.split_fractions),
         num_workers=given.workers,
         executor=given.executor,
-        row_seconds=given.time_limit,
+        time_limit=given.time_limit,
         low_memory=fetch is not None and given.low_memory,
         chunk_rows=chunk_rows,
         spectrogram=spectrogram,
@@ -238,7 +238,7 @@ def _videos_config(given: Namespace, fetch: FetchConfig | None, chunk_rows: int)
     )
 
 
-def tell_status(out: str, status: Status) -> str:
+def format_status(out: str, status: Status) -> str:
     """How many rows are in which state, as a table."""
     lines = [f"{out}: {status.rows} rows"]
 
@@ -253,17 +253,17 @@ def tell_status(out: str, status: Status) -> str:
     return "\n".join(lines)
 
 
-def _tell_work(outcome: Outcome) -> str:
+def _tell_work(result: RunResult) -> str:
     """What is in the data set, and what this run took."""
-    info = outcome.info
+    info = result.info
     lines = [f"{'split':<8}{'people':>9}{'clips':>9}{'faces':>9}"]
     for split in SPLITS:
         counts = (info.num_identities[split], info.num_clips[split], info.num_faces[split])
         lines.append(f"{split:<8}" + "".join(f"{count:>9}" for count in counts))
     lines.append(f"face features: {info.face_encoder.name}, sha256 {info.face_encoder.sha256[:16]}")
     lines.append(f"split: seed {info.split.seed}, sha256 {info.split.sha256[:16]}")
-    if outcome.num_done:
-        spent = sum(outcome.seconds.values()) or 1.0
-        shares = ", ".join(f"{stage} {100 * value / spent:.0f} %" for stage, value in outcome.seconds.items())
-        lines.append(f"{outcome.num_done} rows in {outcome.elapsed:.0f} s: {shares}")
+    if result.num_done:
+        spent = sum(result.seconds.values()) or 1.0
+        shares = ", ".join(f"{stage} {100 * value / spent:.0f} %" for stage, value in result.seconds.items())
+        lines.append(f"{result.num_done} rows in {result.elapsed:.0f} s: {shares}")
     return "\n".join(lines)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from data.errors import ConfigError, OutputError
 from data.videos.chunks import Chunk, ChunkConfig, ChunkReport, ChunkWorker
-from data.videos.plan.outcomes import RowState
+from data.videos.plan.outcomes import Outcome
 
 _RAY_RETRIES = 3  # of a chunk whose machine went away
 
@@ -18,7 +18,7 @@ def run_locally(
     config: ChunkConfig,
     num_workers: int,
     stop: threading.Event,
-    on_row: Callable[[RowState], None],
+    on_outcome: Callable[[Outcome], None],
 ) -> Iterator[ChunkReport]:
     """Do chunks on this machine.
 
@@ -27,7 +27,7 @@ def run_locally(
         config: Of all chunks.
         num_workers: How many chunks are under way at once.
         stop: Once it is set, chunks under way are published as far as they are, and no other is begun.
-        on_row: Told of each row that is done, from any thread.
+        on_outcome: Told of each row that is done, from any thread.
 
     Yields:
         Reports in the order in which chunks end.
@@ -45,7 +45,7 @@ def run_locally(
                     chunk = next(chunks, None)
                 if chunk is None:
                     break
-                results.put(worker.prepare(chunk, stop, on_row))
+                results.put(worker.prepare(chunk, stop, on_outcome))
         except BaseException as error:
             results.put(error)
         finally:
@@ -80,7 +80,7 @@ def run_on_ray(
     config: ChunkConfig,
     num_workers: int,
     stop: threading.Event,
-    on_row: Callable[[RowState], None],
+    on_outcome: Callable[[Outcome], None],
 ) -> Iterator[ChunkReport]:
     """Do chunks on the Ray cluster that RAY_ADDRESS names, or on one of this machine's cores.
 
@@ -109,7 +109,7 @@ def run_on_ray(
                 if (chunk := next(chunks, None)) is not None:
                     under_way[actor.prepare.remote(chunk)] = actor
                 for state in report.states:
-                    on_row(state)
+                    on_outcome(state)
                 yield report
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None

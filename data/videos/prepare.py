@@ -17,7 +17,7 @@ from data.errors import ConfigError, OutputError
 from data.faces.alignment import check_face_size
 from data.faces.protocol import FaceEncoderInfo
 from data.store.clip import SPLITS
-from data.store.publish import describe_request, writing_to
+from data.store.publish import request_record, writing_to
 from data.store.shards import INFO_NAME, DatasetInfo, SplitInfo, decode_info, encode_info
 from data.store.split import DEFAULT_FRACTIONS, assign_split, hash_assignment
 from data.store.storage import Storage
@@ -25,9 +25,9 @@ from data.videos.chunks import Chunk, ChunkConfig
 from data.videos.download.config import FetchConfig
 from data.videos.download.fetch import sweep
 from data.videos.executors import run_locally, run_on_ray
-from data.videos.plan.outcomes import ChunkNames, RowState, Status, Tally, count_states, read_states
-from data.videos.plan.requests import RowList
-from data.videos.watch.describe import VideoRecipe, load_face_networks
+from data.videos.plan.outcomes import ChunkNames, Outcome, Status, Totals, count_outcomes, read_outcomes
+from data.videos.plan.requests import RequestList
+from data.videos.watch.clips import VideoRecipe, load_face_networks
 
 CHUNK_ROWS = 64
 """Rows a chunk: few enough that a killed run loses minutes, many enough that a shard is worth a file."""
@@ -48,7 +48,7 @@ class VideosConfig:
         split_fractions: Shares of train, val and test.
         num_workers: Chunks under way at once; the result does not depend on it.
         executor: Where they are done.
-        row_seconds: Time limit of fetching a row, and of describing it.
+        time_limit: Time limit of fetching a row, and of describing it.
         low_memory: Whether sources are deleted as soon as their clips are published.
         chunk_rows: Rows a chunk.
         spectrogram: What the data set says of the spectrogram that encoders shall use.
@@ -65,7 +65,7 @@ class VideosConfig:
     split_fractions: tuple[float, float, float] = DEFAULT_FRACTIONS
     num_workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     executor: Literal["local", "ray"] = "local"
-    row_seconds: float = 600.0
+    time_limit: float = 600.0
     low_memory: bool = False
     chunk_rows: int = CHUNK_ROWS
     spectrogram: Mapping[str, Any] = field(default_factory=dict)
@@ -73,7 +73,7 @@ class VideosConfig:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunResult:
     """What a run did.
 
     Attributes:
@@ -93,13 +93,15 @@ class Outcome:
     signal: signal.Signals | None
 
 
-def prepare_videos(config: VideosConfig, rows: RowList, on_row: Callable[[RowState], None] | None = None) -> Outcome:
+def prepare_videos(
+    config: VideosConfig, rows: RequestList, on_outcome: Callable[[Outcome], None] | None = None
+) -> RunResult:
     """Do all rows that have no state yet, or failed for a reason that is to be tried again.
 
     Args:
         config: See there.
         rows: The list.
-        on_row: Told of each row that is done, from any thread.
+        on_outcome: Told of each row that is done, from any thread.
 
     Raises:
         ConfigError: If a setting is out of range.
@@ -126,12 +128,12 @@ def prepare_videos(config: VideosConfig, rows: RowList, on_row: Callable[[RowSta
         num_workers = max(1, min(config.num_workers, -(-todo // config.chunk_rows)))
         with tqdm(total=todo, unit="row", desc="preparing", disable=None) as progress:
 
-            def tell(state: RowState) -> None:
+            def tell(state: Outcome) -> None:
                 progress.update()
                 if config.verbose:
                     tqdm.write(_tell_row(state))
-                if on_row is not None:
-                    on_row(state)
+                if on_outcome is not None:
+                    on_outcome(state)
 
             chunks = _missing_chunks(storage, rows, span, config)
             for report in run(chunks, _chunk_config(config, face_encoder), num_workers, stop, tell) if todo else ():
@@ -143,16 +145,16 @@ def prepare_videos(config: VideosConfig, rows: RowList, on_row: Callable[[RowSta
                     stop.set()
         if config.fetch is not None:
             sweep(config.fetch)  # what a download that was given up left
-        tally = Tally()
-        status = read_status(storage, rows.num_rows, span, config.chunk_rows, tally)
-        info = _summarize(tally, request, config, face_encoder, extra)
+        totals = Totals()
+        status = read_status(storage, rows.num_rows, span, config.chunk_rows, totals)
+        info = _summarize(totals, request, config, face_encoder, extra)
         storage.write(INFO_NAME, encode_info(info))
     if stopped is not None:
         raise stopped
-    return Outcome(info, status, seconds, time.monotonic() - start, num_done, received[0] if received else None)
+    return RunResult(info, status, seconds, time.monotonic() - start, num_done, received[0] if received else None)
 
 
-def row_span(rows: RowList, first: int, last: int | None) -> tuple[int, int]:
+def row_span(rows: RequestList, first: int, last: int | None) -> tuple[int, int]:
     """The rows that are asked for, as a range.
 
     Raises:
@@ -166,7 +168,7 @@ def row_span(rows: RowList, first: int, last: int | None) -> tuple[int, int]:
 
 
 def read_status(
-    storage: Storage, num_rows: int, span: tuple[int, int], chunk_rows: int, tally: Tally | None = None
+    storage: Storage, num_rows: int, span: tuple[int, int], chunk_rows: int, totals: Totals | None = None
 ) -> Status:
     """How far the rows of a range are, by the side files alone.
 
@@ -175,19 +177,19 @@ def read_status(
         num_rows: Of the list.
         span: The range.
         chunk_rows: Rows a chunk.
-        tally: If given, the rows of all chunks, whatever the range, are counted on it in the same pass.
+        totals: If given, the rows of all chunks, whatever the range, are counted on it in the same pass.
     """
     there = set(storage.names())
 
-    def states() -> Iterator[RowState]:
-        for names, _, _ in _chunk_spans(num_rows, span if tally is None else (0, num_rows), chunk_rows):
+    def states() -> Iterator[Outcome]:
+        for names, _, _ in _chunk_spans(num_rows, span if totals is None else (0, num_rows), chunk_rows):
             if names.states in there:
-                of_chunk = read_states(storage, names)
-                if tally is not None:
-                    tally.add(names, of_chunk.values())
+                of_chunk = read_outcomes(storage, names)
+                if totals is not None:
+                    totals.add(names, of_chunk.values())
                 yield from (state for row, state in of_chunk.items() if span[0] <= row < span[1])
 
-    return count_states(states(), span[1] - span[0])
+    return count_outcomes(states(), span[1] - span[0])
 
 
 def _chunk_spans(num_rows: int, span: tuple[int, int], chunk_rows: int) -> Iterator[tuple[ChunkNames, int, int]]:
@@ -203,10 +205,12 @@ def _chunk_spans(num_rows: int, span: tuple[int, int], chunk_rows: int) -> Itera
         yield ChunkNames(number, num_chunks), max(first, span[0]), min(last, span[1])
 
 
-def _missing_chunks(storage: Storage, rows: RowList, span: tuple[int, int], config: VideosConfig) -> Iterator[Chunk]:
+def _missing_chunks(
+    storage: Storage, rows: RequestList, span: tuple[int, int], config: VideosConfig
+) -> Iterator[Chunk]:
     """What is still to be done of each chunk, found out when its turn comes."""
     for names, first, last in _chunk_spans(rows.num_rows, span, config.chunk_rows):
-        states = read_states(storage, names)
+        states = read_outcomes(storage, names)
         done = {row for row, state in states.items() if state.state == "published" or state.reason not in config.retry}
         if done.issuperset(range(first, last)):
             continue
@@ -218,8 +222,8 @@ def _check(config: VideosConfig) -> None:
     check_face_size(config.recipe.face_size)
     _check_positive("--workers", config.num_workers)
     _check_positive("--chunk-rows", config.chunk_rows)
-    if not config.row_seconds > 0:
-        raise ConfigError(f"--time-limit {config.row_seconds}: seconds above 0 expected")
+    if not config.time_limit > 0:
+        raise ConfigError(f"--time-limit {config.time_limit}: seconds above 0 expected")
     assign_split("", config.seed, config.split_fractions)
 
 
@@ -228,10 +232,10 @@ def _check_positive(name: str, value: int) -> None:
         raise ConfigError(f"{name} {value}: at least 1 expected")
 
 
-def _describe_request(config: VideosConfig, rows: RowList, face_encoder: FaceEncoderInfo) -> dict[str, Any]:
+def _describe_request(config: VideosConfig, rows: RequestList, face_encoder: FaceEncoderInfo) -> dict[str, Any]:
     """All that decides about the result but the range of rows, which may grow; no paths of this machine."""
     return {
-        **describe_request(config.recipe, face_encoder, config.seed, config.split_fractions),
+        **request_record(config.recipe, face_encoder, config.seed, config.split_fractions),
         "chunk_rows": config.chunk_rows,
         "list_sha256": rows.sha256,
     }
@@ -252,7 +256,7 @@ def _claim(
     if there is None:
         if storage.names():
             raise OutputError(f"{storage.url}: already exists and is no data set; choose another --out")
-        storage.write(INFO_NAME, encode_info(_summarize(Tally(), request, config, face_encoder, {})))
+        storage.write(INFO_NAME, encode_info(_summarize(Totals(), request, config, face_encoder, {})))
         return {}
     info = decode_info(there.decode("utf-8", "replace"), f"{storage.url}/{INFO_NAME}")
     names = {"face_encoder_sha256": "face network", "list_sha256": "list of videos"}
@@ -284,13 +288,13 @@ def _chunk_config(config: VideosConfig, face_encoder: FaceEncoderInfo) -> ChunkC
         seed=config.seed,
         split_fractions=config.split_fractions,
         feature_size=face_encoder.feature_size,
-        row_seconds=config.row_seconds,
+        time_limit=config.time_limit,
         low_memory=config.low_memory,
     )
 
 
 def _summarize(
-    tally: Tally,
+    totals: Totals,
     request: dict[str, Any],
     config: VideosConfig,
     face_encoder: FaceEncoderInfo,
@@ -298,21 +302,21 @@ def _summarize(
 ) -> DatasetInfo:
     """dataset.json, from what is published of all chunks, whatever range this run was asked for."""
     return DatasetInfo(
-        num_clips=tally.num_clips,
-        num_identities={split: sum(s == split for s in tally.splits.values()) for split in SPLITS},
-        num_voices=tally.num_clips,
-        num_faces=tally.num_faces,
-        shards=dict(sorted(tally.shards.items())),
+        num_clips=totals.num_clips,
+        num_identities={split: sum(s == split for s in totals.splits.values()) for split in SPLITS},
+        num_voices=totals.num_clips,
+        num_faces=totals.num_faces,
+        shards=dict(sorted(totals.shards.items())),
         face_encoder=face_encoder,
         face_size=config.recipe.face_size,
-        split=SplitInfo(config.seed, config.split_fractions, hash_assignment(tally.splits)),
-        attribute_coverage={name: len(tally.known.get(name, ())) for name in ("sex", "age", "nationality")},
+        split=SplitInfo(config.seed, config.split_fractions, hash_assignment(totals.splits)),
+        attribute_coverage={name: len(totals.known.get(name, ())) for name in ("sex", "age", "nationality")},
         request=request,
         extra={**extra, **({"spectrogram": dict(config.spectrogram)} if config.spectrogram else {})},
     )
 
 
-def _tell_row(state: RowState) -> str:
+def _tell_row(state: Outcome) -> str:
     """A row's state in a line."""
     what = f"{state.num_faces} faces, {len(state.clips)} clips" if state.clips else f"{state.reason}: {state.message}"
     return f"row {state.row} {state.video_id}: {state.state}, {what}"

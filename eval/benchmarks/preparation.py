@@ -18,9 +18,9 @@ from data.errors import ConfigError
 from data.faces.registry import cached_analyzer
 from data.videos.download.config import FetchConfig
 from data.videos.plan.avspeech import AvspeechRows
-from data.videos.plan.outcomes import RowState
+from data.videos.plan.outcomes import Outcome
 from data.videos.prepare import VideosConfig, prepare_videos
-from data.videos.watch.describe import VideoRecipe
+from data.videos.watch.clips import VideoRecipe
 from data.workers import count_cores
 from eval.benchmarks.classic import OTHER_FEATURES, ClassicClip, ClassicSeconds, prepare_classic
 from eval.benchmarks.footage import Footage, make_footage, serve, video_id, write_list
@@ -119,8 +119,8 @@ def measure_paces(
             plain.measure(folder / "plain", footage, num_classic)
             progress.update()
             for way, measured in ours.items():
-                states = _time_ours(folder / "ours", rows, way, server.url_template, measured)
-                published.update(state.reason or "published" for state in states)
+                outcomes = _time_ours(folder / "ours", rows, way, server.url_template, measured)
+                published.update(outcome.reason or "published" for outcome in outcomes)
                 progress.update()
     print(
         f"{num_clips} clips of {clip_seconds:g} s, {SIZE[0]} x {SIZE[1]}, {count_cores()} cores; ours downloads them "
@@ -171,14 +171,14 @@ def _time_classic(folder: Path, footage: Footage, num_clips: int, fps: float) ->
     return spent.seconds
 
 
-def _time_ours(out: Path, rows: AvspeechRows, way: Ours, url_template: str, measured: Measured) -> list[RowState]:
+def _time_ours(out: Path, rows: AvspeechRows, way: Ours, url_template: str, measured: Measured) -> list[Outcome]:
     """One run with downloads; what starts the processes and loads the networks does not count."""
     moments: list[float] = []
-    states: list[RowState] = []
+    outcomes: list[Outcome] = []
 
-    def note(state: RowState) -> None:
+    def note(outcome: Outcome) -> None:
         moments.append(time.perf_counter())
-        states.append(state)
+        outcomes.append(outcome)
 
     config = VideosConfig(
         out=str(out / "dataset"),
@@ -188,10 +188,10 @@ def _time_ours(out: Path, rows: AvspeechRows, way: Ours, url_template: str, meas
         low_memory=True,
         chunk_rows=_CHUNK_ROWS,
     )
-    outcome = prepare_videos(config, rows, note)
-    measured.add(steady_pace(moments, 2 * NUM_WORKERS, _CHUNK_ROWS), outcome.seconds)
+    result = prepare_videos(config, rows, note)
+    measured.add(steady_pace(moments, 2 * NUM_WORKERS, _CHUNK_ROWS), result.seconds)
     shutil.rmtree(out)
-    return states
+    return outcomes
 
 
 def _tell_shares(measured: Measured) -> str:

@@ -19,7 +19,7 @@ from data.errors import DatasetError, OutputError
 from data.media.waveform import SAMPLE_RATE
 from data.personas.footage.vowels import speak
 from data.sources import prepare
-from data.sources.describe import Recipe
+from data.sources.clips import Recipe
 from data.sources.prepare import PrepareConfig, prepare_folder
 from data.store.dataset import ClipDataset
 from tests.synthetic import TINY_ANALYZER, TinyWorld, draw_face, make_recordings
@@ -170,11 +170,11 @@ def test_an_interrupted_preparation_goes_on_behind_its_last_shard(
     tiny_world: TinyWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     described = []
-    describe_person, write_shard = prepare.describe_person, prepare.write_shard
+    make_clips, write_shard = prepare.make_clips, prepare.write_shard
 
     def count(task):
         described.append(task.person.identity)
-        return describe_person(task)
+        return make_clips(task)
 
     def interrupt(path, rows, feature_size):
         if path.name.startswith("val"):
@@ -182,7 +182,7 @@ def test_an_interrupted_preparation_goes_on_behind_its_last_shard(
             raise KeyboardInterrupt
         return write_shard(path, rows, feature_size)
 
-    monkeypatch.setattr(prepare, "describe_person", count)
+    monkeypatch.setattr(prepare, "make_clips", count)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(prepare, "write_shard", interrupt)
         prepare_folder(config(tiny_world, tmp_path / "out"))

@@ -11,7 +11,7 @@ from data.personas.footage.server import VideoServer
 from data.personas.footage.videos import make_talking_video
 from data.store.dataset import ClipDataset
 from data.store.shards import read_info
-from data.videos.plan.outcomes import RowState
+from data.videos.plan.outcomes import Outcome
 from tests.commands import run_script
 
 pytest.importorskip("dlib")
@@ -20,9 +20,9 @@ pytest.importorskip("yt_dlp")
 HOG = ("--face-extraction-model", "hog", "--workers", 1)
 
 
-def states_of(dataset: Path) -> dict[str, RowState]:
+def states_of(dataset: Path) -> dict[str, Outcome]:
     files = sorted(dataset.glob("rows-*.jsonl"))
-    states = [RowState(**json.loads(line)) for file in files for line in file.read_text("utf-8").splitlines()]
+    states = [Outcome(**json.loads(line)) for file in files for line in file.read_text("utf-8").splitlines()]
     return {state.video_id or f"row {state.row}": state for state in states}
 
 

@@ -29,7 +29,7 @@ class FetchConfig:
         cookies: A file of cookies in Netscape's format.
         retries: Attempts after the first, where another one makes sense.
         socket_timeout: Seconds of silence that end a download.
-        max_seconds: A download that takes longer is given up.
+        time_limit: A download that takes longer is given up.
         max_backoff: Seconds that are waited for a server that asks for patience, in all.
         max_bytes: A video that is larger is refused.
     """
@@ -44,7 +44,7 @@ class FetchConfig:
     cookies: str | Path | None = None
     retries: int = 2
     socket_timeout: float = 20.0
-    max_seconds: float = 300.0
+    time_limit: float = 300.0
     max_backoff: float = 60.0
     max_bytes: int = 1 << 30
 

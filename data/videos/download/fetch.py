@@ -24,7 +24,7 @@ from data.videos.download.config import FetchConfig
 from data.videos.download.preflight import find_ffmpeg, preflight
 from data.videos.download.refusals import Refusal, explain
 from data.videos.download.remote import Limits, NotCuttableError, cut_section
-from data.videos.plan.requests import SourceFile, VideoRow
+from data.videos.plan.requests import SourceFile, VideoRequest
 
 __all__ = ["FetchConfig", "FetchStopped", "SourceFile", "fetch", "forget", "preflight", "sweep", "wait_seconds"]
 
@@ -35,7 +35,7 @@ _FIRST_BACKOFF = 1.0  # seconds, doubled from attempt to attempt
 _POLL_SECONDS = 0.1
 
 
-def wait_seconds(row: VideoRow, config: FetchConfig) -> float:
+def wait_seconds(row: VideoRequest, config: FetchConfig) -> float:
     """Reserve the moment at which a row's download may begin.
 
     Returns:
@@ -50,7 +50,7 @@ def wait_seconds(row: VideoRow, config: FetchConfig) -> float:
     return pace.take_turn(config.folder, config.interval)
 
 
-def fetch(row: VideoRow, config: FetchConfig) -> SourceFile:
+def fetch(row: VideoRequest, config: FetchConfig) -> SourceFile:
     """The row's video as a local file; downloaded, unless it is there already.
 
     Half a file is never taken for a whole one: files are checked against what the server and their own index say
@@ -68,7 +68,7 @@ def fetch(row: VideoRow, config: FetchConfig) -> SourceFile:
     if (offset := _find(place)) is not None:
         return SourceFile(str(place), offset)
     pace.check_stop(config.folder)
-    limits = Limits(time.monotonic() + config.max_seconds, config.max_bytes)
+    limits = Limits(time.monotonic() + config.time_limit, config.max_bytes)
     with _claimed(place, limits) as folder:
         if (offset := _find(place)) is None:  # another process may have been faster
             path = _download(row, config, folder, limits)
@@ -80,7 +80,7 @@ def fetch(row: VideoRow, config: FetchConfig) -> SourceFile:
     return SourceFile(str(place), offset)
 
 
-def forget(row: VideoRow, config: FetchConfig) -> None:
+def forget(row: VideoRequest, config: FetchConfig) -> None:
     """Delete the row's file, which other rows of the video share where whole videos are fetched."""
     if row.path is None:
         _place(row, config).unlink(missing_ok=True)
@@ -100,7 +100,7 @@ def sweep(config: FetchConfig) -> None:
             os.close(descriptor)
 
 
-def _place(row: VideoRow, config: FetchConfig) -> Path:
+def _place(row: VideoRequest, config: FetchConfig) -> Path:
     """Where the row's file is kept; ids that differ in case alone, templates and heights have names of their own."""
     window = _window(row, config)
     span = f"_{window[0]:.3f}-{window[1]:.3f}" if window else ""
@@ -108,13 +108,13 @@ def _place(row: VideoRow, config: FetchConfig) -> Path:
     return config.folder / f"v_{row.video_id}{span}_{digest[:10]}{_SUFFIX}"
 
 
-def _window(row: VideoRow, config: FetchConfig) -> tuple[float, float] | None:
+def _window(row: VideoRequest, config: FetchConfig) -> tuple[float, float] | None:
     if not config.section or row.start is None or row.end is None:
         return None
     return max(0.0, row.start - config.margin), row.end + config.margin
 
 
-def _url(row: VideoRow, config: FetchConfig) -> str:
+def _url(row: VideoRequest, config: FetchConfig) -> str:
     return config.url_template.replace("{id}", urllib.parse.quote(row.video_id, safe=""))
 
 
@@ -170,7 +170,7 @@ def _lock(folder: Path) -> int | None:
     return None
 
 
-def _download(row: VideoRow, config: FetchConfig, folder: Path, limits: Limits) -> Path:
+def _download(row: VideoRequest, config: FetchConfig, folder: Path, limits: Limits) -> Path:
     """Try, and try again where that makes sense."""
     waited = 0.0
     for attempt in itertools.count():
@@ -191,7 +191,7 @@ def _download(row: VideoRow, config: FetchConfig, folder: Path, limits: Limits) 
     raise AssertionError("unreachable")
 
 
-def _attempt(row: VideoRow, config: FetchConfig, folder: Path, limits: Limits) -> Path | Refusal:
+def _attempt(row: VideoRequest, config: FetchConfig, folder: Path, limits: Limits) -> Path | Refusal:
     """One attempt: the file, or why there is none."""
     downloader, log = _open_downloader(config)
     log.lines.clear()

@@ -76,7 +76,7 @@ def _check(config: FetchConfig) -> None:
         "--height": (config.height, 1.0),
         "retries": (config.retries, 0.0),
         "the time limit of a connection": (config.socket_timeout, 0.1),
-        "the time limit of a download": (config.max_seconds, 0.1),
+        "the time limit of a download": (config.time_limit, 0.1),
         "the largest size": (config.max_bytes, 1.0),
     }
     for name, (value, least) in limits.items():

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import DatasetError, MediaError
-from data.videos.plan.requests import BadRow, VideoRow, check_span, check_video_id
+from data.videos.plan.requests import BadRequest, VideoRequest, check_span, check_video_id
 
 _NAMES = {
     "id": ("id", "video id", "youtube id", "youtubeid", "yt id", "ytid"),
@@ -70,13 +70,13 @@ class AvspeechRows:
         self._marks = marks
         self._repeated = _find_repeated(np.frombuffer(hashes, np.int64))
 
-    def read(self, first: int, last: int) -> list[VideoRow | BadRow]:
-        """See `RowList`."""
+    def read(self, first: int, last: int) -> list[VideoRequest | BadRequest]:
+        """See `RequestList`."""
         first, last = max(0, first), min(last, self.num_rows)
         if first >= last:
             return []
         index = first // _LINES_PER_MARK * _LINES_PER_MARK
-        rows: list[VideoRow | BadRow] = []
+        rows: list[VideoRequest | BadRequest] = []
         with self._path.open("rb") as file:
             for line, _ in _lines(file, self._marks[index // _LINES_PER_MARK]):
                 if not line.strip(_BLANK):
@@ -88,13 +88,13 @@ class AvspeechRows:
                     break
         return rows
 
-    def _parse(self, line: bytes, index: int) -> VideoRow | BadRow:
+    def _parse(self, line: bytes, index: int) -> VideoRequest | BadRequest:
         if (earlier := self._repeated.get(index)) is not None:
-            return BadRow(index, "duplicate-row", f"the same as row {earlier}")
+            return BadRequest(index, "duplicate-row", f"the same as row {earlier}")
         try:
             return parse_row(_cells(line), index, self._order)
         except MediaError as error:
-            return BadRow(index, error.reason, str(error))
+            return BadRequest(index, error.reason, str(error))
 
     def _hash(self, line: bytes, index: int) -> int:
         """Equal for rows that ask for the same clip."""
@@ -104,7 +104,7 @@ class AvspeechRows:
             return hash(line.strip())
 
 
-def parse_row(cells: Sequence[str], index: int, order: Sequence[int] = range(5)) -> VideoRow:
+def parse_row(cells: Sequence[str], index: int, order: Sequence[int] = range(5)) -> VideoRequest:
     """A row of id, start, end, x, y.
 
     Args:
@@ -128,7 +128,7 @@ def parse_row(cells: Sequence[str], index: int, order: Sequence[int] = range(5))
     if (x is None) != (y is None):
         raise MediaError("bad-row", "x and y belong together: one of them is missing")
     place = "" if x is None else f"@{x:.4f},{y:.4f}"
-    return VideoRow(index, video_id, f"{video_id}_{start:.3f}-{end:.3f}{place}", video_id, start, end, x, y)
+    return VideoRequest(index, video_id, f"{video_id}_{start:.3f}-{end:.3f}{place}", video_id, start, end, x, y)
 
 
 def _number(text: str, name: str) -> float:

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 from data.errors import DatasetError, MediaError
 from data.sources.people import check_identity, parse_attributes, read_attributes
 from data.store.clip import Attributes
-from data.videos.plan.requests import BadRow, MemoryRows, VideoRow, check_span, check_video_id
+from data.videos.plan.requests import BadRequest, MemoryRequests, VideoRequest, check_span, check_video_id
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg")
 
@@ -35,7 +35,7 @@ class Listing:
         warnings: Lines about what of people could not be understood; it costs no row.
     """
 
-    rows: MemoryRows
+    rows: MemoryRequests
     warnings: list[str]
 
 
@@ -61,7 +61,7 @@ def list_folder(root: Path, attributes: Path | None = None) -> Listing:
     paths = [file.relative_to(root).as_posix() for file in files]
     warnings = [f"{failure.path}: {failure.message}" for failure in unusable]
     warnings += [f"{attributes}: no video {path} in {root}" for path in sorted(identities.keys() - set(paths))]
-    rows: list[VideoRow | BadRow] = []
+    rows: list[VideoRequest | BadRequest] = []
     digest = hashlib.sha256()
     for index, (file, path, video_id) in enumerate(zip(files, paths, _name(paths), strict=True)):
         identity = identities.get(path) or (file.parent.name if "/" in path else file.stem)
@@ -71,10 +71,10 @@ def list_folder(root: Path, attributes: Path | None = None) -> Listing:
         try:
             check_identity(identity)
         except MediaError as error:
-            rows.append(BadRow(index, error.reason, f"{str(file)!a}: {error}"))
+            rows.append(BadRequest(index, error.reason, f"{str(file)!a}: {error}"))
             continue
-        rows.append(VideoRow(index, video_id, video_id, identity, attributes=people, path=str(file)))
-    return Listing(MemoryRows(rows, digest.hexdigest()), warnings)
+        rows.append(VideoRequest(index, video_id, video_id, identity, attributes=people, path=str(file)))
+    return Listing(MemoryRequests(rows, digest.hexdigest()), warnings)
 
 
 def _find_videos(root: Path) -> list[Path]:
@@ -127,7 +127,7 @@ def read_channels(path: Path) -> Listing:
     Raises:
         DatasetError: If the file can't be read, a column is missing, or it holds no row.
     """
-    rows: list[VideoRow | BadRow] = []
+    rows: list[VideoRequest | BadRequest] = []
     warnings: list[str] = []
     seen: dict[str, int] = {}
     try:
@@ -141,10 +141,10 @@ def read_channels(path: Path) -> Listing:
                 try:
                     row = _parse_row(index, cells, channel, video)
                 except MediaError as error:
-                    rows.append(BadRow(index, error.reason, f"{where}: {error}"))
+                    rows.append(BadRequest(index, error.reason, f"{where}: {error}"))
                     continue
                 if (first := seen.setdefault(row.clip_id, reader.line_num)) != reader.line_num:
-                    rows.append(BadRow(index, "duplicate-row", f"{where}: the same as line {first}"))
+                    rows.append(BadRequest(index, "duplicate-row", f"{where}: the same as line {first}"))
                     continue
                 rows.append(row)
                 warnings += [f"{where}: {problem}" for problem in parse_attributes(cells)[1]]
@@ -152,7 +152,7 @@ def read_channels(path: Path) -> Listing:
         raise DatasetError(f"{path}: can't be read as a CSV file: {error}") from error
     if not rows:
         raise DatasetError(f"{path}: holds no row below its header")
-    return Listing(MemoryRows(rows, hashlib.sha256(content).hexdigest()), warnings)
+    return Listing(MemoryRequests(rows, hashlib.sha256(content).hexdigest()), warnings)
 
 
 def _column(path: Path, header: Iterable[str], names: tuple[str, ...]) -> str:
@@ -164,7 +164,7 @@ def _column(path: Path, header: Iterable[str], names: tuple[str, ...]) -> str:
     raise DatasetError(f"{path}: no column {' or '.join(names)} in its header")
 
 
-def _parse_row(index: int, cells: Mapping[str, str | None], channel: str, video: str) -> VideoRow:
+def _parse_row(index: int, cells: Mapping[str, str | None], channel: str, video: str) -> VideoRequest:
     """One row.
 
     Raises:
@@ -175,7 +175,7 @@ def _parse_row(index: int, cells: Mapping[str, str | None], channel: str, video:
     video_id = find_video_id((cells[video] or "").strip())
     start, end = _parse_span(cells.get("start"), cells.get("end"))
     clip_id = video_id if start is None else f"{video_id}_{start:.3f}-{end:.3f}"
-    return VideoRow(index, video_id, clip_id, identity, start, end, attributes=parse_attributes(cells)[0])
+    return VideoRequest(index, video_id, clip_id, identity, start, end, attributes=parse_attributes(cells)[0])
 
 
 def _parse_span(start_text: str | None, end_text: str | None) -> tuple[float, float] | tuple[None, None]:

@@ -14,7 +14,7 @@ from data.store.storage import Storage
 
 
 @dataclass(frozen=True)
-class RowState:
+class Outcome:
     """The state of one row.
 
     Attributes:
@@ -90,7 +90,7 @@ class ChunkNames:
         return f"{self.number:05d}-of-{self.num_chunks:05d}"
 
 
-def read_states(storage: Storage, names: ChunkNames) -> dict[int, RowState]:
+def read_outcomes(storage: Storage, names: ChunkNames) -> dict[int, Outcome]:
     """The states of a chunk's rows, by row; none if nothing of it has been done.
 
     Raises:
@@ -100,14 +100,14 @@ def read_states(storage: Storage, names: ChunkNames) -> dict[int, RowState]:
     if content is None:
         return {}
     try:
-        states = [RowState(**json.loads(line)) for line in content.decode().splitlines()]
+        states = [Outcome(**json.loads(line)) for line in content.decode().splitlines()]
     except (ValueError, TypeError) as error:
         message = f"{storage.url}/{names.states}: damaged ({error}); remove it and run the same command again"
         raise DatasetError(message) from error
     return {state.row: state for state in states}
 
 
-def write_states(storage: Storage, names: ChunkNames, states: Iterable[RowState]) -> None:
+def write_outcomes(storage: Storage, names: ChunkNames, states: Iterable[Outcome]) -> None:
     """Write a chunk's side file, sorted by row; what a state has nothing to say about is left out."""
     lines = []
     for state in sorted(states, key=lambda state: state.row):
@@ -116,7 +116,7 @@ def write_states(storage: Storage, names: ChunkNames, states: Iterable[RowState]
     storage.write(names.states, "".join(lines))
 
 
-def count_states(states: Iterable[RowState], num_rows: int) -> Status:
+def count_outcomes(states: Iterable[Outcome], num_rows: int) -> Status:
     """How far a list of which `num_rows` are asked for is."""
     published, failures = 0, collections.Counter[str]()
     for state in states:
@@ -128,7 +128,7 @@ def count_states(states: Iterable[RowState], num_rows: int) -> Status:
 
 
 @dataclass
-class Tally:
+class Totals:
     """Sums over all rows that are published; what dataset.json says."""
 
     num_clips: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
@@ -137,7 +137,7 @@ class Tally:
     splits: dict[str, Split] = field(default_factory=dict)
     known: dict[str, set[str]] = field(default_factory=lambda: collections.defaultdict(set))
 
-    def add(self, names: ChunkNames, states: Iterable[RowState]) -> None:
+    def add(self, names: ChunkNames, states: Iterable[Outcome]) -> None:
         """Count a chunk's rows."""
         for state in states:
             if state.split is None:

@@ -17,7 +17,7 @@ _VIDEO_ID = re.compile(r"[A-Za-z0-9._~-]{1,80}")
 
 
 @dataclass(frozen=True)
-class VideoRow:
+class VideoRequest:
     """What one row of a list asks for.
 
     Attributes:
@@ -46,7 +46,7 @@ class VideoRow:
 
 
 @dataclass(frozen=True)
-class BadRow:
+class BadRequest:
     """A row that can't be used, and why."""
 
     index: int
@@ -54,7 +54,7 @@ class BadRow:
     message: str
 
 
-class RowList(Protocol):
+class RequestList(Protocol):
     """A list of videos.
 
     Attributes:
@@ -65,23 +65,23 @@ class RowList(Protocol):
     num_rows: int
     sha256: str
 
-    def read(self, first: int, last: int) -> list[VideoRow | BadRow]:
+    def read(self, first: int, last: int) -> list[VideoRequest | BadRequest]:
         """Rows first (from 0) up to, not including, last."""
         ...
 
 
-class MemoryRows:
+class MemoryRequests:
     """A list that is short enough to be held."""
 
-    def __init__(self, rows: Sequence[VideoRow | BadRow], sha256: str) -> None:
+    def __init__(self, rows: Sequence[VideoRequest | BadRequest], sha256: str) -> None:
         """Take rows over; their indices must be their places."""
         assert [row.index for row in rows] == list(range(len(rows)))
         self._rows = list(rows)
         self.num_rows = len(rows)
         self.sha256 = sha256
 
-    def read(self, first: int, last: int) -> list[VideoRow | BadRow]:
-        """See `RowList`."""
+    def read(self, first: int, last: int) -> list[VideoRequest | BadRequest]:
+        """See `RequestList`."""
         return self._rows[first:last]
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from data.errors import DatasetError
 from data.faces.protocol import FaceEncoderInfo, unit_rows
 from data.faces.registry import load_recognizer, same_person_threshold
-from data.sources.grouping import Partition, describe_groups, find_likenesses, group_people, read_mean_features
+from data.sources.grouping import Partition, find_similar_pairs, group_people, list_groups, read_mean_features
 from data.store.shards import write_shard
 
 
@@ -25,9 +25,9 @@ def test_clips_of_one_face_join_their_people_and_a_chain_joins_all_along_it() ->
     people = np.array([0, 1, 2, 3, 4])
     threshold = float(np.cos(np.deg2rad(10)))
     assert group_people(features, people, 5, threshold).tolist() == [0, 0, 0, 3, 4]
-    (group,) = describe_groups(features, people, list("abcde"), np.array([0, 0, 0, 3, 4]))
+    (group,) = list_groups(features, people, list("abcde"), np.array([0, 0, 0, 3, 4]))
     assert (group.identity, group.members, group.num_clips) == ("a", ("a", "b", "c"), 3)
-    assert group.least_likeness == pytest.approx(np.cos(np.deg2rad(8)), abs=1e-5)
+    assert group.least_similarity == pytest.approx(np.cos(np.deg2rad(8)), abs=1e-5)
 
 
 def test_people_are_joined_by_any_two_clips_and_by_what_is_known() -> None:
@@ -40,7 +40,7 @@ def test_people_are_joined_by_any_two_clips_and_by_what_is_known() -> None:
 def test_clips_without_a_face_are_like_nobody() -> None:
     features = np.zeros((3, 2), np.float32)
     assert group_people(features, np.arange(3), 3, 0.01).tolist() == [0, 1, 2]
-    assert describe_groups(features, np.arange(3), list("abc"), np.array([0, 0, 2]))[0].least_likeness == 1.0
+    assert list_groups(features, np.arange(3), list("abc"), np.array([0, 0, 2]))[0].least_similarity == 1.0
 
 
 @given(st.integers(0, 40), st.integers(1, 17), st.integers(0, 10_000))
@@ -48,7 +48,7 @@ def test_pairs_are_those_of_the_whole_matrix_whatever_the_block(num: int, block_
     features = unit_rows(np.random.default_rng(seed).normal(size=(num, 3)))
     found = [
         (i, j)
-        for first, second, _ in find_likenesses(features, 0.5, block_size)
+        for first, second, _ in find_similar_pairs(features, 0.5, block_size)
         for i, j in zip(first.tolist(), second.tolist(), strict=True)
     ]
     cosines = features.astype(np.float64) @ features.T.astype(np.float64)
@@ -58,7 +58,7 @@ def test_pairs_are_those_of_the_whole_matrix_whatever_the_block(num: int, block_
 
 def test_the_same_face_twice_is_alike_at_a_threshold_of_one() -> None:
     features = np.array([[0.6, 0.8], [0.8, 0.6], [0.6, 0.8]], np.float32)
-    ((first, second, cosines),) = find_likenesses(features, 1.0)
+    ((first, second, cosines),) = find_similar_pairs(features, 1.0)
     assert (first.tolist(), second.tolist(), cosines.tolist()) == ([0], [2], [1.0])
 
 

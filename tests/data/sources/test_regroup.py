@@ -218,7 +218,7 @@ def test_a_video_prepared_later_joins_the_group_that_its_name_belongs_to(dataset
     write_shard(dataset / f"{_split('v08')}-00009-of-00003.parquet", rows, 32)
     refresh_info(dataset)
     (group,) = group_dataset(GroupConfig(dataset, 0.9)).groups
-    assert group.members == ("v06", "v08") and group.least_likeness < 0.9
+    assert group.members == ("v06", "v08") and group.least_similarity < 0.9
     assert identity_of_clips(dataset)["v08/late"] == "v06"
 
 

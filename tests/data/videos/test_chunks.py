@@ -13,7 +13,7 @@ from data.media.images import encode_face
 from data.store.shards import Row
 from data.store.storage import Storage
 from data.videos.chunks import publish_chunk
-from data.videos.plan.outcomes import ChunkNames, RowState, count_states, read_states
+from data.videos.plan.outcomes import ChunkNames, Outcome, count_outcomes, read_outcomes
 
 NAMES = ChunkNames(3, 12)
 
@@ -23,7 +23,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     return Storage(str(tmp_path / "set") if request.param == "file" else f"memory://{uuid.uuid4()}/set")
 
 
-def published(row: int, split: str = "train", num_clips: int = 1) -> tuple[RowState, list[Row]]:
+def published(row: int, split: str = "train", num_clips: int = 1) -> tuple[Outcome, list[Row]]:
     clips = [f"v{row}/{i}" for i in range(num_clips)]
     rows: list[Row] = [
         {
@@ -37,17 +37,17 @@ def published(row: int, split: str = "train", num_clips: int = 1) -> tuple[RowSt
         }
         for clip in clips
     ]
-    state = RowState(row, "published", f"v{row}", identity=f"v{row}", split=split, clips=clips, num_faces=num_clips)  # type: ignore[arg-type]
+    state = Outcome(row, "published", f"v{row}", identity=f"v{row}", split=split, clips=clips, num_faces=num_clips)  # type: ignore[arg-type]
     return state, rows
 
 
-def failed(row: int, reason: str = "network") -> RowState:
-    return RowState(row, "failed", f"v{row}", reason=reason, message="it did not answer")
+def failed(row: int, reason: str = "network") -> Outcome:
+    return Outcome(row, "failed", f"v{row}", reason=reason, message="it did not answer")
 
 
-def publish(storage: Storage, *done: RowState | tuple[RowState, list[Row]]) -> None:
-    states = [item if isinstance(item, RowState) else item[0] for item in done]
-    rows = {item[0].row: item[1] for item in done if not isinstance(item, RowState)}
+def publish(storage: Storage, *done: Outcome | tuple[Outcome, list[Row]]) -> None:
+    states = [item if isinstance(item, Outcome) else item[0] for item in done]
+    rows = {item[0].row: item[1] for item in done if not isinstance(item, Outcome)}
     publish_chunk(storage, NAMES, states, rows, 4)
 
 
@@ -68,10 +68,10 @@ def test_a_chunk_is_a_shard_a_split_and_a_state_a_row(storage: Storage) -> None:
         "train-00003-of-00012.parquet",
     ]
     assert clips_in(storage, "train") == ["v5/0"] and clips_in(storage, "test") == ["v3/0", "v3/1"]
-    states = read_states(storage, NAMES)
+    states = read_outcomes(storage, NAMES)
     assert list(states) == [3, 4, 5]
     assert states[4] == failed(4, "gone")
-    assert count_states(states.values(), 8).as_dict() == {
+    assert count_outcomes(states.values(), 8).as_dict() == {
         "rows": 8,
         "published": 2,
         "pending": 5,
@@ -83,7 +83,7 @@ def test_rows_that_are_tried_again_join_those_that_are_there(storage: Storage) -
     publish(storage, published(5), failed(4), published(9))
     publish(storage, published(4), failed(6, "no-face"))
     assert clips_in(storage, "train") == ["v4/0", "v5/0", "v9/0"]
-    assert [state.state for state in read_states(storage, NAMES).values()] == [
+    assert [state.state for state in read_outcomes(storage, NAMES).values()] == [
         "published",
         "published",
         "failed",
@@ -111,7 +111,7 @@ def test_a_shard_that_lost_clips_is_named(storage: Storage) -> None:
 def test_a_damaged_list_of_states_is_named(storage: Storage) -> None:
     storage.write(NAMES.states, '{"row": 1, "sta')
     with pytest.raises(DatasetError, match=r"rows-00003-of-00012.jsonl: damaged"):
-        read_states(storage, NAMES)
+        read_outcomes(storage, NAMES)
 
 
 def test_only_one_run_works_in_a_folder_and_leftovers_are_swept(tmp_path: Path) -> None:

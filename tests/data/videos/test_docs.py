@@ -16,7 +16,7 @@ def test_the_page_on_videos_explains_every_reason_that_a_row_can_fail_for() -> N
         *(ROOT / "data" / "media" / f"{name}.py" for name in ("audio", "decoding")),
     ]
     code = "\n".join(path.read_text(encoding="utf-8") for path in sources)
-    calls = r'(?:MediaError|BadRow|DescribedVideo|refuse|_failed)\(\s*(?:\w+, |\[\], )?"([a-z-]+)"'
+    calls = r'(?:MediaError|BadRequest|ExtractedClips|refuse|_failed)\(\s*(?:\w+, |\[\], )?"([a-z-]+)"'
     raised = set(re.findall(calls, code))
     # Others stand in tables: by HTTP status, by message, by quality.
     raised |= set(re.findall(r'\b\d{3}: "([a-z-]+)"', code))

@@ -21,14 +21,14 @@ from data.errors import FetchStopped, MediaError, OutputError
 from data.personas.footage.server import Fault, VideoServer
 from data.videos.download.config import FetchConfig
 from data.videos.download.fetch import fetch, forget, sweep, wait_seconds
-from data.videos.plan.requests import VideoRow
+from data.videos.plan.requests import VideoRequest
 
 ROOT = Path(__file__).resolve().parents[4]
 SPAWN = multiprocessing.get_context("spawn")
 
 
-def row(video_id: str, start: float | None = 4.3, end: float | None = 10.3) -> VideoRow:
-    return VideoRow(0, video_id, video_id, video_id, start, end)
+def row(video_id: str, start: float | None = 4.3, end: float | None = 10.3) -> VideoRequest:
+    return VideoRequest(0, video_id, video_id, video_id, start, end)
 
 
 def config(folder: Path, server: VideoServer, **changes: object) -> FetchConfig:
@@ -83,8 +83,8 @@ def test_a_fault_has_a_name_leaves_nothing_and_costs_little_time(
     with VideoServer({"id": video}, {"id": fault}) as server:
         # Short limits only where they are to end it: the machine may be busy.
         socket_timeout = 0.5 if fault.kind in ("stall", "silence") else 20.0
-        max_seconds = 1.0 if fault.kind == "trickle" else 60.0
-        settings = config(tmp_path, server, section=is_section, socket_timeout=socket_timeout, max_seconds=max_seconds)
+        time_limit = 1.0 if fault.kind == "trickle" else 60.0
+        settings = config(tmp_path, server, section=is_section, socket_timeout=socket_timeout, time_limit=time_limit)
         start = time.monotonic()
         with pytest.raises(MediaError) as caught:
             fetch(row("id"), settings)
@@ -217,7 +217,7 @@ def test_any_id_that_a_list_may_hold_can_be_fetched(
 
 def test_local_files_are_taken_as_they_are(tmp_path: Path) -> None:
     settings = FetchConfig(tmp_path / "none")
-    local = VideoRow(0, "a", "a", "a", path="/somewhere/a.mp4")
+    local = VideoRequest(0, "a", "a", "a", path="/somewhere/a.mp4")
     assert fetch(local, settings).path == "/somewhere/a.mp4"
     assert wait_seconds(local, settings) == 0.0
     forget(local, settings)
@@ -351,9 +351,9 @@ ALONE = """
 import json, sys
 from data.videos.download.config import FetchConfig
 from data.videos.download.fetch import fetch
-from data.videos.plan.requests import VideoRow
+from data.videos.plan.requests import VideoRequest
 for section in (True, False):
-    row = VideoRow(0, "id", "id", "id", 4.3, 7.3)
+    row = VideoRequest(0, "id", "id", "id", 4.3, 7.3)
     fetch(row, FetchConfig(sys.argv[1], sys.argv[2], section=section))
 print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """

@@ -11,7 +11,7 @@ from data.errors import MediaError
 from data.personas.footage.server import Fault, VideoServer
 from data.videos.download.config import FetchConfig
 from data.videos.download.fetch import fetch
-from data.videos.plan.requests import SourceFile, VideoRow
+from data.videos.plan.requests import SourceFile, VideoRequest
 from tests.clock_video import read_frames, read_tones
 from tests.data.videos.conftest import CLOCK_SECONDS
 
@@ -20,8 +20,8 @@ EXACT = 0.0015  # Matroska counts milliseconds
 ABOUT = 0.025  # what is known of the clock of a broadcast: its first packet
 
 
-def row(video_id: str, start: float | None = None, end: float | None = None) -> VideoRow:
-    return VideoRow(0, video_id, video_id, video_id, start, end)
+def row(video_id: str, start: float | None = None, end: float | None = None) -> VideoRequest:
+    return VideoRequest(0, video_id, video_id, video_id, start, end)
 
 
 def config(folder: Path, server: VideoServer, **changes: object) -> FetchConfig:

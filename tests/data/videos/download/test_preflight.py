@@ -125,7 +125,7 @@ def test_templates_that_lead_nowhere_are_refused(template: str) -> None:
         {"height": 0},
         {"retries": -1},
         {"socket_timeout": 0.0},
-        {"max_seconds": 0.0},
+        {"time_limit": 0.0},
         {"max_bytes": 0},
     ],
 )

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from data.errors import DatasetError, MediaError
 from data.videos.plan.avspeech import AvspeechRows, parse_row
-from data.videos.plan.requests import BadRow, VideoRow
+from data.videos.plan.requests import BadRequest, VideoRequest
 
 REAL = "-1nRm4tQL0A,12.5,18.25,0.41,0.35"
 
 
-def rows_of(folder: Path, content: str | bytes) -> list[VideoRow | BadRow]:
+def rows_of(folder: Path, content: str | bytes) -> list[VideoRequest | BadRequest]:
     path = folder / "list.csv"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     rows = AvspeechRows(path)
@@ -22,7 +22,7 @@ def rows_of(folder: Path, content: str | bytes) -> list[VideoRow | BadRow]:
 
 def test_an_id_may_begin_with_a_dash(tmp_path: Path) -> None:
     (row,) = rows_of(tmp_path, REAL)
-    assert row == VideoRow(
+    assert row == VideoRequest(
         0, "-1nRm4tQL0A", "-1nRm4tQL0A_12.500-18.250@0.4100,0.3500", "-1nRm4tQL0A", 12.5, 18.25, 0.41, 0.35
     )
 
@@ -34,12 +34,15 @@ def test_an_id_may_begin_with_a_dash(tmp_path: Path) -> None:
 def test_header_and_line_ends_change_nothing(tmp_path: Path, header: str, line_end: str) -> None:
     lines = [line for line in (header, REAL, "", "b,0,3,.5,.5") if line or not header]
     rows = rows_of(tmp_path, "\ufeff".encode() + line_end.join([*lines, ""]).encode())
-    assert [(row.index, row.video_id) for row in rows if isinstance(row, VideoRow)] == [(0, "-1nRm4tQL0A"), (1, "b")]
+    assert [(row.index, row.video_id) for row in rows if isinstance(row, VideoRequest)] == [
+        (0, "-1nRm4tQL0A"),
+        (1, "b"),
+    ]
 
 
 def test_a_header_says_which_column_is_which(tmp_path: Path) -> None:
     (row,) = rows_of(tmp_path, "x,y,start,end,id\n.1,.2,3,4,abc\n")
-    assert isinstance(row, VideoRow) and (row.video_id, row.start, row.x) == ("abc", 3.0, 0.1)
+    assert isinstance(row, VideoRequest) and (row.video_id, row.start, row.x) == ("abc", 3.0, 0.1)
 
 
 @pytest.mark.parametrize(
@@ -67,15 +70,15 @@ def test_a_header_says_which_column_is_which(tmp_path: Path) -> None:
 )
 def test_a_bad_row_is_that_row_alone(tmp_path: Path, line: str) -> None:
     first, bad, last = rows_of(tmp_path, f"{REAL}\n{line}\nb,0,3,,\n".encode("latin-1"))
-    assert isinstance(first, VideoRow) and isinstance(last, VideoRow)
-    assert isinstance(bad, BadRow) and (bad.index, bad.reason) == (1, "bad-row")
+    assert isinstance(first, VideoRequest) and isinstance(last, VideoRequest)
+    assert isinstance(bad, BadRequest) and (bad.index, bad.reason) == (1, "bad-row")
     assert "\n" not in bad.message
 
 
 def test_a_row_that_asks_for_the_same_clip_again_names_the_first(tmp_path: Path) -> None:
     rows = rows_of(tmp_path, "a,1,4,.5,.5\nb,1,4,.5,.5\na,1.0,4.00,0.5,.50\na,1,4,.5,.5\na,1,4,.6,.5\n")
-    assert [isinstance(row, VideoRow) for row in rows] == [True, True, False, False, True]
-    assert [row.message for row in rows if isinstance(row, BadRow)] == ["the same as row 0"] * 2
+    assert [isinstance(row, VideoRequest) for row in rows] == [True, True, False, False, True]
+    assert [row.message for row in rows if isinstance(row, BadRequest)] == ["the same as row 0"] * 2
 
 
 def test_any_part_of_a_long_list_is_read_by_itself(tmp_path: Path) -> None:
@@ -84,7 +87,7 @@ def test_any_part_of_a_long_list_is_read_by_itself(tmp_path: Path) -> None:
     rows = AvspeechRows(path)
     assert rows.num_rows == 300
     assert [row.index for row in rows.read(130, 195)] == list(range(130, 195))
-    assert [row.video_id for row in rows.read(63, 66) if isinstance(row, VideoRow)] == ["v63", "v64", "v65"]
+    assert [row.video_id for row in rows.read(63, 66) if isinstance(row, VideoRequest)] == ["v63", "v64", "v65"]
     assert rows.read(299, 999)[0].index == 299 and rows.read(300, 400) == []
 
 
@@ -101,7 +104,7 @@ def test_a_header_that_lacks_a_column_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_list_is_all_bad_rows(tmp_path: Path) -> None:
     rows = rows_of(tmp_path, bytes(range(256)) * 2000)
-    assert rows and all(isinstance(row, BadRow) for row in rows)
+    assert rows and all(isinstance(row, BadRequest) for row in rows)
 
 
 @given(st.lists(st.text(max_size=12), max_size=7))

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from data.errors import DatasetError, MediaError
 from data.store.clip import Attributes
 from data.videos.plan.lists import find_video_id, list_folder, read_channels
-from data.videos.plan.requests import BadRow, MemoryRows, VideoRow, check_video_id
+from data.videos.plan.requests import BadRequest, MemoryRequests, VideoRequest, check_video_id
 
 
-def all_of(rows: MemoryRows) -> list[VideoRow | BadRow]:
+def all_of(rows: MemoryRequests) -> list[VideoRequest | BadRequest]:
     return rows.read(0, rows.num_rows)
 
 
-def videos_of(rows: MemoryRows) -> list[VideoRow]:
-    return [row for row in all_of(rows) if isinstance(row, VideoRow)]
+def videos_of(rows: MemoryRequests) -> list[VideoRequest]:
+    return [row for row in all_of(rows) if isinstance(row, VideoRequest)]
 
 
 def make_files(root: Path, *names: str) -> Path:
@@ -28,7 +28,7 @@ def make_files(root: Path, *names: str) -> Path:
     return root
 
 
-def channels(folder: Path, content: str) -> MemoryRows:
+def channels(folder: Path, content: str) -> MemoryRequests:
     (folder / "channels.csv").write_text(content, newline="")
     return read_channels(folder / "channels.csv").rows
 
@@ -83,9 +83,9 @@ def test_a_csv_tells_who_is_in_a_file_and_what_is_known_of_them(tmp_path: Path) 
 
 def test_an_identity_that_could_leave_a_folder_costs_its_video_alone(tmp_path: Path) -> None:
     root = make_files(tmp_path / "root", "a.mp4", "bad\nname.mp4")
-    bad, good = sorted(all_of(list_folder(root).rows), key=lambda row: isinstance(row, VideoRow))
-    assert isinstance(bad, BadRow) and bad.reason == "unsafe-identity" and "\n" not in bad.message
-    assert isinstance(good, VideoRow) and good.video_id == "a"
+    bad, good = sorted(all_of(list_folder(root).rows), key=lambda row: isinstance(row, VideoRequest))
+    assert isinstance(bad, BadRequest) and bad.reason == "unsafe-identity" and "\n" not in bad.message
+    assert isinstance(good, VideoRequest) and good.video_id == "a"
 
 
 def test_another_file_or_person_is_another_list(tmp_path: Path) -> None:
@@ -152,8 +152,8 @@ def test_a_row_that_cannot_be_used_has_a_reason_and_its_line(tmp_path: Path, lin
     rows = all_of(channels(tmp_path, f"name,id,start,end\nAda,first,,\n{line}\nBob,last,1,2\n"))
     assert [row.index for row in rows] == [0, 1, 2]
     bad = rows[1]
-    assert isinstance(bad, BadRow) and bad.reason == reason and "line 3" in bad.message
-    assert isinstance(rows[2], VideoRow)
+    assert isinstance(bad, BadRequest) and bad.reason == reason and "line 3" in bad.message
+    assert isinstance(rows[2], VideoRequest)
 
 
 def test_what_of_a_person_is_not_understood_costs_no_row(tmp_path: Path) -> None:

@@ -13,13 +13,15 @@ from data.media.images import decode_face
 from data.personas.footage.videos import draw_frames, loudness, make_sound, make_talking_video, write_video
 from data.store.clip import Attributes
 from data.store.shards import clip_schema
-from data.videos.plan.requests import SourceFile, VideoRow
+from data.videos.plan.requests import SourceFile, VideoRequest
 from data.videos.watch import describe
-from data.videos.watch.describe import DescribedVideo, VideoRecipe, describe_video, load_face_networks
+from data.videos.watch.clips import ExtractedClips, VideoRecipe, extract_clips, load_face_networks
 
 # dlib finds faces; T is the small network that ships.
 RECIPE = VideoRecipe("dlib", face_encoder="personas", num_faces=2)
-ROW = VideoRow(0, "-1nRm4tQL0A", "-1nRm4tQL0A/0", "somebody", 0.0, 3.0, 0.5, 0.5, Attributes("female", 30.0, "nowhere"))
+ROW = VideoRequest(
+    0, "-1nRm4tQL0A", "-1nRm4tQL0A/0", "somebody", 0.0, 3.0, 0.5, 0.5, Attributes("female", 30.0, "nowhere")
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,14 +35,14 @@ def talking(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_talking_video(tmp_path_factory.mktemp("videos") / "talking.mp4", seconds=4.0)
 
 
-def of(path: Path, row: VideoRow = ROW, offset: float = 0.0, recipe: VideoRecipe = RECIPE) -> DescribedVideo:
-    described = describe_video(row, SourceFile(str(path), offset), recipe)
+def of(path: Path, row: VideoRequest = ROW, offset: float = 0.0, recipe: VideoRecipe = RECIPE) -> ExtractedClips:
+    described = extract_clips(row, SourceFile(str(path), offset), recipe)
     assert bool(described.rows) == (not described.reason) == (not described.message)
     assert "\n" not in described.message
     return described
 
 
-def refusal(path: Path, row: VideoRow = ROW, recipe: VideoRecipe = RECIPE) -> str:
+def refusal(path: Path, row: VideoRequest = ROW, recipe: VideoRecipe = RECIPE) -> str:
     described = of(path, row, recipe=recipe)
     assert described.message.startswith(row.clip_id + ": "), described
     return described.reason
@@ -205,7 +207,7 @@ def test_real_videos_give_the_face_and_the_speech(real_recordings: Path, real_in
     recipe = VideoRecipe("insightface:small", insightface_root=str(real_insightface_root))
     paths = sorted((real_recordings / "videos").iterdir())[::6]
     for path in paths:
-        (row,) = of(path, VideoRow(0, "v", "v", "v"), recipe=recipe).rows
+        (row,) = of(path, VideoRequest(0, "v", "v", "v"), recipe=recipe).rows
         features = np.stack(row["face_features"])
         assert len(features) >= 2 and (features @ features.T).min() > 0.2, path
         assert row["duration"] >= 1.0

@@ -43,7 +43,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Task:
+class PersonTask:
     """One person to describe."""
 
     person: Person
@@ -51,14 +51,14 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Described:
+class PersonClips:
     """What became of a person: rows of a shard, and a failure for each file that could not be used."""
 
     rows: list[Row]
     failures: list[Failure]
 
 
-def describe_person(task: Task) -> Described:
+def make_clips(task: PersonTask) -> PersonClips:
     """Decode, clean, align and describe all files of one person; a file that fails becomes a failure."""
     person, recipe = task.person, task.recipe
     analyzer = cached_analyzer(recipe.face_analyzer, recipe.insightface_root, recipe.device)
@@ -92,7 +92,7 @@ def describe_person(task: Task) -> Described:
     if person.videos:
         for row, number in zip(rows, voices, strict=False):  # without a voice there is a row all the same
             row["video_id"] = person.videos[number]
-    return Described(rows, failures)
+    return PersonClips(rows, failures)
 
 
 def _rows(person: Person, voices: list[Waveform], faces: list[AnalyzedFace]) -> list[Row]:

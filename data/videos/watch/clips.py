@@ -20,7 +20,7 @@ from data.faces.registry import cached_analyzer, cached_recognizer
 from data.media.audio import Span, VoiceActivity, even_loudness, find_speech, loudness_range, prepare_speech, take_spans
 from data.media.waveform import SAMPLE_RATE, Waveform
 from data.store.shards import Row, make_row
-from data.videos.plan.requests import SourceFile, VideoRow
+from data.videos.plan.requests import SourceFile, VideoRequest
 from data.videos.watch.decode import Frame, VideoFile, count_samples
 from data.videos.watch.segments import choose_segments
 from data.videos.watch.track import choose_views, follow_speaker, outside_share
@@ -74,7 +74,7 @@ class VideoRecipe:
 
 
 @dataclass(frozen=True)
-class DescribedVideo:
+class ExtractedClips:
     """What became of a row of the list.
 
     Attributes:
@@ -103,7 +103,7 @@ class _Clip:
     spans: list[Span] | None = None
 
 
-def describe_video(row: VideoRow, source: SourceFile, recipe: VideoRecipe) -> DescribedVideo:
+def extract_clips(row: VideoRequest, source: SourceFile, recipe: VideoRecipe) -> ExtractedClips:
     """Decode, find the speaker, clean the speech and describe all clips of one row; what fails becomes the reason.
 
     Args:
@@ -118,15 +118,15 @@ def describe_video(row: VideoRow, source: SourceFile, recipe: VideoRecipe) -> De
     try:
         rows = describer.describe()
     except MediaError as error:
-        return DescribedVideo([], error.reason, one_line(f"{row.clip_id}: {error}"), describer.watch.seconds)
+        return ExtractedClips([], error.reason, one_line(f"{row.clip_id}: {error}"), describer.watch.seconds)
     except Wav2FaceError:
         raise
     except Exception as error:  # a library that trips over one strange file must not end the run
         message = one_line(f"{row.clip_id}: {source.path}: {type(error).__name__}: {error}")
-        return DescribedVideo([], "unexpected", message, describer.watch.seconds)
+        return ExtractedClips([], "unexpected", message, describer.watch.seconds)
     finally:
         _free_frames()
-    return DescribedVideo(rows, "", "", describer.watch.seconds)
+    return ExtractedClips(rows, "", "", describer.watch.seconds)
 
 
 def _free_frames() -> None:
@@ -183,7 +183,7 @@ class _Stopwatch:
 class _Describer:
     """The work on one row, and the time it takes."""
 
-    row: VideoRow
+    row: VideoRequest
     source: SourceFile
     recipe: VideoRecipe
     analyzer: FaceAnalyzer
