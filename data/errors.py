@@ -2,9 +2,82 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
+Reason = Literal[
+    # Lists and people.
+    "bad-row",
+    "duplicate-row",
+    "unsafe-identity",
+    "bad-attribute",
+    "unmatched-name",
+    "empty-identity",
+    "unknown-name",
+    "no-faces",
+    "no-voices",
+    # Downloads.
+    "gone",
+    "private",
+    "age-restricted",
+    "blocked",
+    "live",
+    "no-format",
+    "not-a-video",
+    "network",
+    "fetch-failed",
+    # Files.
+    "empty",
+    "unreadable",
+    "damaged",
+    "not-finite",
+    "truncated",
+    "out-of-range",
+    "too-large",
+    "too-long",
+    "no-audio",
+    "no-video",
+    # Speech.
+    "silent",
+    "no-speech",
+    "too-short",
+    # Photographs.
+    "16-bit",
+    "animated",
+    "cmyk",
+    "not-square",
+    "many-faces",
+    "bad-landmarks",
+    # Faces.
+    "no-face",
+    "no-speaker-face",
+    "ambiguous-face",
+    "lost-face",
+    "still-face",
+    "small-face",
+    "dark-face",
+    "bright-face",
+    "blurred-face",
+    "side-face",
+    # The machine.
+    "timeout",
+    "crashed",
+    "unexpected",
+]
+"""Why a file, a request or a person can't be used. docs/videos.md and docs/dataset.md explain each."""
+
+REASONS: tuple[Reason, ...] = get_args(Reason)
+
 
 class Wav2FaceError(Exception):
-    """Something the user can mend. The message says what is wrong, where, and what to do, in one line."""
+    """Something the user can mend. The message says what is wrong, where, and what to do, in one line.
+
+    Example:
+        >>> try:
+        ...     ClipDataset("datasets/gone", "train")
+        ... except Wav2FaceError as error:
+        ...     print(type(error).__name__)
+        DatasetError
+    """
 
 
 class ConfigError(Wav2FaceError):
@@ -22,11 +95,11 @@ class MediaError(Wav2FaceError):
         reason: A short slug for failure lists and their summary, such as `no-face` or `no-speech`.
     """
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
-        self.reason = reason
+        self.reason: Reason = reason
 
-    def __reduce__(self) -> tuple[type[MediaError], tuple[str, str]]:
+    def __reduce__(self) -> tuple[type[MediaError], tuple[Reason, str]]:
         return type(self), (self.reason, str(self))  # so that it crosses from process to process
 
 
@@ -38,7 +111,7 @@ class ModelError(Wav2FaceError):
     """A model that is missing, damaged, or that does not fit the data set or another model."""
 
 
-class StageError(Wav2FaceError):
+class StepError(Wav2FaceError):
     """A command of several that were to run one after the other, and that failed; its log is named."""
 
 

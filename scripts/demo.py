@@ -20,8 +20,8 @@ from eval.commands import open_output
 from eval.pages.model.runs import read_stats
 from eval.pages.parts.rendering import PAGE_NAME
 from training.command import CommandParser, run_command
-from training.stage_progress import StageProgress, tell_time
-from training.stages import Stage, run_stages
+from training.pipeline_progress import PipelineProgress, format_seconds
+from training.pipeline import Step, run_steps
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = Path("configs/personas/demo")
@@ -40,8 +40,8 @@ class Size:
         images: Pictures of each.
         clips: Recordings of each.
         num_drawings: For the Frechet distance.
-        seconds: What each stage takes on two cores, by name; the progress line weighs stages by it.
-        flags: What differs from the recipes, by stage.
+        seconds: What each step takes on two cores, by name; the progress line weighs steps by it.
+        flags: What differs from the recipes, by step.
         note: On the page.
     """
 
@@ -89,9 +89,10 @@ QUICK = Size(
         "voice_encoder": ["--total-images", "2048", "--log-images", "512", "--validate-images", "2048"],
         "generator": [
             *("--generator.widths", "[96,96,64,32,16]", "--discriminator.widths", "[96,96,64,32,16]"),
-            *("--total-images", "4000", "--log-every", "160", "--sample-every", "800", "--checkpoint-every", "4000"),
-            *("--objective.adversarial-start", "3600", "--warmup-images", "200", "--ema-halflife", "300"),
-            *("--condition.num-folds", "0", "--batch-size", "8", "--learning-rate", "1e-3"),
+            *("--total-images", "4000", "--log-images", "160", "--sample-images", "800"),
+            *("--checkpoint-images", "4000", "--objective.adversarial-start", "3600", "--ema-halflife-images", "300"),
+            *("--learning-rate.start", "1e-3", "--learning-rate.end", "2.5e-4", "--learning-rate.warmup-images", "200"),
+            *("--condition.num-folds", "0", "--batch-size", "8"),
         ],
     },
     note="This is the two-minute version: a handful of personas and seconds of training, to see that everything "
@@ -111,30 +112,30 @@ def main(argv: list[str]) -> None:
     if out == ROOT or out in ROOT.parents:
         raise OutputError(f"--out {out}: choose a folder of its own, such as runs/demo")
     size = QUICK if arguments.quick else DEMO
-    stages = plan(size, out, arguments.seed, count_cores(), has_gpu())
-    # Asked to end, end the processes of the stage too.
+    steps = plan(size, out, arguments.seed, count_cores(), has_gpu())
+    # Asked to end, end the processes of the step too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     open_output(str(out))
-    progress = StageProgress()
+    progress = PipelineProgress()
     try:
-        records = run_stages(stages, out, recipe_texts(), progress, ROOT)
+        records = run_steps(steps, out, recipe_texts(), progress, ROOT)
     finally:
         progress.close()
-    print(f"finished: {tell_time(sum(record.seconds for record in records))} of computing")
+    print(f"finished: {format_seconds(sum(record.seconds for record in records))} of computing")
     print(out / PAGE_NAME)
 
 
-def plan(size: Size, out: Path, seed: int, num_cores: int, gpu: bool) -> list[Stage]:
-    """All stages, in order."""
+def plan(size: Size, out: Path, seed: int, num_cores: int, gpu: bool) -> list[Step]:
+    """All steps, in order."""
     # As seen from the repository's root, where the commands run, so that no report tells where on a disk that lies.
     out = out.relative_to(ROOT) if out.is_relative_to(ROOT) else out
     dataset, report = out / "dataset", out / "report"
     runs = {name: out / name.replace("_", "-") for name in ("face_encoder", "voice_encoder", "generator")}
 
-    def stage(
+    def step(
         name: str, title: str, *commands: Sequence[object], rates: Callable[[float], Sequence[str]] = lambda _: ()
-    ) -> Stage:
-        return Stage(
+    ) -> Step:
+        return Step(
             name=name,
             title=title,
             commands=[[str(part) for part in command] for command in commands],
@@ -145,7 +146,7 @@ def plan(size: Size, out: Path, seed: int, num_cores: int, gpu: bool) -> list[St
             rates=rates,
         )
 
-    def training(name: str, title: str, script: str, *flags: object) -> Stage:
+    def training(name: str, title: str, script: str, *flags: object) -> Step:
         launcher, shown, environment = launch(num_cores, gpu)
         recipe = RECIPES / f"{name}.yaml"
         command = [
@@ -159,7 +160,7 @@ def plan(size: Size, out: Path, seed: int, num_cores: int, gpu: bool) -> list[St
             "--seed",
             seed,
         ]
-        return Stage(
+        return Step(
             name=name,
             title=title,
             commands=[[str(part) for part in (*command, "--resume", *flags, *size.flags.get(name, ()))]],
@@ -174,21 +175,21 @@ def plan(size: Size, out: Path, seed: int, num_cores: int, gpu: bool) -> list[St
     of_model = ["--model", runs["generator"] / "model", "--dataset", dataset, "--seed", seed]
     population = ["--identities", size.identities, "--images", size.images, "--clips", size.clips]
     return [
-        stage(
+        step(
             "personas",
             "personas, their faces and voices",
             ["scripts/make_personas.py", "--out", dataset, *population, "--face-size", 64, "--seed", seed],
             rates=lambda seconds: population_rates(ROOT / dataset, seconds),
         ),
         training("face_encoder", "face encoder", "train_face_encoder"),
-        stage(
+        step(
             "features",
             "features of all faces",
             ["scripts/embed_faces.py", "--dataset", dataset, "--face-encoder", runs["face_encoder"] / "model"],
         ),
         training("voice_encoder", "voice encoder", "train_encoder"),
         training("generator", "generator", "train_gan", "--encoder", runs["voice_encoder"] / "model"),
-        stage(
+        step(
             "reports",
             "reports",
             ["scripts/evaluate_retrieval.py", *of_model, "--judge", JUDGE, "--out", report / "retrieval"],
@@ -197,11 +198,11 @@ def plan(size: Size, out: Path, seed: int, num_cores: int, gpu: bool) -> list[St
                 *("--num-images", size.num_drawings),
             ],
         ),
-        stage(
+        step(
             "page",
             "page",
             [
-                *("scripts/make_page.py", *of_model, "--out", out, "--stages", out / "stages.json"),
+                *("scripts/make_page.py", *of_model, "--out", out, "--steps", out / "steps.json"),
                 *("--report", report / "retrieval", "--report", report / "image-quality"),
                 *(part for run in runs.values() for part in ("--run", run)),
                 *("--note", size.note),

@@ -16,7 +16,7 @@ from eval.pages.model.build import PageOptions, write_page
 from eval.report.folder import read_parts
 from gan.voice2face import Voice2Face
 from training.command import CommandParser, check_device, run_command
-from training.stages import read_records
+from training.pipeline import read_records
 
 _MAX_PEOPLE = 64
 
@@ -29,7 +29,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--out", required=True, help="folder of the page")
     parser.add_argument("--report", action="append", default=[], help="folder of reports on this model; several")
     parser.add_argument("--run", action="append", default=[], help="a run folder whose curves are shown; several")
-    parser.add_argument("--stages", help="stages.json of what was run, as scripts/demo.py writes it")
+    parser.add_argument("--steps", help="steps.json of what was run, as scripts/demo.py writes it")
     parser.add_argument("--beside", help="another model that draws the same voices, such as the one that ships")
     parser.add_argument("--beside-name", default="another model", help="what it is called (default: %(default)s)")
     parser.add_argument("--note", default="", help="a sentence under the title")
@@ -45,14 +45,14 @@ def main(argv: list[str]) -> None:
     for report in reports:
         if not read_parts(report):
             raise ConfigError(f"--report {report}: no report there; make one with scripts/evaluate_retrieval.py")
-    stages = [] if arguments.stages is None else read_records(Path(arguments.stages))
+    steps = [] if arguments.steps is None else read_records(Path(arguments.steps))
     dataset = open_split(arguments.dataset, arguments.split)
     model = load_model_under_test(arguments.model, arguments.device)
     check_same_training_network(model, dataset)
     options = PageOptions(
         reports=reports,
         runs=[Path(run) for run in arguments.run],
-        stages=stages,
+        steps=steps,
         note=arguments.note,
         num_people=arguments.num_people,
         seed=arguments.seed,

@@ -1,4 +1,4 @@
-"""What every command does alike: one line for the user's mistake, exit 2, no traceback."""
+"""What all commands share: errors as one line and exit code 2, and output that can't stop the work."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from data.errors import ConfigError, Wav2FaceError, one_line
+from training.terminal import output_error, protect_output
 
 
 class CommandParser(argparse.ArgumentParser):
-    """An argparse parser whose mistakes are `ConfigError`, so that commands report all errors alike."""
+    """An argparse parser that raises `ConfigError`, so that commands report all errors in one way."""
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing the usage.
@@ -27,12 +28,16 @@ class CommandParser(argparse.ArgumentParser):
 def run_command(main: Callable[[list[str]], None]) -> NoReturn:
     """Run a script's main function on the command line's arguments and exit.
 
-    Exit codes: 0 done; 2 the user's mistake or the machine's (disk full, no permission), told in one line
-    on stderr; 130 interrupted. Anything else is a bug of ours and keeps its traceback.
+    Exit codes: 0 done; 2 a mistake of the user or a fault of the machine (disk full, no permission), reported in one
+    line on stderr; 130 interrupted. Any other exception is a bug and keeps its traceback.
+
+    Printing never stops the work: see `training.terminal`. A reader that closes its pipe early (`| head`) changes
+    nothing, exit code included; if stdout is lost for another reason (its disk is full), the code is 2.
 
     Args:
         main: Takes the arguments without the program's name.
     """
+    protect_output()
     try:
         main(sys.argv[1:])
     except (Wav2FaceError, OSError) as error:
@@ -41,6 +46,9 @@ def run_command(main: Callable[[list[str]], None]) -> NoReturn:
     except KeyboardInterrupt:
         _report("interrupted")
         sys.exit(130)
+    if lost := output_error(sys.stdout):
+        _report(f"error: the work is done, but its output could not be written ({lost.strerror})")
+        sys.exit(2)
     sys.exit(0)
 
 
@@ -48,7 +56,7 @@ def check_device(device: str) -> None:
     """Refuse a device that this machine lacks.
 
     Raises:
-        ConfigError: Says which are there.
+        ConfigError: If torch can't compute on it.
     """
     import torch  # here, so that commands without a device start at once
 

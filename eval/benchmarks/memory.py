@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 from tqdm import tqdm
 
-from data.errors import ConfigError, StageError
+from data.errors import ConfigError, StepError
 from data.videos.plan.avspeech import AvspeechRows
 from eval.benchmarks.footage import make_footage, serve, write_list
 
@@ -58,7 +58,7 @@ def measure_memory(
 
     Raises:
         ConfigError: If there is nothing to measure.
-        StageError: If the command fails.
+        StepError: If the command fails.
     """
     if num_rows < _FEWEST_ROWS:
         raise ConfigError(f"--rows {num_rows}: at least {_FEWEST_ROWS} are needed")
@@ -123,7 +123,7 @@ def watch(command: Sequence[str], out: Path) -> Iterator[Sample]:
     """Run a command and sample it twice a second until it ends.
 
     Raises:
-        StageError: If it fails or takes longer than an hour.
+        StepError: If it fails or takes longer than an hour.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     log_path = out.with_name(f"{out.name}.log")
@@ -135,7 +135,7 @@ def watch(command: Sequence[str], out: Path) -> Iterator[Sample]:
         try:
             while process.poll() is None:
                 if time.monotonic() > deadline:
-                    raise StageError(f"{command[1]} has not ended within {_TIME_LIMIT:.0f} s; its log: {log_path}")
+                    raise StepError(f"{command[1]} has not ended within {_TIME_LIMIT:.0f} s; its log: {log_path}")
                 lines, _, unread = (unread + written.read()).rpartition(b"\n")
                 num_rows += _count_rows(lines)
                 yield Sample(time.perf_counter(), num_rows, _resident(process))
@@ -146,7 +146,7 @@ def watch(command: Sequence[str], out: Path) -> Iterator[Sample]:
                 process.kill()  # its children end with it
             process.wait()
     if process.returncode:
-        raise StageError(f"{command[1]} failed with exit code {process.returncode}; its log: {log_path}")
+        raise StepError(f"{command[1]} failed with exit code {process.returncode}; its log: {log_path}")
 
 
 def _count_rows(lines: bytes) -> int:

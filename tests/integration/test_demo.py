@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from data.errors import OutputError, StageError
+from data.errors import OutputError, StepError
 from encoder.faces.train import FaceTrainingConfig
 from encoder.train import EncoderTrainingConfig
 from gan.config import GanConfig
 from tests.commands import ROOT, run_script
 from training.config import parse_config
-from training.stages import Stage
+from training.pipeline import Step
 
 TRAININGS = {
     "train_face_encoder.py": FaceTrainingConfig,
@@ -31,7 +31,7 @@ def demo() -> dict[str, Any]:
     return runpy.run_path(str(ROOT / "scripts" / "demo.py"))["main"].__globals__
 
 
-def stages_of(demo: dict[str, Any], size: str, out: Path, num_cores: int = 2, gpu: bool = False) -> list[Stage]:
+def steps_of(demo: dict[str, Any], size: str, out: Path, num_cores: int = 2, gpu: bool = False) -> list[Step]:
     return demo["plan"](demo[size], out, 0, num_cores, gpu)
 
 
@@ -41,8 +41,8 @@ def test_every_command_is_there_and_every_recipe_fits_its_training(
 ) -> None:
     monkeypatch.chdir(ROOT)
     scripts = []
-    for stage in stages_of(demo, size, tmp_path):
-        for command in stage.commands:
+    for step in steps_of(demo, size, tmp_path):
+        for command in step.commands:
             assert (ROOT / command[0]).is_file(), command[0]
             scripts.append(Path(command[0]).name)
             if scripts[-1] in TRAININGS:
@@ -56,14 +56,14 @@ def test_every_command_is_there_and_every_recipe_fits_its_training(
 
 def test_the_promised_times_are_kept_by_the_plan(demo: dict[str, Any], tmp_path: Path) -> None:
     for size, minutes in (("DEMO", 12), ("QUICK", 2)):  # of fifteen, the installation takes two or three
-        assert sum(stage.seconds for stage in stages_of(demo, size, tmp_path)) <= 60 * minutes
+        assert sum(step.seconds for step in steps_of(demo, size, tmp_path)) <= 60 * minutes
 
 
 def test_what_is_written_names_no_path_of_the_machine(demo: dict[str, Any]) -> None:
-    for stage in stages_of(demo, "DEMO", ROOT / "runs" / "demo"):
-        for command in stage.commands:
+    for step in steps_of(demo, "DEMO", ROOT / "runs" / "demo"):
+        for command in step.commands:
             assert not any(str(ROOT) in part for part in command)
-        assert sys.executable not in stage.shown_launcher
+        assert sys.executable not in step.shown_launcher
 
 
 def test_a_process_for_each_core_up_to_a_few_and_one_on_a_gpu(demo: dict[str, Any]) -> None:
@@ -90,9 +90,9 @@ def test_it_stops_at_a_failure_goes_on_and_prints_the_pages_path_last(
 ) -> None:
     flag = tmp_path / "mended"
     program = f"import os, sys; os.path.exists({str(flag)!r}) or sys.exit('error: out of paint')"
-    demo["plan"] = lambda *_: [Stage("paint", "painting", [["-c", program]], 1.0, [sys.executable])]
+    demo["plan"] = lambda *_: [Step("paint", "painting", [["-c", program]], 1.0, [sys.executable])]
     arguments = ["--quick", "--out", str(tmp_path / "demo")]
-    with pytest.raises(StageError, match=r"painting failed: out of paint \(log: .*paint\.log\)"):
+    with pytest.raises(StepError, match=r"painting failed: out of paint \(log: .*paint\.log\)"):
         demo["main"](arguments)
     flag.touch()
     for _ in range(2):

@@ -37,7 +37,7 @@ def test_reports_become_a_page_whose_path_is_printed(tiny_world: TinyWorld, mode
     ("arguments", "message", "error"),
     [
         (["--report", "nowhere"], "no report there", ConfigError),
-        (["--stages", "nowhere.json"], "no record of stages", ConfigError),
+        (["--steps", "nowhere.json"], "no record of steps", ConfigError),
         (["--num-people", "0"], "between 1 and 64", ConfigError),
         (["--model", "nowhere"], "no model folder", ModelError),
     ],

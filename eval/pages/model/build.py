@@ -17,10 +17,10 @@ from eval.pages.parts.tables import Headline
 from eval.report.folder import read_parts
 from eval.report.provenance import describe_code, describe_dataset, describe_machine, describe_model, describe_network
 from gan.voice2face import Voice2Face
-from training.stage_progress import tell_time
-from training.stages import StageRecord
+from training.pipeline_progress import format_seconds
+from training.pipeline import StepRecord
 
-_COLOURS = 4  # of stages, taken by turns
+_COLOURS = 4  # of steps, taken by turns
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class PageOptions:
     Attributes:
         reports: Folders of reports on this model, each with one part or more; none for a page without numbers.
         runs: Run folders whose curves are shown, in this order.
-        stages: What was run, with times.
+        steps: What was run, with times.
         note: Shown beneath the title, such as that this is a short version.
         num_people: Cards.
         seed: Of gallery and noise.
@@ -40,7 +40,7 @@ class PageOptions:
 
     reports: Sequence[Path] = ()
     runs: Sequence[Path] = ()
-    stages: Sequence[StageRecord] = ()
+    steps: Sequence[StepRecord] = ()
     note: str = ""
     num_people: int = 8
     seed: int = 0
@@ -66,9 +66,9 @@ def write_page(out: Path, model: ModelUnderTest, dataset: ClipDataset, options: 
     people = show_people(out, model, dataset, options.num_people, options.seed, options.beside)
     runs = [run for run in (show_run(out, folder) for folder in options.runs) if run is not None]
     tiles = headlines(retrieval, images)
-    seconds = sum(stage.seconds for stage in options.stages)
+    seconds = sum(step.seconds for step in options.steps)
     if seconds:
-        tiles.append(Headline(tell_time(seconds), "for all on this page, the data included", describe_machine()))
+        tiles.append(Headline(format_seconds(seconds), "for all on this page, the data included", describe_machine()))
     context = {
         "note": options.note,
         "are_personas": population is not None,
@@ -82,12 +82,12 @@ def write_page(out: Path, model: ModelUnderTest, dataset: ClipDataset, options: 
         "faces_found": (retrieval or {}).get("faces_found"),
         "distances": show_distances(images) if images is not None else None,
         "notes": list(dict.fromkeys(note for part in parts.values() for note in part["notes"])),
-        "stages": options.stages,
+        "steps": options.steps,
         "num_colours": _COLOURS,
         "total_seconds": seconds,
         "runs": runs,
         "facts": _facts(model, dataset, parts, options),
-        "commands": [command for stage in options.stages for command in stage.commands],
+        "commands": [command for step in options.steps for command in step.commands],
     }
     return render_page(out, Path(__file__).parent / "page.html", context)
 

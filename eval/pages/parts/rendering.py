@@ -9,7 +9,7 @@ import jinja2
 from markupsafe import Markup
 
 from data.files import write_file
-from training.stage_progress import tell_time
+from training.pipeline_progress import format_seconds
 
 PAGE_NAME = "index.html"
 
@@ -34,7 +34,7 @@ def render_page(out: Path, template: Path, context: dict[str, Any]) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"time": tell_time, "ordinal": _ordinal}
+    environment.filters |= {"time": format_seconds, "ordinal": _ordinal}
     sheets = [sheet for folder in (_COMMON, template.parent) if (sheet := folder / "style.css").is_file()]
     style = Markup("".join(sheet.read_text(encoding="utf-8") for sheet in sheets))  # ours: not escaped
     page = environment.get_template(template.name).render(style=style, **context)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from data.errors import StageError
+from data.errors import StepError
 from eval.benchmarks.memory import Sample, describe_memory, row_cost, watch
 
 MIB = 2**20
@@ -43,5 +43,5 @@ def test_a_command_is_watched_with_its_children_and_its_rows_are_counted(tmp_pat
 
 
 def test_a_command_that_fails_is_told_with_its_log(tmp_path: Path) -> None:
-    with pytest.raises(StageError, match=r"exit code 3.*out\.log"):
+    with pytest.raises(StepError, match=r"exit code 3.*out\.log"):
         list(watch([sys.executable, "-c", "raise SystemExit(3)"], tmp_path / "out"))

@@ -22,7 +22,7 @@ from eval.pages.parts.cards import choose_people, spread
 from eval.pages.parts.charts import Line, bar_chart, line_chart, spark_line
 from gan.voice2face import Voice2Face
 from tests.synthetic import TinyWorld
-from training.stages import StageRecord
+from training.pipeline import StepRecord
 
 NASTY = "<script>alert('&')</script>"
 
@@ -124,9 +124,9 @@ def run_folder(tmp_path: Path) -> Path:
 def test_the_page_stands_alone_and_every_picture_has_a_text(
     tiny_world: TinyWorld, model: ModelUnderTest, report: Path, run_folder: Path, tmp_path: Path
 ) -> None:
-    stages = [StageRecord("generator", NASTY, 61.0, ("python train.py --name '<b>'",), ("50 images/s",))]
+    steps = [StepRecord("generator", NASTY, 61.0, ("python train.py --name '<b>'",), ("50 images/s",))]
     dataset = ClipDataset(tiny_world.dataset, "test")
-    options = PageOptions([report], [run_folder, tmp_path / "no run"], stages, NASTY, num_people=4)
+    options = PageOptions([report], [run_folder, tmp_path / "no run"], steps, NASTY, num_people=4)
     out = tmp_path / "page"
     out.mkdir()
     path = write_page(out, model, dataset, options)

@@ -1,4 +1,4 @@
-"""Stages are small Python programs here; what they would compute does not matter."""
+"""Steps are small Python programs here; what they would compute does not matter."""
 
 import io
 import json
@@ -11,19 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from data.errors import ConfigError, OutputError, StageError
-from training.stage_progress import StageProgress, tell_time
-from training.stages import Stage, read_records, run_stages
+from data.errors import ConfigError, OutputError, StepError
+from training.pipeline import Step, read_records, run_steps
+from training.pipeline_progress import PipelineProgress, format_seconds
 
 
-def stage(name: str, *programs: str, **more: object) -> Stage:
+def step(name: str, *programs: str, **more: object) -> Step:
     commands = [["-c", program] for program in programs]
-    return Stage(name, f"the {name}", commands, 2.0, [sys.executable], "python", **more)  # type: ignore[arg-type]
+    return Step(name, f"the {name}", commands, 2.0, [sys.executable], "python", **more)  # type: ignore[arg-type]
 
 
-def run(stages: list[Stage], folder: Path, settings: str = "") -> str:
+def run(steps: list[Step], folder: Path, settings: str = "") -> str:
     told = io.StringIO()
-    run_stages(stages, folder, settings, StageProgress(told))
+    run_steps(steps, folder, settings, PipelineProgress(told))
     return told.getvalue()
 
 
@@ -36,9 +36,9 @@ def words(folder: Path) -> list[str]:
     return (folder / "words").read_text().split() if (folder / "words").exists() else []
 
 
-def test_stages_run_in_order_with_a_log_and_a_line_each(tmp_path: Path) -> None:
-    stages = [stage("one", note(tmp_path, "1") + ";print('hello')"), stage("two", note(tmp_path, "2"))]
-    told = run(stages, tmp_path)
+def test_step_run_in_order_with_a_log_and_a_line_each(tmp_path: Path) -> None:
+    steps = [step("one", note(tmp_path, "1") + ";print('hello')"), step("two", note(tmp_path, "2"))]
+    told = run(steps, tmp_path)
     assert words(tmp_path) == ["1", "2"]
     assert "hello" in (tmp_path / "logs" / "one.log").read_text()
     assert told.splitlines() == ["[  0 %] the one, about 4 s to go", told.splitlines()[1]]
@@ -46,61 +46,61 @@ def test_stages_run_in_order_with_a_log_and_a_line_each(tmp_path: Path) -> None:
 
 
 def test_records_tell_what_was_run_how_long_and_how_fast(tmp_path: Path) -> None:
-    run([stage("one", "pass", rates=lambda seconds: [f"{seconds > 0}/s"])], tmp_path)
-    (record,) = read_records(tmp_path / "stages.json")
+    run([step("one", "pass", rates=lambda seconds: [f"{seconds > 0}/s"])], tmp_path)
+    (record,) = read_records(tmp_path / "steps.json")
     assert (record.name, record.title, record.commands) == ("one", "the one", ("python -c pass",))
     assert record.rates == ("True/s",) and record.seconds > 0
-    assert sys.executable not in (tmp_path / "stages.json").read_text()
+    assert sys.executable not in (tmp_path / "steps.json").read_text()
 
 
-def test_a_failing_stage_tells_its_own_error_and_its_log_and_the_rerun_goes_on_from_there(tmp_path: Path) -> None:
+def test_a_failing_step_tells_its_own_error_and_its_log_and_the_rerun_goes_on_from_there(tmp_path: Path) -> None:
     flag = tmp_path / "mended"
     failing = f"import os, sys; os.path.exists({str(flag)!r}) or (print('error: no paper'), print('bye'), sys.exit(2))"
-    stages = [stage("one", note(tmp_path, "1")), stage("two", failing), stage("three", note(tmp_path, "3"))]
-    with pytest.raises(StageError, match=r"the two failed: no paper \(log: .*two\.log\)") as error:
-        run(stages, tmp_path)
+    steps = [step("one", note(tmp_path, "1")), step("two", failing), step("three", note(tmp_path, "3"))]
+    with pytest.raises(StepError, match=r"the two failed: no paper \(log: .*two\.log\)") as error:
+        run(steps, tmp_path)
     assert len(str(error.value).splitlines()) == 1 and words(tmp_path) == ["1"]
     flag.touch()
-    assert "the one" not in run(stages, tmp_path)
+    assert "the one" not in run(steps, tmp_path)
     assert words(tmp_path) == ["1", "3"]
-    records = {record.name: record for record in read_records(tmp_path / "stages.json")}
+    records = {record.name: record for record in read_records(tmp_path / "steps.json")}
     assert records["two"].rates == ("after an interruption",) and records["three"].rates == ()
-    assert run(stages, tmp_path) == ""
+    assert run(steps, tmp_path) == ""
 
 
-def test_commands_of_a_stage_run_at_once_and_end_together(tmp_path: Path) -> None:
+def test_commands_of_a_step_run_at_once_and_end_together(tmp_path: Path) -> None:
     wait = f"import os, time\nwhile not os.path.exists({str(tmp_path / 'words')!r}): time.sleep(.01)"
-    run([stage("both", wait, note(tmp_path, "go"))], tmp_path)
+    run([step("both", wait, note(tmp_path, "go"))], tmp_path)
     start = time.monotonic()
-    with pytest.raises(StageError, match="ValueError: no"):
-        run([stage("both", "import time; time.sleep(60)", "raise ValueError('no')")], tmp_path / "other")
+    with pytest.raises(StepError, match="ValueError: no"):
+        run([step("both", "import time; time.sleep(60)", "raise ValueError('no')")], tmp_path / "other")
     assert time.monotonic() - start < 30
 
 
 def test_another_plan_or_other_settings_do_not_go_on_in_the_same_folder(tmp_path: Path) -> None:
-    run([stage("one", "pass")], tmp_path, "recipe")
-    for stages, settings in (([stage("one", "pass")], "another"), ([stage("one", "print()")], "recipe")):
+    run([step("one", "pass")], tmp_path, "recipe")
+    for steps, settings in (([step("one", "pass")], "another"), ([step("one", "print()")], "recipe")):
         with pytest.raises(OutputError, match="made with other settings"):
-            run(stages, tmp_path, settings)
-    (tmp_path / "stages.json").write_text("{")
-    with pytest.raises(ConfigError, match="no record of stages"):
-        run([stage("one", "pass")], tmp_path)
+            run(steps, tmp_path, settings)
+    (tmp_path / "steps.json").write_text("{")
+    with pytest.raises(ConfigError, match="no record of steps"):
+        run([step("one", "pass")], tmp_path)
 
 
 def test_another_launcher_goes_on_in_the_same_folder(tmp_path: Path) -> None:
-    run([stage("one", "pass")], tmp_path)
-    elsewhere = Stage("one", "the one", [["-c", "pass"]], 2.0, ["no-such-program"])
+    run([step("one", "pass")], tmp_path)
+    elsewhere = Step("one", "the one", [["-c", "pass"]], 2.0, ["no-such-program"])
     assert run([elsewhere], tmp_path) == ""
 
 
 def test_an_interrupted_run_leaves_no_process_behind(tmp_path: Path) -> None:
     child = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(120)"
     program = (
-        "import signal, sys; from pathlib import Path; from training.stages import *;"
-        "from training.stage_progress import StageProgress;"
+        "import signal, sys; from pathlib import Path; from training.pipeline import *;"
+        "from training.pipeline_progress import PipelineProgress;"
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143));"
-        f"run_stages([Stage('one', 'one', [['-c', {child!r}]], 1.0, [sys.executable])],"
-        f" Path({str(tmp_path)!r}), '', StageProgress())"
+        f"run_steps([Step('one', 'one', [['-c', {child!r}]], 1.0, [sys.executable])],"
+        f" Path({str(tmp_path)!r}), '', PipelineProgress())"
     )
     parent = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE)
     pid = tmp_path / "pid"
@@ -123,10 +123,10 @@ def test_the_line_says_what_is_done_and_what_is_left_at_this_machines_pace(monke
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     stream = Terminal()
-    progress = StageProgress(stream)
+    progress = PipelineProgress(stream)
     progress.start([("rest", 20.0), ("work", 60.0), ("sleep", 20.0)], {"rest": 70.0})
     progress.begin("work")
-    # Slow, and believed to be twice as slow as usual: 120 s for this stage, 40 s for the next.
+    # Slow, and believed to be twice as slow as usual: 120 s for this step, 40 s for the next.
     assert progress.line(0.0) == "[ 20 %] work, about 2 min 40 s to go"
     now[0] = 60.0
     progress.tick(0.5)
@@ -140,9 +140,9 @@ def test_the_line_says_what_is_done_and_what_is_left_at_this_machines_pace(monke
 
 
 def test_times_in_words() -> None:
-    assert [tell_time(s) for s in (0.4, 59.6, 200, 7500)] == ["0 s", "1 min 00 s", "3 min 20 s", "2 h 05 min"]
+    assert [format_seconds(s) for s in (0.4, 59.6, 200, 7500)] == ["0 s", "1 min 00 s", "3 min 20 s", "2 h 05 min"]
 
 
-def test_stages_json_holds_no_more_than_records(tmp_path: Path) -> None:
-    run([stage("one", "pass")], tmp_path)
-    assert set(json.loads((tmp_path / "stages.json").read_text())) == {"settings_sha256", "stages"}
+def test_step_json_holds_no_more_than_records(tmp_path: Path) -> None:
+    run([step("one", "pass")], tmp_path)
+    assert set(json.loads((tmp_path / "steps.json").read_text())) == {"settings_sha256", "steps"}
