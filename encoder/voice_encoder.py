@@ -95,7 +95,14 @@ class VoiceEncoding:
 
 
 class VoiceEncoder(PretrainedModel):
-    """A backbone and linear heads: voice -> feature, voice -> joint space, face feature -> joint space."""
+    """A backbone and linear heads: voice -> feature, voice -> joint space, face feature -> joint space.
+
+    Example:
+        >>> encoder = Voice2Face.from_pretrained(shipped_weights("model")).encoder
+        >>> encoding = encoder.encode([load_speech("me.wav"), load_speech("another.wav")])
+        >>> encoding.feature.shape, encoding.embedding.shape
+        (torch.Size([2, 128]), torch.Size([2, 5]))
+    """
 
     config_class = VoiceEncoderConfig
     model_type = "voice_encoder"
@@ -155,7 +162,7 @@ class VoiceEncoder(PretrainedModel):
             "voice does not tell who someone is: do not use it to identify, profile or judge anyone.\n\n"
             f"{templates}"
             f"- face features: `{face_encoder.name}` (sha256 `{face_encoder.sha256}`)\n\n"
-            "```python\nfrom encoder.voice_encoder import VoiceEncoder\n"
+            "```python\nfrom wav2face import VoiceEncoder\n"
             'VoiceEncoder.from_pretrained("this folder").encode([waveform])  # [T] float32 at 16 kHz\n```\n'
         )
 

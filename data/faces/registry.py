@@ -36,6 +36,11 @@ def load_recognizer(
     Raises:
         ConfigError: If the name is unknown.
         ModelError: If a file or a package is missing, or a provider was not granted.
+
+    Example:
+        >>> judge = load_recognizer("personas-judge")
+        >>> judge.info.feature_size
+        128
     """
     kind, _, rest = name.partition(":")
     if kind == "insightface" and rest:
@@ -92,6 +97,11 @@ def load_analyzer(
     Raises:
         ConfigError: If the name is unknown.
         ModelError: If a file or a package is missing, or a provider was not granted.
+
+    Example:
+        >>> analyzer = load_analyzer("aligned:personas")  # pictures that are aligned crops already
+        >>> analyzer.recognizer.info.name
+        'personas'
     """
     kind, _, rest = name.partition(":")
     if kind == "aligned" and rest:

@@ -15,6 +15,10 @@ def shipped_weights(name: str) -> Path:
 
     Raises:
         ModelError: If it is not there, as in an installation without the checkout.
+
+    Example:
+        >>> sorted(path.name for path in shipped_weights("model").iterdir())
+        ['README.md', 'config.json', 'model.safetensors']
     """
     folder = Path(__file__).resolve().parents[2] / "weights" / "personas" / name
     if not folder.is_dir():

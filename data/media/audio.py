@@ -46,6 +46,11 @@ def read_waveform(path: str | Path, max_seconds: float = MAX_SECONDS) -> Wavefor
 
     Raises:
         MediaError: `unreadable`, `no-audio`, `empty`, `too-long`, `damaged` or `not-finite`.
+
+    Example:
+        >>> waveform = read_waveform("me.wav")
+        >>> waveform.dtype, waveform.ndim, len(waveform) > SAMPLE_RATE
+        (dtype('float32'), 1, True)
     """
     with open_media(path) as container:
         if not container.streams.audio:
@@ -176,6 +181,12 @@ def prepare_speech(
 
     Raises:
         MediaError: `not-finite`, `silent`, `no-speech` or `too-short`.
+
+    Example:
+        >>> waveform = read_waveform("me.wav")
+        >>> speech = prepare_speech(waveform)
+        >>> len(speech) <= len(waveform)
+        True
     """
     waveform = np.ascontiguousarray(waveform, dtype=np.float32)
     if waveform.ndim != 1:
@@ -197,7 +208,13 @@ def prepare_speech(
 def load_speech(
     path: str | Path, voice_activity: VoiceActivity = "silero", max_seconds: float = MAX_SECONDS
 ) -> Waveform:
-    """`read_waveform`, then `prepare_speech`; every `MediaError` names the file."""
+    """`read_waveform`, then `prepare_speech`; every `MediaError` names the file.
+
+    Example:
+        >>> speech = load_speech("me.wav")
+        >>> bool(abs(speech).max() <= 1)
+        True
+    """
     waveform = read_waveform(path, max_seconds)
     try:
         return prepare_speech(waveform, voice_activity)

@@ -24,6 +24,13 @@ class GaussianStatistics:
 
     Args:
         size: D.
+
+    Example:
+        >>> import numpy as np
+        >>> statistics = GaussianStatistics(2)
+        >>> statistics.add(np.array([[0.0, 0.0], [2.0, 0.0]]))
+        >>> statistics.mean.tolist(), statistics.covariance.tolist()
+        ([1.0, 0.0], [[2.0, 0.0], [0.0, 0.0]])
     """
 
     def __init__(self, size: int) -> None:
@@ -86,6 +93,11 @@ def frechet_distance(
 
     Returns:
         A number >= 0.
+
+    Example:
+        >>> import numpy as np
+        >>> frechet_distance(np.zeros(2), np.eye(2), np.array([3.0, 0.0]), np.eye(2))
+        9.0
     """
     mean1, covariance1, mean2, covariance2 = (
         np.asarray(a, dtype=np.float64) for a in (mean1, covariance1, mean2, covariance2)

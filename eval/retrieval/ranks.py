@@ -89,6 +89,14 @@ def count_ranks(
 
     Raises:
         ValueError: If shapes disagree or a value is not finite (a NaN would otherwise win every comparison).
+
+    Example:
+        >>> import numpy as np
+        >>> faces = np.eye(3)
+        >>> voices = np.array([[1.0, 0.1, 0.0], [0.9, 0.5, 0.0]])
+        >>> ranks = count_ranks(voices, faces, np.array([0, 1]), "cosine")
+        >>> ranks.middle_rank.tolist()
+        [1.0, 2.0]
     """
     if queries.ndim != 2 or gallery.ndim != 2 or queries.shape[1] != gallery.shape[1]:
         raise ValueError(f"[Q, D] and [M, D] expected, got {queries.shape} and {gallery.shape}")
