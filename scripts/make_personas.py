@@ -1,4 +1,4 @@
-"""Make a data set of personas: made-up people with faces and voices that share part of their causes."""
+"""Make a data set of personas: made-up people whose faces and voices have some of their causes in common."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import os
 import time
 from pathlib import Path
 
-from data.faces.alignment import FACE_SIZES
-from data.store.clip import SPLITS
-from data.store.split import DEFAULT_FRACTIONS
-from training.command import CommandParser, run_command
-
-# Before torch and numpy start: in workers that share the cores, more threads would only wait for each other.
+# Set before numpy and torch are imported: each of the worker processes, one a core, computes in one thread.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from data.faces.alignment import FACE_SIZES
 from data.personas.build import Built, PersonasConfig, build_personas
+from data.store.clip import SPLITS
+from data.store.split import DEFAULT_FRACTIONS
+from data.workers import count_cores
+from training.command import CommandParser, run_command
 
 
 def parse(argv: list[str]) -> PersonasConfig:
@@ -32,17 +32,17 @@ def parse(argv: list[str]) -> PersonasConfig:
         choices=FACE_SIZES,
         help="side of the pictures in pixels (default: %(default)s)",
     )
-    add("--seed", type=int, default=0, help="of everything that is drawn, and of the split by identity")
+    add("--seed", type=int, default=0, help="seed of everything random and of the split by identity")
     add(
         "--face-encoder",
         default="personas",
-        help="whose features are stored: personas (the network that ships), the folder of a trained face encoder, "
+        help="network that makes the face features: personas (it ships with the project), the folder of a trained one, "
         "insightface:<pack> or dlib (default: %(default)s)",
     )
     add("--insightface-root", help="holds models/<pack>/*.onnx (default: ~/.insightface)")
     add("--split-fractions", type=float, nargs=3, default=DEFAULT_FRACTIONS, metavar=("TRAIN", "VAL", "TEST"))
-    add("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a CPU)")
-    add("--overwrite", action="store_true", help="replace a data set that was made otherwise")
+    add("--workers", type=int, default=count_cores(), help="worker processes (default: one a core)")
+    add("--overwrite", action="store_true", help="replace a data set that was made with other settings")
     given = parser.parse_args(argv)
     return PersonasConfig(
         out=given.out,
@@ -60,7 +60,7 @@ def parse(argv: list[str]) -> PersonasConfig:
 
 
 def summarize(out: Path, built: Built, wall_seconds: float) -> str:
-    """What was made and how fast, as a table."""
+    """What was made and how fast, as a table in text."""
     info = built.info
     lines = [f"{out} was made before with the same settings: nothing to do" if built.was_there else f"{out} is ready"]
     lines.append(f"{'split':<8}{'personas':>10}{'clips':>8}{'images':>8}")
@@ -79,7 +79,7 @@ def summarize(out: Path, built: Built, wall_seconds: float) -> str:
 
 
 def main(argv: list[str]) -> None:
-    """Make them and print the summary."""
+    """Parse, make the data set, print a summary."""
     config = parse(argv)
     begin = time.perf_counter()
     built = build_personas(config)
