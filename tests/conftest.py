@@ -1,7 +1,9 @@
-"""Fixtures that many tests share; a test that wants to change files copies them first."""
+"""The lanes of the tests, and fixtures that many tests share; a test that changes files copies them first."""
 
 from __future__ import annotations
 
+import multiprocessing.process
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,28 @@ from gan.voice2face import Voice2Face, Voice2FaceConfig
 from tests.synthetic import TinyWorld, make_tiny_dataset
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+INTEGRATION = Path(__file__).with_name("integration")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of commands are slow, and come first, so that the quick ones fill the workers' last seconds."""
+    for item in items:
+        if INTEGRATION in item.path.parents:
+            item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: INTEGRATION not in item.path.parents)
+
+
+@pytest.fixture(autouse=True)
+def no_processes_in_the_fast_lane(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that starts processes has to be marked as slow."""
+    if request.node.get_closest_marker("slow") is not None:
+        return
+
+    def refuse(*_: object, **__: object) -> None:
+        pytest.fail("this test starts a process: mark it with @pytest.mark.slow")
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
+    monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", refuse)
 
 
 @pytest.fixture(scope="session")

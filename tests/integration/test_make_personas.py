@@ -121,7 +121,7 @@ def test_two_workers_one_of_them_killed_make_the_same_bytes(pack_root: Path, mad
 
 def test_a_killed_run_is_completed_with_the_same_bytes(pack_root: Path, made: Path, tmp_path: Path) -> None:
     out, arguments = tmp_path / "out", options(pack_root, tmp_path / "out", num_workers=1)
-    kill_once(tmp_path / ".out.partial" / "train-00000-of-00001.parquet", "make_personas", *arguments)
+    kill_once(tmp_path / ".out.partial" / "train-00000-of-00001.parquet", script("make_personas", *arguments))
     assert not out.exists()
     done = run_script("make_personas", *arguments)
     assert done.returncode == 0, done.stderr

@@ -17,7 +17,7 @@ from data.store.dataset import ClipDataset
 from data.store.shards import read_info, write_info
 from encoder.train import EncoderTrainingConfig
 from encoder.voice_encoder import VoiceEncoder
-from tests.commands import ROOT, kill_once, launch_script, run_script
+from tests.commands import ROOT, call_script, kill_once, launch_script, run_script, script
 from tests.synthetic import TinyWorld
 from training.config import parse_config
 
@@ -32,7 +32,7 @@ def tiny(world: TinyWorld, out: Path, *more: object) -> list[object]:
         *("--model.backbone", "speech2face", "--model.backbone-options", options, "--model.window-seconds", 0.5),
         *("--model.embedding-size", 8, "--model.voice-dropout", 0.2, "--losses.am-softmax", 0.5),
         *("--losses.distillation", 0.1, "--batch-size", 8, "--total-images", NUM_IMAGES),
-        *("--log-images", 16, "--save-images", 32, "--validate-images", 64, "--learning-rate.start", 0.001),
+        *("--log-images", 16, "--checkpoint-images", 32, "--validate-images", 64, "--learning-rate.start", 0.001),
         *more,
     ]
 
@@ -66,7 +66,7 @@ def test_a_killed_run_resumes_to_the_same_weights_bit_for_bit(
     finished: Path, tiny_world: TinyWorld, tmp_path: Path
 ) -> None:
     arguments = tiny(tiny_world, tmp_path / "run")
-    kill_once(tmp_path / "run" / "checkpoints" / "latest", "train_encoder", *arguments)
+    kill_once(tmp_path / "run" / "checkpoints" / "latest", script("train_encoder", *arguments))
     assert not (tmp_path / "run" / "model").exists()
     result = run_script("train_encoder", *arguments, "--resume")
     assert result.returncode == 0, result.stderr

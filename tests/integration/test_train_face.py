@@ -16,7 +16,7 @@ from data.faces.analyzer import embed_crops
 from data.faces.registry import load_recognizer
 from data.store.dataset import ClipDataset
 from encoder.faces.train import FaceTrainingConfig
-from tests.commands import kill_once, launch_script, run_script
+from tests.commands import call_script, kill_once, launch_script, run_script, script
 from tests.synthetic import TinyWorld
 from training.config import parse_config
 
@@ -27,7 +27,7 @@ def tiny(world: TinyWorld, out: Path, *more: object) -> list[object]:
     return [
         *("--dataset", world.dataset, "--out", out, "--total-images", NUM_IMAGES, "--batch-size", 8),
         *("--micro-batch-size", 4, "--model.widths", "[4, 6, 8]", "--model.depths", "[1, 1, 1]"),
-        *("--model.feature-size", 16, "--log-images", 16, "--save-images", 32, "--validate-images", 48),
+        *("--model.feature-size", 16, "--log-images", 16, "--checkpoint-images", 32, "--validate-images", 48),
         *("--ema-halflife-images", 16, "--margin.warmup-images", 32, "--learning-rate.warmup-images", 16),
         *more,
     ]
@@ -68,7 +68,7 @@ def test_a_killed_run_resumes_to_the_same_weights_bit_for_bit(
     finished: Path, tiny_world: TinyWorld, tmp_path: Path
 ) -> None:
     arguments = tiny(tiny_world, tmp_path / "run")
-    kill_once(tmp_path / "run" / "checkpoints" / "latest", "train_face_encoder", *arguments)
+    kill_once(tmp_path / "run" / "checkpoints" / "latest", script("train_face_encoder", *arguments))
     result = run_script("train_face_encoder", *arguments, "--resume", "--memory-gb", 2)
     assert result.returncode == 0, result.stderr
     resumed, expected = weights(tmp_path / "run"), weights(finished)

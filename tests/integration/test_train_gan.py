@@ -15,7 +15,7 @@ from data.errors import ModelError, Wav2FaceError
 from gan.config import GanConfig
 from gan.train import train
 from gan.voice2face import Voice2Face
-from tests.commands import kill_once, launch_script, run_script
+from tests.commands import call_script, kill_once, launch_script, run_script, script
 from tests.synthetic import TinyWorld
 from training.config import parse_config
 
@@ -27,8 +27,8 @@ def tiny(world: TinyWorld, encoder: Path, out: Path, *more: object) -> list[obje
     return [
         *("--dataset", world.dataset, "--encoder", encoder, "--out", out, "--batch-size", 8),
         *("--generator.widths", widths, "--discriminator.widths", widths, "--generator.noise-size", 4),
-        *("--total-images", NUM_IMAGES, "--log-every", 16, "--sample-every", 16, "--checkpoint-every", 16),
-        *("--objective.penalty-interval", 2, "--objective.judged-share", 0.5, "--warmup-images", 8),
+        *("--total-images", NUM_IMAGES, "--log-images", 16, "--sample-images", 16, "--checkpoint-images", 16),
+        *("--precision", "fp32", "--objective.penalty-interval", 2, "--objective.judged-share", 0.5, "--learning-rate.warmup-images", 8),
         *more,
     ]
 
@@ -64,7 +64,7 @@ def test_a_killed_run_resumes_to_the_same_weights_bit_for_bit(
     finished: Path, tiny_world: TinyWorld, tiny_encoder: Path, tmp_path: Path
 ) -> None:
     arguments = tiny(tiny_world, tiny_encoder, tmp_path / "run")
-    kill_once(tmp_path / "run" / "checkpoints" / "latest", "train_gan", *arguments)
+    kill_once(tmp_path / "run" / "checkpoints" / "latest", script("train_gan", *arguments))
     assert (tmp_path / "run" / "checkpoints" / "latest").read_text() != f"{NUM_IMAGES:012d}"
     result = run_script("train_gan", *arguments, "--resume")
     assert result.returncode == 0, result.stderr
