@@ -13,7 +13,7 @@ from data.errors import DatasetError
 from data.media.audio import fit_duration
 from data.media.waveform import SAMPLE_RATE
 from data.store.dataset import ClipDataset
-from data.store.sampling import Draw
+from data.store.sampling import PersonDraw
 from encoder.voice_encoder import VoiceEncoder
 from training.run import Run
 
@@ -21,7 +21,7 @@ _STREAM_CROPS = 101
 
 
 class Pairs(Dataset[tuple[Tensor, Tensor, int]]):
-    """People with a voice and a face; indexed by a `Draw`, whose seed chooses clip, crop and face.
+    """People with a voice and a face; indexed by a `PersonDraw`, whose seed chooses clip, crop and face.
 
     Attributes:
         people: Indices into the data set's identities of those who have both.
@@ -33,7 +33,7 @@ class Pairs(Dataset[tuple[Tensor, Tensor, int]]):
         Args:
             clips: The split to draw from.
             window_samples: Length of a drawn crop.
-            hidden: [num_clips, num_crops, H] as from `hear_all`, to be drawn instead of waveforms.
+            hidden: [num_clips, num_crops, H] as from `compute_hidden`, to be drawn instead of waveforms.
 
         Raises:
             DatasetError: If nobody has both a voice and a face.
@@ -56,7 +56,7 @@ class Pairs(Dataset[tuple[Tensor, Tensor, int]]):
     def __len__(self) -> int:
         return len(self.people)
 
-    def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor, int]:
+    def __getitem__(self, draw: PersonDraw) -> tuple[Tensor, Tensor, int]:
         """One pair.
 
         Returns:
@@ -105,7 +105,7 @@ def random_crop(waveform: NDArray[np.float32], num_samples: int, random: np.rand
     return fit_duration(waveform, num_samples, int(random.integers(len(waveform) - num_samples + 1)))
 
 
-def hear_all(model: VoiceEncoder, clips: ClipDataset, num_crops: int, crop_seconds: float, run: Run) -> Tensor:
+def compute_hidden(model: VoiceEncoder, clips: ClipDataset, num_crops: int, crop_seconds: float, run: Run) -> Tensor:
     """What a frozen backbone says of every voice: of the whole and of random crops; processes share the work.
 
     Args:

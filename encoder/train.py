@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from data.store.sampling import IdentityBatches
 from data.store.shards import read_info
 from encoder.canonical import CanonicalConfig, start_heads
 from encoder.objective import LossConfig, Rows, TrainedParts, gather_rows, loss_terms
-from encoder.pairs import Pairs, hear_all
+from encoder.pairs import Pairs, compute_hidden
 from encoder.recorded import take_recorded
 from encoder.validation import validate
 from encoder.voice_encoder import EncoderDesign, VoiceEncoder, VoiceEncoderConfig
@@ -47,8 +47,11 @@ class EncoderTrainingConfig(RunConfig):
         num_workers: Processes that read waveforms, where the backbone is trained.
         log_images: Images between lines in stats.jsonl.
         validate_images: Images between validations.
-        save_images: Images between checkpoints.
+        checkpoint_images: Images between checkpoints.
+        keep_checkpoints: Number of newest checkpoints that are kept.
     """
+
+    renamed_keys: ClassVar[Mapping[str, str]] = {"save_images": "checkpoint_images"}
 
     dataset: str
     model: EncoderDesign = field(default_factory=EncoderDesign)
@@ -65,7 +68,8 @@ class EncoderTrainingConfig(RunConfig):
     num_workers: int = 0
     log_images: int = 5_000
     validate_images: int = 25_000
-    save_images: int = 25_000
+    checkpoint_images: int = 25_000
+    keep_checkpoints: int = 2
 
     def __post_init__(self) -> None:
         if self.total_images < 1 or self.batch_size < 2:
@@ -110,14 +114,14 @@ def train_encoder(config: EncoderTrainingConfig) -> None:
 
     hidden = None
     if config.freeze_backbone:
-        hidden = hear_all(encoder, clips, config.num_crops, config.crop_seconds, run)
+        hidden = compute_hidden(encoder, clips, config.num_crops, config.crop_seconds, run)
         pairs = fit_heads(encoder, clips, hidden, config)
     else:
         encoder.set_input_statistics(None, pairs.prototypes())
 
     validation = _validation(config, encoder, run)
     parts = run.accelerator.prepare(trainable)
-    checkpoints = Checkpoints(run)
+    checkpoints = Checkpoints(run, config.keep_checkpoints)
     checkpoints.register("parts", trainable)
     checkpoints.register("optimizer", optimizer)
     images_seen = (checkpoints.load_latest() or 0) if config.resume else 0
@@ -159,11 +163,11 @@ def train_encoder(config: EncoderTrainingConfig) -> None:
             stats.write(scores, images_seen)
             if done:
                 run.log(", ".join(f"{name} {value:.3f}" for name, value in scores.items()))
-        if done or crossed(config.save_images, before, images_seen):
+        if done or crossed(config.checkpoint_images, before, images_seen):
             checkpoints.save(images_seen)
     progress.close()
     if config.refit_heads:
-        hidden = hear_all(encoder, clips, 0, config.crop_seconds, run)
+        hidden = compute_hidden(encoder, clips, 0, config.crop_seconds, run)
         fit_heads(encoder, clips, hidden, config)
         if validation is not None:
             stats.write(scores := validate(encoder, *validation), images_seen)
@@ -179,7 +183,7 @@ def fit_heads(encoder: VoiceEncoder, clips: ClipDataset, hidden: Tensor, config:
     Args:
         encoder: Changed in place.
         clips: The training split.
-        hidden: [num_clips, num_crops, H] as from `hear_all`.
+        hidden: [num_clips, num_crops, H] as from `compute_hidden`.
         config: Of the training.
 
     Returns:
@@ -216,7 +220,7 @@ def _validation(
     if not (clips.has_voice.any() and clips.num_faces.any()):
         run.log("nobody to validate on")
         return None
-    hidden = hear_all(encoder, clips, 0, config.crop_seconds, run)[:, 0] if config.freeze_backbone else None
+    hidden = compute_hidden(encoder, clips, 0, config.crop_seconds, run)[:, 0] if config.freeze_backbone else None
     return clips, Pairs(clips, config.model.window_samples), hidden
 
 

@@ -25,8 +25,6 @@ class Balancer:
     Args:
         weights: Weight of each term; the first above zero is the reference, a zero drops its term.
         halflife_images: After how many images a norm has lost half its influence.
-        coverage: Share of the drawings that a term looks at, 1 where it is not named. A term that looks at a quarter
-            of them pulls four times as hard at those, so that on average it has its share at all of them.
         reduce_mean: Averages a vector over processes, so that all of them weigh alike.
     """
 
@@ -34,7 +32,6 @@ class Balancer:
         self,
         weights: Mapping[str, float],
         halflife_images: float = 2_000,
-        coverage: Mapping[str, float] | None = None,
         reduce_mean: Callable[[Tensor], Tensor] = _no_reduction,
     ) -> None:
         used = {name: weight for name, weight in weights.items() if weight > 0}
@@ -42,7 +39,6 @@ class Balancer:
             raise ValueError("no loss term has a weight above zero")
         reference = next(iter(used.values()))
         self.weights = {name: weight / reference for name, weight in used.items()}
-        self.coverage = torch.tensor([(coverage or {}).get(name, 1.0) for name in used])
         self.halflife_images = halflife_images
         self.reduce_mean = reduce_mean
         self.squared_norms = torch.zeros(len(self.weights), dtype=torch.float64)
@@ -67,10 +63,8 @@ class Balancer:
             torch.autograd.grad(terms[name], images, retain_graph=True)[0].float() if name in terms else zeros
             for name in self.weights
         ]
-        # A mean over n of N drawings has a gradient (N / n)^(1/2) times as long as one over all of them.
-        squares = torch.stack([gradient.square().sum() for gradient in gradients])
+        squares = self.reduce_mean(torch.stack([gradient.square().sum() for gradient in gradients]))
         device = squares.device
-        squares = self.reduce_mean(squares * self.coverage.to(device))
         present = torch.tensor([name in terms for name in self.weights], dtype=torch.float64, device=device)
         forget = (1 - 0.5 ** (num_images / self.halflife_images)) * present
         self.squared_norms = torch.lerp(self.squared_norms.to(device), squares.double(), forget)

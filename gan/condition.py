@@ -13,9 +13,9 @@ from torch.utils.data import Dataset, default_collate
 
 from data.errors import DatasetError
 from data.store.dataset import ClipDataset
-from data.store.sampling import Draw
+from data.store.sampling import PersonDraw
 from encoder.canonical import CanonicalConfig, start_heads
-from encoder.pairs import Pairs, hear_all
+from encoder.pairs import Pairs, compute_hidden
 from encoder.voice_encoder import VoiceEncoder
 from gan.augment import NUMBERS
 from gan.config import ConditionConfig
@@ -55,7 +55,9 @@ class FaceBatch:
         return FaceBatch(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
-def hear_people(encoder: VoiceEncoder, dataset: ClipDataset, config: ConditionConfig, run: Run) -> dict[int, Tensor]:
+def predict_features(
+    encoder: VoiceEncoder, dataset: ClipDataset, config: ConditionConfig, run: Run
+) -> dict[int, Tensor]:
     """The face feature that each clip's voice suggests to an encoder that never met the speaker.
 
     The encoder foretells the faces of the people it was trained on better than those of strangers, and a generator
@@ -71,7 +73,7 @@ def hear_people(encoder: VoiceEncoder, dataset: ClipDataset, config: ConditionCo
     Returns:
         Clip index -> [D] float32 on the CPU, the same in every process.
     """
-    hidden = hear_all(encoder.to(run.device).eval(), dataset, 0, 0.0, run)
+    hidden = compute_hidden(encoder.to(run.device).eval(), dataset, 0, 0.0, run)
     pairs = Pairs(dataset, encoder.config.window_samples, hidden)
     features = _regress(encoder, hidden)
     voices, faces = pairs.mean_hidden(), pairs.prototypes()
@@ -129,7 +131,7 @@ class ConditionedFaces(Dataset[dict[str, Tensor]]):
         centred = self.true_features - self.true_features.mean(0)
         self.feature_deviation = float(centred.square().mean().sqrt())
 
-    def __getitem__(self, draw: Draw) -> dict[str, Tensor]:
+    def __getitem__(self, draw: PersonDraw) -> dict[str, Tensor]:
         """A face and its condition, without the batch dimension; the keys are `FaceBatch`'s."""
         random = np.random.default_rng(draw.seed)
         clip, face = self._choose_face(draw.identity, random)

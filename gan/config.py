@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from data.errors import ConfigError
 from gan.augment import AugmentConfig
 from gan.discriminator import DiscriminatorConfig
 from gan.generator import GeneratorConfig
 from training.run import RunConfig
+from training.schedule import Schedule
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class ConditionConfig:
         noise: Standard deviation of what is added to each condition, relative to that of the true features: keeps
             the networks from telling training people by the exact feature.
         num_folds: Training people are heard by encoders that never met them, fitted anew on the others in this many
-            folds (see `gan.condition.hear_people`); 0 takes the encoder as it is.
+            folds (see `gan.condition.predict_features`); 0 takes the encoder as it is.
         feature_ridge: Of these fits, as in the encoder's `canonical`.
     """
 
@@ -64,8 +66,7 @@ class ObjectiveConfig:
             hair nor pose, so there they pull towards an average of the faces that it leaves open: with little training
             that is what makes a face of it, with much it costs variety. The identity term judges all drawings.
         mismatched: Weight of real images with another person's condition, which count as fakes (Wav2Pix).
-        gamma: Weight of the gradient penalty at the start (R1 + R2).
-        gamma_end: The same at the end; cosine in between.
+        gamma: Weight of the gradient penalty (R1 + R2) over the run.
         penalty_interval: Steps from one penalty to the next; the weight is multiplied by it.
     """
 
@@ -78,8 +79,7 @@ class ObjectiveConfig:
     judged_share: float = 0.25
     voice_judged: bool = True
     mismatched: float = 0.5
-    gamma: float = 2.0
-    gamma_end: float = 0.2
+    gamma: Schedule = field(default_factory=lambda: Schedule(start=2.0, end=0.2, shape="cosine"))
     penalty_interval: int = 4
 
     def __post_init__(self) -> None:
@@ -107,18 +107,27 @@ class GanConfig(RunConfig):
         total_images: Length of the training.
         batch_size: Images a step over all processes.
         micro_batch_size: Images that a process holds at a time, to save memory; by default its whole share.
-        learning_rate: Of generator and discriminator at the start.
-        learning_rate_end: Share of it that is left at the end; cosine in between.
-        warmup_images: Over which the learning rate rises from zero.
-        beta2: Adam's at the start; its beta1 is 0. A short memory while gradients still change their size.
-        beta2_end: The same at the end; cosine in between, as in R3GAN.
-        ema_halflife: Of the averaged generator, the one that is kept, in images.
+        learning_rate: Adam's, of generator and discriminator, over the run.
+        beta2: Adam's, over the run; its beta1 is 0. It starts low, because gradients change their size at first, and
+            rises by a cosine as in R3GAN.
+        ema_halflife_images: Half-life of the exponential moving average of the generator's weights, which is published.
         num_workers: Loader processes a training process; 0 reads in the training process.
-        log_every: Images between two lines of statistics.
-        sample_every: Images between two grids of samples.
-        checkpoint_every: Images between two checkpoints.
-        keep_checkpoints: How many of the newest are kept.
+        log_images: Images between lines in stats.jsonl.
+        sample_images: Images between grids of samples.
+        checkpoint_images: Images between checkpoints.
+        keep_checkpoints: Number of newest checkpoints that are kept.
     """
+
+    renamed_keys: ClassVar[Mapping[str, str]] = {
+        "log_every": "log_images",
+        "sample_every": "sample_images",
+        "checkpoint_every": "checkpoint_images",
+        "ema_halflife": "ema_halflife_images",
+        "learning_rate_end": "learning_rate.end, now the rate itself, no share of learning_rate.start",
+        "warmup_images": "learning_rate.warmup_images",
+        "beta2_end": "beta2.end",
+        "objective.gamma_end": "objective.gamma.end",
+    }
 
     dataset: str = "datasets/real"
     encoder: str = "runs/real-encoder/model"
@@ -131,14 +140,13 @@ class GanConfig(RunConfig):
     total_images: int = 200_000
     batch_size: int = 32
     micro_batch_size: int | None = None
-    learning_rate: float = 4e-4
-    learning_rate_end: float = 0.25
-    warmup_images: int = 2_000
-    beta2: float = 0.9
-    beta2_end: float = 0.99
-    ema_halflife: float = 10_000
+    learning_rate: Schedule = field(
+        default_factory=lambda: Schedule(start=4e-4, end=1e-4, shape="cosine", warmup_images=2_000)
+    )
+    beta2: Schedule = field(default_factory=lambda: Schedule(start=0.9, end=0.99, shape="cosine"))
+    ema_halflife_images: float = 10_000
     num_workers: int = 0
-    log_every: int = 2_000
-    sample_every: int = 20_000
-    checkpoint_every: int = 20_000
+    log_images: int = 2_000
+    sample_images: int = 20_000
+    checkpoint_images: int = 20_000
     keep_checkpoints: int = 2

@@ -1,4 +1,4 @@
-"""What generator and discriminator are trained for: named loss terms of one batch, nothing of the loop."""
+"""Losses of generator and discriminator on one batch, by name; the loop is in `gan.train`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Autocast = Callable[[], AbstractContextManager[Any]]
 
 @contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
-    """Let gradients flow through a module but not into it; restores what was, also after an error."""
+    """Switch off `requires_grad` of a module's parameters, so that gradients only pass through; restored on exit."""
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     for parameter in parameters:
         parameter.requires_grad_(False)
@@ -35,29 +35,47 @@ def frozen(module: nn.Module) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Judges:
-    """The frozen networks that look at drawings; None where no term needs them."""
+class FrozenNetworks:
+    """The pretrained networks that some losses need.
+
+    Attributes:
+        face_network: T, for the identity loss and the perceptual loss by its maps; None if no loss needs it.
+        lpips: LPIPS, for the perceptual loss by it; None if no loss needs it.
+    """
 
     face_network: FaceNetwork | None = None
     lpips: Lpips | None = None
 
 
-def load_judges(
+@dataclass(frozen=True)
+class Terms:
+    """What one phase gives for a batch.
+
+    Attributes:
+        losses: Scalars with gradient, by name; their sum is minimised.
+        statistics: Scalars without gradient, by name; they are only logged.
+    """
+
+    losses: dict[str, Tensor]
+    statistics: dict[str, Tensor]
+
+
+def load_frozen_networks(
     config: ObjectiveConfig,
     face_encoder: FaceEncoderInfo,
     face_encoder_path: str | None,
     device: torch.device,
-) -> Judges:
-    """Load what the configured terms need.
+) -> FrozenNetworks:
+    """Load the networks that the configured losses need.
 
     Args:
-        config: Which terms there are.
+        config: Weights of the losses.
         face_encoder: T, as the data set names it.
-        face_encoder_path: Where T's file is, if not where the data set says.
-        device: Where the judges live.
+        face_encoder_path: Path of T's file, if it is not where the data set says.
+        device: Device of the networks.
 
     Raises:
-        ModelError: If a judge's weights are missing or damaged.
+        ModelError: If weights are missing or damaged.
     """
     face_network: FaceNetwork | None = None
     lpips: Lpips | None = None
@@ -66,36 +84,36 @@ def load_judges(
     if config.identity > 0 or (config.perceptual > 0 and lpips is None):
         face_network = load_face_network(face_encoder, face_encoder_path)
         face_network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Judges(face_network, lpips)
+    return FrozenNetworks(face_network, lpips)
 
 
 class Objective:
-    """The loss terms.
+    """The losses of both phases.
 
     Args:
-        config: Which terms, and how much of each.
-        augment_config: What images go through on their way to the discriminator.
-        judges: The networks that some terms need.
+        config: Weights of the losses.
+        augment_config: Augmentation of what the discriminator sees.
+        networks: The pretrained networks that some losses need.
         autocast: Enters the run's precision; the penalty stays outside of it.
     """
 
     def __init__(
-        self, config: ObjectiveConfig, augment_config: AugmentConfig, judges: Judges, autocast: Autocast
+        self, config: ObjectiveConfig, augment_config: AugmentConfig, networks: FrozenNetworks, autocast: Autocast
     ) -> None:
         self.config = config
         self.augment_config = augment_config
-        self.face_network = judges.face_network
-        self.lpips = judges.lpips
+        self.face_network = networks.face_network
+        self.lpips = networks.lpips
         self.autocast = autocast
-        # A stride, not the first rows: the same drawings are judged however the batch is spread over processes.
+        # A stride, not the first rows: the same drawings are chosen however the batch is spread over processes.
         self.stride = round(1 / config.judged_share)
         # The adversary comes first: it is the balancer's reference where it is used at all.
         self.weights = {name: getattr(config, name) for name in ("adversarial", "identity", "perceptual", "pixel")}
 
     def discriminator_terms(
         self, discriminator: nn.Module, batch: FaceBatch, fake_images: Tensor, penalty_weight: float
-    ) -> dict[str, Tensor]:
-        """Loss terms of the discriminator; their sum is minimised.
+    ) -> Terms:
+        """Losses and statistics of the discriminator.
 
         Args:
             discriminator: As wrapped for training.
@@ -104,8 +122,8 @@ class Objective:
             penalty_weight: Gamma times the interval in the steps that have a penalty, else 0.
 
         Returns:
-            `adversarial`, `mismatched` and, in its steps, `penalty`; besides, without gradient, `real_score` and
-            `fake_score`, relative to each other and therefore logged together.
+            Losses `adversarial`, `mismatched` and, in its steps, `penalty`; statistics `real_score` and `fake_score`,
+            of which only the difference has a meaning.
         """
         images = torch.cat([batch.images, fake_images.float()])
         images = augment(images, batch.numbers[:, 0].repeat(2, 1), self.augment_config)
@@ -117,19 +135,19 @@ class Objective:
             with self.autocast():
                 scores = discriminator(images, conditions)
         (real, mismatched), (fake, _) = (half.unbind(1) for half in scores.float().chunk(2))
-        terms = {
+        losses = {
             "adversarial": relativistic_loss(real, fake),
             "mismatched": self.config.mismatched * relativistic_loss(real, mismatched),
         }
         if penalty_weight > 0:
             # One gradient serves R1 and R2: a sum of means over two halves is twice the mean over both.
-            terms["penalty"] = penalty_weight * 2 * gradient_penalty(torch.cat([real, fake]), images)
-        return terms | {"real_score": real.detach().mean(), "fake_score": fake.detach().mean()}
+            losses["penalty"] = penalty_weight * 2 * gradient_penalty(torch.cat([real, fake]), images)
+        return Terms(losses, {"real_score": real.detach().mean(), "fake_score": fake.detach().mean()})
 
-    def generator_terms(
+    def generator_losses(
         self, discriminator: nn.Module | None, batch: FaceBatch, fake_images: Tensor
     ) -> dict[str, Tensor]:
-        """Loss terms of the generator, each a scalar function of the drawings; the balancer combines them.
+        """Losses of the generator, each a scalar function of the drawings; the balancer combines them.
 
         Args:
             discriminator: Unwrapped; it gets no gradients. None where there is no adversary.
@@ -137,12 +155,12 @@ class Objective:
             fake_images: [N, 3, S, S] float32 drawings that require gradients.
 
         Returns:
-            A term for each weight above zero.
+            A loss for each weight above zero.
         """
-        terms: dict[str, Tensor] = {}
+        losses: dict[str, Tensor] = {}
         if discriminator is not None:
-            terms["adversarial"] = self._adversarial(discriminator, batch, fake_images)
-        # Judged as they would be shown: a network that knows nothing of the range would pull drawings out of it.
+            losses["adversarial"] = self._adversarial(discriminator, batch, fake_images)
+        # Clamped as for display: a network that ignores the range would pull drawings out of it.
         fake, real = fake_images[:: self.stride].clamp(-1, 1), batch.images[:: self.stride]
         seen = torch.ones_like(batch.from_voice) if self.config.voice_judged else ~batch.from_voice
         weights = seen[:: self.stride].float()
@@ -150,16 +168,16 @@ class Objective:
             if self.face_network is not None:
                 fake_maps, fake_features = self.face_network.maps_and_features(fake)
                 if self.config.identity > 0:
-                    terms["identity"] = identity_loss(fake_features, batch.true_feature[:: self.stride])
+                    losses["identity"] = identity_loss(fake_features, batch.true_feature[:: self.stride])
                 if self.config.perceptual > 0 and self.lpips is None:
                     with torch.no_grad():
                         real_maps, _ = self.face_network.maps_and_features(real)
-                    terms["perceptual"] = (weights * normalised_map_distance(fake_maps, real_maps)).mean()
+                    losses["perceptual"] = (weights * normalised_map_distance(fake_maps, real_maps)).mean()
             if self.config.perceptual > 0 and self.lpips is not None:
-                terms["perceptual"] = (weights * self.lpips(fake, real)).mean()
+                losses["perceptual"] = (weights * self.lpips(fake, real)).mean()
         if self.config.pixel > 0:
-            terms["pixel"] = pixel_loss(fake_images, batch.images, seen.float())
-        return terms
+            losses["pixel"] = pixel_loss(fake_images, batch.images, seen.float())
+        return losses
 
     def _adversarial(self, discriminator: nn.Module, batch: FaceBatch, fake_images: Tensor) -> Tensor:
         numbers = batch.numbers[:, 1]

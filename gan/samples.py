@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from data.store.dataset import ClipDataset
+from gan.images import to_pixels
 
 NUM_DRAWINGS = 4
 
@@ -80,8 +81,7 @@ def draw_sample_grid(sheet: SampleSheet, generator: nn.Module, noise_size: int) 
     features = [true] + [heard] * NUM_DRAWINGS
     rows = [sheet.spectrograms, sheet.faces]
     for feature, noise in zip(features, [noises[0], *noises], strict=True):
-        images = generator(feature, noise.expand(len(feature), -1)).float().clamp(-1, 1)
-        rows.append(((images + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy())
+        rows.append(to_pixels(generator(feature, noise.expand(len(feature), -1))))
     return np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)
 
 

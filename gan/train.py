@@ -15,17 +15,17 @@ from data.store.dataset import ClipDataset
 from data.store.sampling import IdentityBatches
 from encoder.voice_encoder import VoiceEncoder
 from gan.balancer import Balancer
-from gan.condition import ConditionedFaces, FaceBatch, collate, hear_people
+from gan.condition import ConditionedFaces, FaceBatch, collate, predict_features
 from gan.config import GanConfig
 from gan.discriminator import Discriminator
 from gan.generator import build_generator
-from gan.objective import Judges, Objective, load_judges
+from gan.objective import FrozenNetworks, Objective, load_frozen_networks
 from gan.samples import SampleSheet, draw_sample_grid, make_sample_sheet, save_picture
 from gan.voice2face import Voice2Face, Voice2FaceConfig
 from training.checkpoints import Checkpoints
 from training.ema import ExponentialMovingAverage
 from training.run import Run
-from training.schedule import Schedule, crossed, set_learning_rate
+from training.schedule import crossed, set_learning_rate
 from training.stats import Stats, check_finite
 
 
@@ -37,13 +37,15 @@ class GanTraining:
         run: Processes, device, precision, folder.
         true_features: [M, D] face features of the training split, for the condition's centre and scale.
         image_size: Side of the images.
-        judges: The networks that some terms need.
+        networks: The pretrained networks that some losses need.
 
     Raises:
         ConfigError: If sizes don't fit each other.
     """
 
-    def __init__(self, config: GanConfig, run: Run, true_features: Tensor, image_size: int, judges: Judges) -> None:
+    def __init__(
+        self, config: GanConfig, run: Run, true_features: Tensor, image_size: int, networks: FrozenNetworks
+    ) -> None:
         if config.batch_size % run.num_processes or config.batch_size < 2 * run.num_processes:
             raise ConfigError(
                 f"batch_size {config.batch_size}: a multiple of the {run.num_processes} processes, with at least "
@@ -56,10 +58,10 @@ class GanTraining:
         generator = build_generator(config.generator, true_features.shape[1], image_size)
         generator.condition.set_statistics(true_features)
         self.noise_size: int = generator.noise_size
-        self.objective = Objective(config.objective, config.augment, judges, run.autocast)
+        self.objective = Objective(config.objective, config.augment, networks, run.autocast)
         self.balancer = Balancer(self.objective.weights, reduce_mean=partial(run.accelerator.reduce, reduction="mean"))
         self.generator = run.accelerator.prepare(_channels_last(generator))
-        self.ema = ExponentialMovingAverage(generator, config.ema_halflife)
+        self.ema = ExponentialMovingAverage(generator, config.ema_halflife_images)
         self.generator_optimizer = self._optimizer(self.generator)
         self.discriminator: nn.Module | None = None
         if config.objective.adversarial > 0:
@@ -67,17 +69,11 @@ class GanTraining:
             discriminator.condition.set_statistics(true_features)
             self.discriminator = run.accelerator.prepare(_channels_last(discriminator))
             self.discriminator_optimizer = self._optimizer(self.discriminator)
-        self.learning_rate = Schedule(
-            config.learning_rate,
-            config.learning_rate * config.learning_rate_end,
-            "cosine",
-            config.warmup_images,
-        )
-        self.beta2 = Schedule(config.beta2, config.beta2_end, "cosine")
-        self.gamma = Schedule(config.objective.gamma, config.objective.gamma_end, "cosine")
 
     def _optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
-        return torch.optim.Adam(module.parameters(), self.config.learning_rate, betas=(0.0, self.config.beta2))
+        return torch.optim.Adam(
+            module.parameters(), self.config.learning_rate.start, betas=(0.0, self.config.beta2.start)
+        )
 
     def register(self, checkpoints: Checkpoints) -> None:
         """Name all that a resume needs."""
@@ -113,17 +109,19 @@ class GanTraining:
         assert self.discriminator is not None
         interval = self.config.objective.penalty_interval
         has_penalty = (images_seen // self.config.batch_size) % interval == 0
-        penalty_weight = interval * self.gamma.at(images_seen, self.config.total_images) if has_penalty else 0.0
+        penalty_weight = (
+            interval * self.config.objective.gamma.at(images_seen, self.config.total_images) if has_penalty else 0.0
+        )
         plain_generator = self.run.accelerator.unwrap_model(self.generator)
         for rows in self._micro_batches(batch, self.discriminator):
             part = batch[rows]
             with torch.no_grad(), self.run.autocast():
                 fake_images = plain_generator(part.condition, part.noise[:, 0])
             terms = self.objective.discriminator_terms(self.discriminator, part, fake_images, penalty_weight)
-            for name, term in terms.items():
-                # The weight of the penalty differs from step to step; its plain value is what one wants to see.
-                stats.add(f"discriminator/{name}", term / penalty_weight if name == "penalty" else term)
-            loss = sum((term for term in terms.values() if term.requires_grad), torch.zeros((), device=term.device))
+            for name, value in (terms.losses | terms.statistics).items():
+                # The penalty's weight differs from step to step: its unweighted value is logged.
+                stats.add(f"discriminator/{name}", value / penalty_weight if name == "penalty" else value)
+            loss = torch.stack(list(terms.losses.values())).sum()
             (loss * (len(part.images) / len(batch.images))).backward()
 
     def generator_gradients(self, batch: FaceBatch, images_seen: int, stats: Stats) -> None:
@@ -134,15 +132,15 @@ class GanTraining:
             part = batch[rows]
             with self.run.autocast():
                 fake_images = self.generator(part.condition, part.noise[:, 1])
-            # The judges' gradients are weighed at the drawing before they go on into the generator.
+            # The losses' gradients are weighed at the drawing before they are back-propagated into the generator.
             drawing = fake_images.detach().float().requires_grad_()
-            terms = self.objective.generator_terms(plain_discriminator, part, drawing)
+            losses = self.objective.generator_losses(plain_discriminator, part, drawing)
             num_images = len(part.images) * self.run.num_processes
-            gradient, shares = self.balancer.gradient(terms, drawing, num_images)
+            gradient, shares = self.balancer.gradient(losses, drawing, num_images)
             fake_images.backward((gradient * (len(part.images) / len(batch.images))).to(fake_images.dtype))
             for name, share in zip(self.balancer.weights, shares, strict=True):
-                if name in terms:
-                    stats.add(f"generator/{name}", terms[name])
+                if name in losses:
+                    stats.add(f"generator/{name}", losses[name])
                 stats.add(f"share/{name}", share)
 
     def _has_adversary(self, images_seen: int) -> bool:
@@ -159,9 +157,9 @@ class GanTraining:
         norm = torch.nn.utils.get_total_norm(gradients)
         check_finite({f"{name}'s gradient": norm}, images_seen)
         stats.add(f"gradient_norm/{name}", norm)
-        set_learning_rate(optimizer, self.learning_rate.at(images_seen, self.config.total_images))
+        set_learning_rate(optimizer, self.config.learning_rate.at(images_seen, self.config.total_images))
         for group in optimizer.param_groups:
-            group["betas"] = (0.0, self.beta2.at(images_seen, self.config.total_images))
+            group["betas"] = (0.0, self.config.beta2.at(images_seen, self.config.total_images))
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
@@ -210,19 +208,20 @@ def train(config: GanConfig) -> None:
     encoder = VoiceEncoder.from_pretrained(config.encoder).requires_grad_(False)
     check_same_face_network(encoder, dataset, config)
     info = dataset.info
-    judges = load_judges(config.objective, info.face_encoder, config.face_encoder_path, run.device)
+    networks = load_frozen_networks(config.objective, info.face_encoder, config.face_encoder_path, run.device)
     features, _ = dataset.all_face_features()
-    training = GanTraining(config, run, torch.from_numpy(features), info.face_size, judges)
+    training = GanTraining(config, run, torch.from_numpy(features), info.face_size, networks)
     num_steps = math.ceil(config.total_images / config.batch_size)
     run.log(_summary(training, dataset, num_steps))
     if config.dry_run:
         run.log("dry run: everything fits; nothing was written or trained")
+        run.finish()
         return
     checkpoints = Checkpoints(run, config.keep_checkpoints)
     training.register(checkpoints)
     start_step = (checkpoints.load_latest() or 0) // config.batch_size
     # Faces that are drawn from their true features alone need no voice.
-    heard = hear_people(encoder, dataset, config.condition, run) if config.condition.source != "face" else {}
+    heard = predict_features(encoder, dataset, config.condition, run) if config.condition.source != "face" else {}
     sheet = _sample_sheet(config, encoder.to(run.device))
     faces = ConditionedFaces(dataset, heard, config.condition, training.noise_size)
     batches = IdentityBatches(faces.identities, config.batch_size, config.seed, run.rank, run.num_processes, start_step)
@@ -243,12 +242,12 @@ def train(config: GanConfig) -> None:
             training.step(batch.to(run.device), before, stats)
             bar.update(config.batch_size)
             last = step + 1 == num_steps
-            if last or crossed(config.log_every, before, now):
+            if last or crossed(config.log_images, before, now):
                 means = stats.flush(now)
                 bar.set_postfix({"ms/img": f"{means['speed/ms_per_image']:.1f}"})
-            if sheet and (last or crossed(config.sample_every, before, now)):
+            if sheet and (last or crossed(config.sample_images, before, now)):
                 run.on_main(partial(_save_samples, training, sheet, now))
-            if last or crossed(config.checkpoint_every, before, now):
+            if last or crossed(config.checkpoint_images, before, now):
                 checkpoints.save(now)
                 model = assemble(encoder, training, info.face_size)
                 run.on_main(partial(model.save_pretrained, run.folder / "model"))

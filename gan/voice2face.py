@@ -15,6 +15,7 @@ from torch import Tensor
 from data.media.audio import load_speech, prepare_speech
 from encoder.voice_encoder import VoiceEncoder, VoiceEncoderConfig
 from gan.generator import GeneratorConfig, build_generator
+from gan.images import to_pixels
 from training.pretrained import PretrainedModel
 
 SYNTHETIC_NOTICE = (
@@ -45,6 +46,11 @@ class Voice2Face(PretrainedModel):
 
     Args:
         config: Shape of the model; weights are random until loaded.
+
+    Example:
+        >>> model = Voice2Face.from_pretrained(shipped_weights("model"))
+        >>> [drawing.size for drawing in model("me.wav", num_images=2)]
+        [(64, 64), (64, 64)]
     """
 
     model_type = "voice2face"
@@ -126,7 +132,7 @@ class Voice2Face(PretrainedModel):
             - generator: `{self.config.generator.architecture}`
 
             ```python
-            from gan.voice2face import Voice2Face
+            from wav2face import Voice2Face
 
             Voice2Face.from_pretrained("this folder")("voice.wav", num_images=4)[0].save("face.png")
             ```
@@ -135,12 +141,16 @@ class Voice2Face(PretrainedModel):
 
 def to_pictures(images: Tensor) -> list[Image.Image]:
     """[N, 3, S, S] in [-1, 1] to RGB pictures, rounded to the nearest grey level."""
-    pixels = ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-    return [Image.fromarray(picture) for picture in pixels]
+    return [Image.fromarray(picture) for picture in to_pixels(images)]
 
 
 def save_drawing(picture: Image.Image, path: str | Path) -> None:
-    """Save a drawing as PNG with the notice that it is synthetic in its text chunks."""
+    """Save a drawing as PNG with the notice that it is synthetic in its text chunks.
+
+    Example:
+        >>> model = Voice2Face.from_pretrained(shipped_weights("model"))
+        >>> save_drawing(model("me.wav", num_images=1)[0], "me.png")
+    """
     notice = PngImagePlugin.PngInfo()
     notice.add_itxt("Description", SYNTHETIC_NOTICE)
     notice.add_itxt("Software", "wav2face")

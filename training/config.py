@@ -27,21 +27,22 @@ def parse_config(config_class: type[T], argv: list[str], description: str) -> T:
     may stand alone.
 
     Args:
-        config_class: A frozen dataclass; its fields may be dataclasses.
+        config_class: A frozen dataclass; its fields may be dataclasses. A class attribute `renamed_keys`, old dotted
+            key -> new one, lets the message for an old key name the new one.
         argv: Arguments without the program's name.
         description: Shown by `--help`.
 
     Raises:
-        ConfigError: For an unreadable file, an unknown or a missing key, or a value of the wrong type.
+        ConfigError: For an unreadable file, an unknown, a renamed or a missing key, or a value of the wrong type.
     """
-    keys = _keys(config_class)
-    arguments = list(_normalised(argv, keys))
+    schema = _Schema(config_class)
+    arguments = list(_normalised(argv, schema.keys))
     files = [value for flag, value in _flags(arguments) if flag == "config" and value is not None]
     for file in files:
-        _check_known(_read_yaml(Path(file)), keys, file)
-    for flag, _ in _flags(arguments):
+        schema.check(_read_yaml(Path(file)), file)
+    for flag, value in _flags(arguments):
         if flag not in ("config", "help", "print_config"):
-            _check_key(flag, keys, "the command line")
+            schema.check_key(flag, value, "the command line")
     parser = _parser(config_class, description)
     parser.add_argument("--config", action="config", help="YAML file with any of the keys below")
     return _instantiate(parser, config_class, lambda: parser.parse_args(arguments), " and ".join(files))
@@ -58,7 +59,7 @@ def build_config(config_class: type[T], mapping: Mapping[str, Any], where: str) 
     Raises:
         ConfigError: As `parse_config`.
     """
-    _check_known(mapping, _keys(config_class), where)
+    _Schema(config_class).check(mapping, where)
     parser = _parser(config_class, "")
     return _instantiate(parser, config_class, lambda: parser.parse_object(dict(mapping)), where)
 
@@ -132,24 +133,55 @@ def _keys(config_class: type, prefix: str = "") -> dict[str, Any]:
     return keys
 
 
-def _check_known(mapping: Any, keys: Mapping[str, Any], where: str, prefix: str = "") -> None:
-    if not isinstance(mapping, Mapping):
-        raise ConfigError(f"{where}: {prefix.rstrip('.') or 'the file'} should hold keys and values")
-    for name, value in mapping.items():
-        key = f"{prefix}{name}"
-        _check_key(key, keys, where)
-        if dataclasses.is_dataclass(keys[key]) and not isinstance(value, str):  # text: the name of a file
-            _check_known(value, keys, where, f"{key}.")
+class _Schema:
+    """The keys that a config class has, and those that it had under other names."""
+
+    def __init__(self, config_class: type) -> None:
+        self.keys = _keys(config_class)
+        self._renamed: Mapping[str, str] = getattr(config_class, "renamed_keys", {})
+
+    def check(self, mapping: Any, where: str, prefix: str = "") -> None:
+        """Refuse mappings with keys that are not known.
+
+        Raises:
+            ConfigError: Names the key, and the nearest known one or the new name.
+        """
+        if not isinstance(mapping, Mapping):
+            raise ConfigError(f"{where}: {prefix.rstrip('.') or 'the file'} should hold keys and values")
+        for name, value in mapping.items():
+            key = f"{prefix}{name}"
+            self.check_key(key, value, where)
+            if dataclasses.is_dataclass(self.keys[key]) and not isinstance(value, str):  # text: the name of a file
+                self.check(value, where, f"{key}.")
+
+    def check_key(self, key: str, value: Any, where: str) -> None:
+        """Refuse a dotted key that is not known, and a number where a key holds others, such as a schedule.
+
+        Raises:
+            ConfigError: As `check`.
+        """
+        parents = (key.rsplit(".", count)[0] for count in range(1, key.count(".") + 1))
+        # A plain mapping or an optional dataclass is a leaf here; what is below it is checked by its type.
+        if key not in self.keys and not any(
+            parent in self.keys and not dataclasses.is_dataclass(self.keys[parent]) for parent in parents
+        ):
+            if key in self._renamed:
+                raise ConfigError(f"{key} was renamed: {self._renamed[key]} (in {where})")
+            nearest = difflib.get_close_matches(key, self.keys, n=1, cutoff=0.5)
+            hint = f"; did you mean {nearest[0]!r}?" if nearest else f"; known keys: {', '.join(self.keys)}"
+            raise ConfigError(f"unknown key {key!r} in {where}{hint}")
+        parts = [other for other in self.keys if other.startswith(f"{key}.")]
+        if parts and _is_number(value):
+            known = ", ".join(parts)
+            raise ConfigError(f"{where}: {key} should hold keys and values, not the number {value}; keys: {known}")
 
 
-def _check_key(key: str, keys: Mapping[str, Any], where: str) -> None:
-    parents = (key.rsplit(".", count)[0] for count in range(1, key.count(".") + 1))
-    # A plain mapping or an optional dataclass is a leaf here; what is below it is checked by its type.
-    if key in keys or any(parent in keys and not dataclasses.is_dataclass(keys[parent]) for parent in parents):
-        return
-    nearest = difflib.get_close_matches(key, keys, n=1, cutoff=0.5)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else f"; known keys: {', '.join(keys)}"
-    raise ConfigError(f"unknown key {key!r} in {where}{hint}")
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _read_yaml(path: Path) -> Any:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 import yaml
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
+from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list, gather_object
 from torch import nn
 from tqdm import tqdm
 
@@ -22,6 +21,7 @@ from data import errors
 from data.errors import ConfigError, OutputError, Wav2FaceError
 from training.config import config_to_dict, write_config
 from training.launch import start_missing_processes
+from training.precision import Precision, has_fast_bf16, requested_precision
 from training.trackers import TrackerConfig, Trackers
 
 # What a resumed run may change without becoming another run: where and how long, not what.
@@ -35,7 +35,9 @@ class RunConfig:
     Attributes:
         out: The run folder.
         seed: All randomness follows from it.
-        precision: Of the forward and backward passes; None takes what `accelerate launch` was asked for.
+        precision: Precision of forward and backward passes. `auto` takes what `accelerate launch --mixed_precision`
+            asks for, else bf16 if the devices of all processes have it in hardware, else fp32; a resumed run keeps
+            its own.
         resume: Go on from the newest checkpoint in the run folder, or start where there is none.
         dry_run: Check and build everything, write nothing, train nothing.
         tracker: Where the run is mirrored.
@@ -43,7 +45,7 @@ class RunConfig:
 
     out: str
     seed: int = 0
-    precision: Literal["fp32", "bf16"] | None = None
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     resume: bool = False
     dry_run: bool = False
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
@@ -75,7 +77,7 @@ class Run:
             OutputError: If the folder can't be written, or holds a run and `resume` is not set.
         """
         self.config = config
-        self.precision = _resolve_precision(config)
+        requested = requested_precision(config.precision)
         start_missing_processes()
         # Precision belongs to the stages: an Accelerator's own autocast can't be left for the penalty.
         # Buffers are constants here; broadcasting them would change them between a forward and its backward.
@@ -91,18 +93,34 @@ class Run:
         self.is_main = self.accelerator.is_main_process
         if self.device.type == "cuda":
             torch.backends.cudnn.benchmark = True
-            if self.precision == "bf16" and not torch.cuda.is_bf16_supported():
-                raise ConfigError("this GPU can't compute in bf16: set --precision fp32")
         self.folder = Path(config.out)
+        self.precision: Precision = requested or self._choose_precision()
+        if self.precision == "bf16" and self.device.type == "cuda" and not torch.cuda.is_bf16_supported():
+            raise ConfigError("this GPU can't compute in bf16: set --precision fp32, and start another run with it")
         self.trackers = Trackers(TrackerConfig(), self.folder, {})
         if not config.dry_run:
             self.on_main(self._claim_folder)
 
+    def _choose_precision(self) -> Precision:
+        """Resolve `auto`, the same in all processes."""
+        stored: list[Precision | None] = [_read_precision(self.folder) if self.config.resume and self.is_main else None]
+        is_fast = [has_fast_bf16(self.device)]
+        if self.num_processes > 1:
+            broadcast_object_list(stored)
+            is_fast = gather_object(is_fast)
+        if stored[0] is not None:
+            chosen, reason = stored[0], f"as this run began, in {self.folder}"
+        elif all(is_fast):
+            chosen, reason = "bf16", f"this {self.device.type} has bf16 instructions"
+        else:
+            chosen, reason = "fp32", f"this {self.device.type} has no bf16 instructions that torch may use"
+        self.log(f"precision {chosen} (auto: {reason})")
+        return chosen
+
     def _claim_folder(self) -> None:
         resolved = {**config_to_dict(self.config), "precision": self.precision}
         path = self.folder / "config.yaml"
-        # A run that was stopped by a mistake before its first tick left nothing worth keeping.
-        if any((self.folder / name).exists() for name in ("stats.jsonl", "checkpoints", "model")):
+        if _holds_run(self.folder):
             if not self.config.resume:
                 raise OutputError(f"{self.folder} already holds a run: add --resume to go on, or choose another --out")
             _check_same(path, resolved)
@@ -201,15 +219,20 @@ class Run:
         self.accelerator.end_training()
 
 
-def _resolve_precision(config: RunConfig) -> Literal["fp32", "bf16"]:
-    asked = config.precision or os.environ.get("ACCELERATE_MIXED_PRECISION", "no").lower()
-    precision = {"no": "fp32"}.get(asked, asked)
-    if precision not in ("fp32", "bf16"):
-        raise ConfigError(
-            f"precision {precision} is not offered, because a gradient penalty and a shared loss scale "
-            "don't agree: use fp32 or bf16 (accelerate launch --mixed_precision no or bf16, or --precision)"
-        )
-    return cast(Literal["fp32", "bf16"], precision)
+def _read_precision(folder: Path) -> Precision | None:
+    """The resolved precision of the run that a folder holds; None if it holds none."""
+    if not _holds_run(folder):
+        return None
+    try:
+        precision = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))["precision"]
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        return None  # `_check_same` says what is wrong with the file
+    return precision if precision in get_args(Precision) else None
+
+
+def _holds_run(folder: Path) -> bool:
+    """Whether there is anything to resume: a run that failed before its first statistics left nothing."""
+    return any((folder / name).exists() for name in ("stats.jsonl", "checkpoints", "model"))
 
 
 def _check_same(path: Path, now: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from data.errors import ConfigError
 from data.faces.alignment import ARCFACE_REGION, CROP_REGION
-from encoder.faces.encoder import INPUT_SIZE
+from encoder.faces.network import INPUT_SIZE
 
 _SMALLEST_ERASED, _LARGEST_ERASED = 0.15, 0.4  # sides, as shares of the crop's
 

@@ -12,7 +12,7 @@ import torch
 from data.errors import ModelError, OutputError
 from data.faces.onnx import ONNX_NAME
 from data.files import write_file
-from encoder.faces.encoder import INPUT_SIZE, FaceEncoder
+from encoder.faces.network import INPUT_SIZE, FaceEncoder
 from encoder.faces.verification import Verification
 
 _OPSET = 13  # newer graphs trip onnx2torch, which the identity loss needs

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from data.faces.alignment import ARCFACE_REGION, crop_region
-from encoder.faces.encoder import INPUT_SIZE, FaceEncoder
+from encoder.faces.network import INPUT_SIZE, FaceEncoder
 
 _BATCH_SIZE = 64
 

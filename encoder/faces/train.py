@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
@@ -20,11 +20,11 @@ from data.store.clip import Split
 from data.store.dataset import ClipDataset
 from data.store.sampling import IdentityBatches
 from encoder.faces.augment import FaceAugmentConfig, augment_crops
-from encoder.faces.encoder import FaceEncoder, FaceEncoderConfig
+from encoder.faces.crops import FaceCrops
 from encoder.faces.export import check_exporter, save_face_encoder
 from encoder.faces.inference import embed, measure_statistics, to_inputs
 from encoder.faces.margin import AngularMargin, angular_margin_logits
-from encoder.faces.pictures import FacePictures
+from encoder.faces.network import FaceEncoder, FaceEncoderConfig
 from encoder.faces.verification import MAX_FACES, verify
 from training.checkpoints import Checkpoints
 from training.ema import ExponentialMovingAverage
@@ -64,8 +64,11 @@ class FaceTrainingConfig(RunConfig):
         num_workers: Processes that decode.
         log_images: Images between lines in stats.jsonl.
         validate_images: Images between validations.
-        save_images: Images between checkpoints.
+        checkpoint_images: Images between checkpoints.
+        keep_checkpoints: Number of newest checkpoints that are kept.
     """
+
+    renamed_keys: ClassVar[Mapping[str, str]] = {"save_images": "checkpoint_images"}
 
     dataset: str
     model: FaceEncoderConfig = field(default_factory=FaceEncoderConfig)
@@ -85,7 +88,8 @@ class FaceTrainingConfig(RunConfig):
     num_workers: int = 0
     log_images: int = 2_560
     validate_images: int = 25_600
-    save_images: int = 25_600
+    checkpoint_images: int = 25_600
+    keep_checkpoints: int = 2
 
     def __post_init__(self) -> None:
         if self.total_images < 1 or self.micro_batch_size < 2:
@@ -145,7 +149,7 @@ def train_face_encoder(config: FaceTrainingConfig) -> None:
             f"micro-batches of {config.micro_batch_size}"
         )
     torch.manual_seed(config.seed)  # the weights, alike in all processes
-    pictures = FacePictures(ClipDataset(config.dataset, "train"), 0 if config.dry_run else _memory(config))
+    pictures = FaceCrops(ClipDataset(config.dataset, "train"), 0 if config.dry_run else _memory(config))
     if len(pictures) < 2:
         raise DatasetError(f"{config.dataset}: one person to train on; two at least are needed")
     encoder = FaceEncoder(config.model)
@@ -163,7 +167,7 @@ def train_face_encoder(config: FaceTrainingConfig) -> None:
 
     average = ExponentialMovingAverage(encoder, config.ema_halflife_images)
     averaged = cast(FaceEncoder, average.module)
-    checkpoints = Checkpoints(run)
+    checkpoints = Checkpoints(run, config.keep_checkpoints)
     checkpoints.register("parts", parts)
     checkpoints.register("average", average)
     checkpoints.register("optimizer", optimizer)
@@ -205,7 +209,7 @@ def train_face_encoder(config: FaceTrainingConfig) -> None:
             scores = verify(embed(averaged, validation[0]), validation[1])
             stats.write({f"val/{name}": value for name, value in scores.rates().items()}, images_seen)
             run.log(f"{images_seen} images: validation {scores.summary()}")
-        if done or crossed(config.save_images, before, images_seen):
+        if done or crossed(config.checkpoint_images, before, images_seen):
             checkpoints.save(images_seen)
     progress.close()
     measure_statistics(averaged, statistics_inputs)
@@ -270,7 +274,7 @@ def _memory(config: FaceTrainingConfig) -> int:
 
 
 def _batches(
-    config: FaceTrainingConfig, run: Run, pictures: FacePictures, start_step: int
+    config: FaceTrainingConfig, run: Run, pictures: FaceCrops, start_step: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """This process's share of the batches, for ever."""
     sampler = IdentityBatches(pictures.people, config.batch_size, config.seed, run.rank, run.num_processes, start_step)
@@ -278,7 +282,7 @@ def _batches(
     yield from DataLoader(pictures, batch_sampler=sampler, num_workers=num_workers, persistent_workers=num_workers > 0)
 
 
-def _statistics_inputs(run: Run, pictures: FacePictures) -> list[Tensor]:
+def _statistics_inputs(run: Run, pictures: FaceCrops) -> list[Tensor]:
     """Unchanged training faces for `measure_statistics`, the same in every process."""
     order = torch.randperm(pictures.num_faces, generator=run.generator(0, _STREAM_STATISTICS))
     chosen = order[:_STATISTICS_IMAGES].split(_STATISTICS_BATCH)
@@ -297,7 +301,7 @@ def _optimizer(parts: nn.Module, config: FaceTrainingConfig) -> torch.optim.Opti
     return torch.optim.AdamW(groups, lr=config.learning_rate.start)
 
 
-def _publish(config: FaceTrainingConfig, run: Run, encoder: FaceEncoder, pictures: FacePictures) -> None:
+def _publish(config: FaceTrainingConfig, run: Run, encoder: FaceEncoder, pictures: FaceCrops) -> None:
     """Write the model's folder, and say how it does on people that it never saw."""
     test = load_faces(config.dataset, "test")
     scores = None if test is None else verify(embed(encoder, test[0]), test[1])

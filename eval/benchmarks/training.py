@@ -17,7 +17,7 @@ from data.store.shards import read_info
 from gan.augment import NUMBERS
 from gan.condition import FaceBatch
 from gan.config import GanConfig
-from gan.objective import Judges, load_judges
+from gan.objective import FrozenNetworks, load_frozen_networks
 from gan.train import GanTraining
 from training.config import parse_config
 from training.run import Run
@@ -41,10 +41,10 @@ def measure_training(config: GanConfig, image_size: int, num_steps: int) -> None
     trainings, what = {}, ""
     for precision in ("fp32", "bf16"):
         run = Run(dataclasses.replace(config, precision=precision, dry_run=True))
-        judges, feature_size, what, run_config = _judges(config, run)
+        networks, feature_size, what, run_config = _load_networks(config, run)
         generator = torch.Generator().manual_seed(0)
         features = torch.nn.functional.normalize(torch.randn(64, feature_size, generator=generator), dim=1)
-        training = GanTraining(run_config, run, features, image_size, judges)
+        training = GanTraining(run_config, run, features, image_size, networks)
         batch = _random_batch(config.batch_size, feature_size, image_size, training.noise_size).to(run.device)
         trainings[precision] = (training, batch, Stats(run, 0))
     costs: dict[str, list[float]] = {precision: [] for precision in trainings}
@@ -68,16 +68,16 @@ def measure_training(config: GanConfig, image_size: int, num_steps: int) -> None
     print(f"bf16 is {statistics.mean(costs['fp32']) / statistics.mean(costs['bf16']):.2f} times as fast as fp32")
 
 
-def _judges(config: GanConfig, run: Run) -> tuple[Judges, int, str, GanConfig]:
-    """The judges of the configured data set, or none where there is no such data set on this machine."""
+def _load_networks(config: GanConfig, run: Run) -> tuple[FrozenNetworks, int, str, GanConfig]:
+    """The networks that the configured losses need, or none where there is no such data set on this machine."""
     try:
         info = read_info(Path(config.dataset))
-        judges = load_judges(config.objective, info.face_encoder, config.face_encoder_path, run.device)
-        return judges, info.face_encoder.feature_size, f"with T = {info.face_encoder.name}", config
+        networks = load_frozen_networks(config.objective, info.face_encoder, config.face_encoder_path, run.device)
+        return networks, info.face_encoder.feature_size, f"with T = {info.face_encoder.name}", config
     except Wav2FaceError as error:
         objective = dataclasses.replace(config.objective, identity=0.0, perceptual=0.0)
         what = f"adversarial and pixel terms alone ({error})"
-        return Judges(), 512, what, dataclasses.replace(config, objective=objective)
+        return FrozenNetworks(), 512, what, dataclasses.replace(config, objective=objective)
 
 
 def _random_batch(batch_size: int, feature_size: int, image_size: int, noise_size: int) -> FaceBatch:

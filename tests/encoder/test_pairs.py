@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from data.store.dataset import ClipDataset
-from data.store.sampling import Draw
+from data.store.sampling import PersonDraw
 from encoder.pairs import Pairs, random_crop
 from encoder.validation import recall_at_share
 from tests.synthetic import TinyWorld
@@ -17,8 +17,8 @@ def clips(tiny_world: TinyWorld) -> ClipDataset:
 def test_a_pair_is_of_one_person_and_follows_from_its_seed(clips: ClipDataset) -> None:
     pairs = Pairs(clips, 8_000)
     for person in pairs.people:
-        voice, face, identity = pairs[Draw(person, 7)]
-        again = pairs[Draw(person, 7)]
+        voice, face, identity = pairs[PersonDraw(person, 7)]
+        again = pairs[PersonDraw(person, 7)]
         assert identity == person and voice.shape == (8_000,)
         assert torch.equal(voice, again[0]) and torch.equal(face, again[1])
         own = [clips.face_features(clip)[index] for clip, index in clips.faces_of(person)]
@@ -28,14 +28,14 @@ def test_a_pair_is_of_one_person_and_follows_from_its_seed(clips: ClipDataset) -
 def test_other_seeds_give_other_crops(clips: ClipDataset) -> None:
     pairs = Pairs(clips, 8_000)
     person = pairs.people[0]
-    assert not torch.equal(pairs[Draw(person, 1)][0], pairs[Draw(person, 2)][0])
+    assert not torch.equal(pairs[PersonDraw(person, 1)][0], pairs[PersonDraw(person, 2)][0])
 
 
 def test_what_a_backbone_said_is_drawn_instead_of_sound(clips: ClipDataset) -> None:
     hidden = torch.arange(len(clips), dtype=torch.float32)[:, None, None].expand(-1, 3, 5)
     pairs = Pairs(clips, 8_000, hidden)
     person = pairs.people[-1]
-    voice, _, _ = pairs[Draw(person, 3)]
+    voice, _, _ = pairs[PersonDraw(person, 3)]
     assert voice.shape == (5,) and int(voice[0]) in clips.voices_of(person)
     assert pairs.mean_hidden()[-1, 0] == np.mean(clips.voices_of(person))
 

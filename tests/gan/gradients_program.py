@@ -11,7 +11,7 @@ from data.faces.registry import load_recognizer
 from gan.augment import NUMBERS
 from gan.condition import FaceBatch
 from gan.config import GanConfig
-from gan.objective import load_judges
+from gan.objective import load_frozen_networks
 from gan.train import GanTraining
 from training.command import run_command
 from training.config import parse_config
@@ -21,11 +21,13 @@ from training.stats import Stats
 
 def main(argv: list[str]) -> None:
     gradients, pack_root, *keys = argv
-    config = parse_config(GanConfig, ["--out", "nowhere", "--dry-run", *keys], "")
+    config = parse_config(GanConfig, ["--out", "nowhere", "--dry-run", "--precision", "fp32", *keys], "")
     run = Run(config)
     generator = torch.Generator().manual_seed(0)
-    judges = load_judges(config.objective, load_recognizer("insightface:tiny", pack_root).info, None, run.device)
-    training = GanTraining(config, run, torch.randn(16, 32, generator=generator), 64, judges)
+    networks = load_frozen_networks(
+        config.objective, load_recognizer("insightface:tiny", pack_root).info, None, run.device
+    )
+    training = GanTraining(config, run, torch.randn(16, 32, generator=generator), 64, networks)
     # Weights as after some training: at the start the last layer of every block is zero and hides the others.
     for module in (training.generator, training.discriminator):
         for parameter in module.parameters():

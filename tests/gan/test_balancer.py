@@ -30,17 +30,6 @@ def test_the_first_weight_that_is_not_zero_is_the_reference() -> None:
     assert gradient.flatten().tolist()[:3] == pytest.approx([0, 1000, 500])
 
 
-def test_a_term_that_looks_at_a_part_of_the_drawings_has_the_same_average_pull() -> None:
-    images = torch.zeros(8, 3, 2, 2, requires_grad=True)
-    flat = images.flatten(1)
-    whole, _ = Balancer({"a": 1, "b": 1}).gradient({"a": flat[:, 0].mean(), "b": flat[:, 1].mean()}, images, 8)
-    quarter, shares = Balancer({"a": 1, "b": 1}, coverage={"b": 0.25}).gradient(
-        {"a": flat[:, 0].mean(), "b": 5 * flat[::4, 1].mean()}, images, 8
-    )
-    torch.testing.assert_close(quarter.flatten(1).mean(0), whole.flatten(1).mean(0))
-    torch.testing.assert_close(shares, torch.tensor([0.5, 0.5]))
-
-
 def test_a_term_may_join_later_and_the_first_that_is_there_is_the_reference() -> None:
     images = torch.zeros(1, 3, 2, 2, requires_grad=True)
     balancer = Balancer({"adversarial": 1, "identity": 0.5, "pixel": 0.25})

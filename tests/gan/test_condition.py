@@ -8,7 +8,7 @@ import torch
 
 from data.errors import ConfigError, DatasetError
 from data.store.dataset import ClipDataset
-from data.store.sampling import Draw
+from data.store.sampling import PersonDraw
 from gan.condition import ConditionedFaces, collate
 from gan.config import ConditionConfig
 from tests.synthetic import TINY_FEATURE_SIZE, TinyWorld
@@ -22,8 +22,8 @@ def faces_of(world: TinyWorld, **settings: object) -> ConditionedFaces:
 
 def test_a_sample_is_a_pure_function_of_its_draw(tiny_world: TinyWorld) -> None:
     faces = faces_of(tiny_world, noise=0.5)
-    first, again = faces[Draw(faces.identities[0], 7)], faces[Draw(faces.identities[0], 7)]
-    other = faces[Draw(faces.identities[0], 8)]
+    first, again = faces[PersonDraw(faces.identities[0], 7)], faces[PersonDraw(faces.identities[0], 7)]
+    other = faces[PersonDraw(faces.identities[0], 8)]
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["noise"], other["noise"])
 
@@ -32,7 +32,7 @@ def test_image_and_true_feature_belong_to_the_drawn_person(tiny_world: TinyWorld
     faces = faces_of(tiny_world, source="face")
     dataset = faces.dataset
     for identity in faces.identities:
-        sample = faces[Draw(identity, 3)]
+        sample = faces[PersonDraw(identity, 3)]
         owned = [(clip, face) for clip, face in dataset.faces_of(identity)]
         features = [torch.from_numpy(dataset.face_features(clip)[face]) for clip, face in owned]
         matches = [i for i, feature in enumerate(features) if torch.equal(feature, sample["true_feature"])]
@@ -46,7 +46,7 @@ def test_image_and_true_feature_belong_to_the_drawn_person(tiny_world: TinyWorld
 def test_the_share_of_heard_conditions_is_as_configured(tiny_world: TinyWorld) -> None:
     faces = faces_of(tiny_world, voice_share=0.25)
     with_voice = [i for i in faces.identities if faces.dataset.voices_of(i)]
-    samples = [faces[Draw(with_voice[k % len(with_voice)], k)] for k in range(400)]
+    samples = [faces[PersonDraw(with_voice[k % len(with_voice)], k)] for k in range(400)]
     heard = [sample for sample in samples if sample["from_voice"]]
     assert 70 <= len(heard) <= 130
     for sample in heard:
@@ -58,7 +58,7 @@ def test_the_other_condition_is_never_the_persons_own(tiny_world: TinyWorld) -> 
     faces = faces_of(tiny_world, source="face")
     for seed in range(200):
         identity = faces.identities[seed % len(faces.identities)]
-        other = faces[Draw(identity, seed)]["other_condition"]
+        other = faces[PersonDraw(identity, seed)]["other_condition"]
         for clip, face in faces.dataset.faces_of(identity):
             assert not torch.equal(torch.from_numpy(faces.dataset.face_features(clip)[face]), other)
 
@@ -73,12 +73,12 @@ def test_people_without_a_voice_are_left_out_only_where_voices_alone_are_wanted(
     assert silent in ConditionedFaces(dataset, heard, ConditionConfig(source="mix"), 4).identities
     speakers = ConditionedFaces(dataset, heard, ConditionConfig(source="voice"), 4)
     assert silent not in speakers.identities
-    assert all(speakers[Draw(identity, 0)]["from_voice"] for identity in speakers.identities)
+    assert all(speakers[PersonDraw(identity, 0)]["from_voice"] for identity in speakers.identities)
 
 
 def test_a_batch_can_be_cut_and_moved(tiny_world: TinyWorld) -> None:
     faces = faces_of(tiny_world)
-    batch = collate([faces[Draw(i, 0)] for i in faces.identities[:4]])
+    batch = collate([faces[PersonDraw(i, 0)] for i in faces.identities[:4]])
     part = batch.to(torch.device("cpu"))[1:3]
     assert part.images.shape == (2, 3, 64, 64) and part.images.min() >= -1 and part.images.max() <= 1
     for field in dataclasses.fields(batch):

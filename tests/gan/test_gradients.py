@@ -9,6 +9,8 @@ from safetensors.torch import load_file
 from tests.commands import launch
 from tests.synthetic import TinyWorld
 
+pytestmark = pytest.mark.slow
+
 WIDTHS = "[8,8,8,4,4]"
 PROGRAM = Path(__file__).with_name("gradients_program.py")
 

@@ -13,7 +13,7 @@ from gan.condition import FaceBatch
 from gan.config import ObjectiveConfig
 from gan.discriminator import Discriminator, DiscriminatorConfig
 from gan.identity import load_face_network
-from gan.objective import Judges, Objective, frozen
+from gan.objective import FrozenNetworks, Objective, frozen
 from tests.synthetic import TinyWorld
 
 PLAIN = ObjectiveConfig(identity=0, perceptual=0, voice_judged=False)
@@ -46,28 +46,32 @@ def make_batch(num_images: int = 4, feature_size: int = 6) -> FaceBatch:
 
 
 def make_objective(config: ObjectiveConfig = PLAIN) -> Objective:
-    return Objective(config, NO_CHANGE, Judges(), contextlib.nullcontext)
+    return Objective(config, NO_CHANGE, FrozenNetworks(), contextlib.nullcontext)
 
 
 def test_the_penalty_is_half_gamma_times_r1_plus_r2() -> None:
     discriminator, batch = LinearDiscriminator(), make_batch()
     terms = make_objective().discriminator_terms(discriminator, batch, torch.zeros_like(batch.images), 3.0)
     # For a linear discriminator R1 = R2 = ||w||^2, so gamma / 2 (R1 + R2) = gamma ||w||^2.
-    assert terms["penalty"].item() == pytest.approx(3 * discriminator.weights.square().sum().item(), rel=1e-5)
+    assert terms.losses["penalty"].item() == pytest.approx(3 * discriminator.weights.square().sum().item(), rel=1e-5)
 
 
 def test_real_images_with_another_persons_condition_count_as_fakes() -> None:
     discriminator, batch = LinearDiscriminator(), make_batch()
     terms = make_objective().discriminator_terms(discriminator, batch, torch.zeros_like(batch.images), 0.0)
     scores = batch.images.flatten(1) @ discriminator.weights
-    assert terms["mismatched"].item() == pytest.approx(0.5 * nn.functional.softplus(-scores).mean().item(), rel=1e-5)
-    assert "penalty" not in terms
+    assert terms.losses["mismatched"].item() == pytest.approx(
+        0.5 * nn.functional.softplus(-scores).mean().item(), rel=1e-5
+    )
+    assert set(terms.losses) == {"adversarial", "mismatched"}
+    assert all(loss.requires_grad for loss in terms.losses.values())
+    assert not any(value.requires_grad for value in terms.statistics.values())
 
 
 def test_the_generators_phase_leaves_no_gradient_in_the_discriminator() -> None:
     discriminator, batch = Discriminator(DiscriminatorConfig(widths=(8, 8, 4, 4, 4)), 6, 64), make_batch()
     drawing = torch.zeros_like(batch.images).requires_grad_()
-    terms = make_objective().generator_terms(discriminator, batch, drawing)
+    terms = make_objective().generator_losses(discriminator, batch, drawing)
     sum(terms.values()).backward()
     assert drawing.grad is not None and drawing.grad.abs().sum() > 0
     assert all(parameter.grad is None and parameter.requires_grad for parameter in discriminator.parameters())
@@ -85,28 +89,28 @@ def test_a_module_thaws_again_also_after_an_error_and_what_was_frozen_stays_so()
 def test_drawings_from_a_voice_are_not_held_against_the_pixels_of_one_photograph() -> None:
     batch, objective = make_batch(), make_objective()
     drawing = torch.zeros_like(batch.images).requires_grad_()
-    objective.generator_terms(None, batch, drawing)["pixel"].backward()
+    objective.generator_losses(None, batch, drawing)["pixel"].backward()
     pull = drawing.grad.flatten(1).abs().sum(1)
     assert (pull[batch.from_voice] == 0).all() and (pull[~batch.from_voice] > 0).all()
-    judged = make_objective(dataclasses.replace(PLAIN, voice_judged=True))
+    everything = make_objective(dataclasses.replace(PLAIN, voice_judged=True))
     drawing.grad = None
-    judged.generator_terms(None, batch, drawing)["pixel"].backward()
+    everything.generator_losses(None, batch, drawing)["pixel"].backward()
     assert (drawing.grad.flatten(1).abs().sum(1) > 0).all()
 
 
 def test_without_an_adversary_its_term_is_absent() -> None:
     batch = make_batch()
-    terms = make_objective().generator_terms(None, batch, torch.zeros_like(batch.images).requires_grad_())
+    terms = make_objective().generator_losses(None, batch, torch.zeros_like(batch.images).requires_grad_())
     assert set(terms) == {"pixel"}
 
 
 def test_identity_and_perceptual_terms_see_drawings_as_they_would_be_shown(tiny_world: TinyWorld) -> None:
     info = load_recognizer("insightface:tiny", tiny_world.pack_root).info
-    judges = Judges(load_face_network(info))
+    networks = FrozenNetworks(load_face_network(info))
     config = dataclasses.replace(PLAIN, identity=1.0, perceptual=1.0, pixel=0.0, adversarial=0.0, judged_share=1.0)
     batch = make_batch(feature_size=info.feature_size)
     drawing = (2 * batch.images.flip(0)).requires_grad_()
-    terms = Objective(config, NO_CHANGE, judges, contextlib.nullcontext).generator_terms(None, batch, drawing)
+    terms = Objective(config, NO_CHANGE, networks, contextlib.nullcontext).generator_losses(None, batch, drawing)
     assert set(terms) == {"identity", "perceptual"}
     sum(terms.values()).backward()
     outside = drawing.detach().abs() > 1

@@ -28,7 +28,16 @@ def tiny(world: TinyWorld, encoder: Path, out: Path, *more: object) -> list[obje
         *("--dataset", world.dataset, "--encoder", encoder, "--out", out, "--batch-size", 8),
         *("--generator.widths", widths, "--discriminator.widths", widths, "--generator.noise-size", 4),
         *("--total-images", NUM_IMAGES, "--log-images", 16, "--sample-images", 16, "--checkpoint-images", 16),
-        *("--precision", "fp32", "--objective.penalty-interval", 2, "--objective.judged-share", 0.5, "--learning-rate.warmup-images", 8),
+        *(
+            "--precision",
+            "fp32",
+            "--objective.penalty-interval",
+            2,
+            "--objective.judged-share",
+            0.5,
+            "--learning-rate.warmup-images",
+            8,
+        ),
         *more,
     ]
 

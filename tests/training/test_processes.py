@@ -10,8 +10,11 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
+
+pytestmark = pytest.mark.slow
 
 TOY = Path(__file__).with_name("toy_training.py")
 ROOT = TOY.parents[2]

@@ -23,7 +23,7 @@ def begin(run: Run) -> None:
 
 
 def test_the_resolved_configuration_lies_in_the_run_folder(make_run: MakeRun) -> None:
-    run = make_run(seed=3)
+    run = make_run(seed=3, precision="fp32")
     written = yaml.safe_load((run.folder / "config.yaml").read_text())
     assert (written["seed"], written["precision"]) == (3, "fp32")
 

@@ -17,6 +17,7 @@ from training.trackers import TrackerConfig
 MakeRun = Callable[..., Run]
 
 
+@pytest.mark.slow
 def test_wandb_offline_writes_a_run_and_a_resume_a_new_run_of_the_same_group(
     make_run: MakeRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -66,6 +67,7 @@ def test_tensorboard_gets_scalars_images_and_tables(make_run: MakeRun) -> None:
     assert events.Tags()["tensors"] == ["recall/text_summary"]
 
 
+@pytest.mark.slow
 def test_wandb_is_not_imported_when_disabled(tmp_path: Path) -> None:
     code = (
         "import sys; from training.run import Run, RunConfig; "

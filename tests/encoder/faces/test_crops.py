@@ -7,8 +7,8 @@ import torch
 from data.errors import DatasetError
 from data.store.clip import Attributes
 from data.store.dataset import ClipDataset
-from data.store.sampling import Draw
-from encoder.faces.pictures import FacePictures
+from data.store.sampling import PersonDraw
+from encoder.faces.crops import FaceCrops
 from encoder.faces.train import known_difference
 from tests.synthetic import TinyWorld
 
@@ -20,28 +20,28 @@ def clips(tiny_world: TinyWorld) -> ClipDataset:
 
 @pytest.mark.parametrize("memory_bytes", [0, 10**9])
 def test_a_draw_is_one_of_the_persons_own_crops_wherever_they_are_kept(clips: ClipDataset, memory_bytes: int) -> None:
-    pictures = FacePictures(clips, memory_bytes)
+    pictures = FaceCrops(clips, memory_bytes)
     assert pictures.num_faces == clips.num_faces.sum() == len(pictures.classes())
     for label, person in enumerate(pictures.people):
         own = [clips.face(*place) for place in clips.faces_of(person)]
-        drawn = [pictures[Draw(person, seed)] for seed in range(12)]
+        drawn = [pictures[PersonDraw(person, seed)] for seed in range(12)]
         assert {number for _, number in drawn} == {label}
         seen = {crop.numpy().tobytes() for crop, _ in drawn}
         assert seen == {crop.tobytes() for crop in own}
 
 
 def test_people_without_a_face_are_no_class(clips: ClipDataset) -> None:
-    assert set(FacePictures(clips, 0).people) == {i for i in range(len(clips.identities)) if clips.faces_of(i)}
+    assert set(FaceCrops(clips, 0).people) == {i for i in range(len(clips.identities)) if clips.faces_of(i)}
 
 
 def test_a_split_without_faces_is_refused(clips: ClipDataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clips, "faces_of", lambda person: [])
     with pytest.raises(DatasetError, match="nobody in the train split has a face"):
-        FacePictures(clips, 0)
+        FaceCrops(clips, 0)
 
 
 def test_mean_looks_are_white_and_the_same_each_time(clips: ClipDataset) -> None:
-    pictures = FacePictures(clips, 10**9)
+    pictures = FaceCrops(clips, 10**9)
     looks = pictures.mean_looks(6)
     assert looks.shape == (len(pictures), 6) and looks.dtype == torch.float32
     torch.testing.assert_close(looks.mean(dim=0), torch.zeros(6), atol=1e-3, rtol=0)
@@ -54,7 +54,7 @@ def test_mean_looks_are_white_and_the_same_each_time(clips: ClipDataset) -> None
 def test_known_attributes_are_of_unit_variance_and_nan_where_unknown(
     clips: ClipDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pictures = FacePictures(clips, 0)
+    pictures = FaceCrops(clips, 0)
     known = pictures.known_attributes()
     assert known.shape == (len(pictures), 2)  # sex and age
     ages = np.array([clips.attributes(person).age for person in pictures.people], np.float32)

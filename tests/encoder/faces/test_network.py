@@ -13,9 +13,9 @@ from data.faces.alignment import ARCFACE_REGION, crop_region
 from data.faces.analyzer import embed_crops
 from data.faces.protocol import unit_rows
 from data.faces.registry import load_analyzer, load_recognizer
-from encoder.faces.encoder import FaceEncoder, FaceEncoderConfig
 from encoder.faces.export import check_exporter, save_face_encoder
 from encoder.faces.inference import embed, measure_statistics, to_inputs
+from encoder.faces.network import FaceEncoder, FaceEncoderConfig
 from gan.identity import load_face_network
 from tests.networks import FEATURE_SIZE, random_face_encoder
 from tests.synthetic import draw_face
@@ -101,7 +101,7 @@ def test_a_network_is_named_by_its_file_or_its_folder_and_serves_aligned_crops(t
     for name in (f"onnx:{path}", str(path), f"onnx:{tmp_path}"):
         assert load_recognizer(name).info == by_folder.info
     assert by_folder.info.name == f"onnx:{path}" and by_folder.info.feature_size == FEATURE_SIZE
-    analyzed = load_analyzer(f"aligned:{tmp_path}").describe(CROPS[0], 64)
+    analyzed = load_analyzer(f"aligned:{tmp_path}").analyze(CROPS[0], 64)
     np.testing.assert_allclose(analyzed.feature, embed_crops(by_folder, CROPS[:1])[0], atol=1e-5)
 
 

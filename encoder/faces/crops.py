@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from data.errors import DatasetError
 from data.store.dataset import ClipDataset
-from data.store.sampling import Draw
+from data.store.sampling import PersonDraw
 
 _LOOKS_SIDE = 32
 
@@ -20,8 +20,8 @@ _LARGEST_SIDE = 128
 """Larger crops are reduced to this: the network's square is then 88 px of its 112."""
 
 
-class FacePictures(Dataset[tuple[Tensor, int]]):
-    """Random access to the crops of a split, a person at a time; a map-style data set over `Draw`s.
+class FaceCrops(Dataset[tuple[Tensor, int]]):
+    """Random access to the crops of a split, a person at a time; a map-style data set over `PersonDraw`s.
 
     Attributes:
         people: Identities with a face, as indices into the data set's; a class is a place in this list.
@@ -56,7 +56,7 @@ class FacePictures(Dataset[tuple[Tensor, int]]):
     def __len__(self) -> int:
         return len(self.people)
 
-    def __getitem__(self, draw: Draw) -> tuple[Tensor, int]:
+    def __getitem__(self, draw: PersonDraw) -> tuple[Tensor, int]:
         """A random crop [S, S, 3] uint8 RGB of a person, and the person's class."""
         own = self._class_of[draw.identity]
         first = int(self._ends[own - 1]) if own else 0
