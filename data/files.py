@@ -1,10 +1,14 @@
-"""Files that are whole or absent, whatever stops the machine."""
+"""Files that are whole or absent whatever stops the machine, and locks that all its processes share."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock
 
 from data.errors import ModelError
 
@@ -13,8 +17,11 @@ def write_file(path: Path, content: bytes | str) -> None:
     """Write a file under a temporary name, force it to disk and rename it.
 
     Args:
-        path: Where it shall be; replaced if it exists.
-        content: What it shall hold; text is written as UTF-8.
+        path: Place of the file; replaced if it exists.
+        content: Content of the file; text is written as UTF-8.
+
+    Raises:
+        OSError: If the disk is full or the folder can't be written to.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -31,11 +38,36 @@ def write_file(path: Path, content: bytes | str) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Force a folder's entries (new names, renames) to disk."""
+    if os.name == "nt":  # Windows can't open folders, and journals renames itself
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def exclusive_lock(path: Path, time_limit: float | None = None) -> Iterator[None]:
+    """Hold a lock that one process of this machine can have at a time; it is released however that process ends.
+
+    Args:
+        path: Lock file, hidden by a dot; made here, in a folder that exists, and removed afterwards.
+        time_limit: Seconds to wait while another process has the lock; 0 for not at all, None for ever.
+
+    Raises:
+        TimeoutError: If another process has the lock.
+        OSError: If the file can't be written.
+    """
+    with FileLock(path, timeout=-1 if time_limit is None else time_limit):
+        held = path.stat()
+        try:
+            yield
+        finally:
+            # Removed while it is held: whoever waits for the removed file notices, and makes a new one.
+            with suppress(OSError):  # Windows removes no open files
+                if os.path.samestat(path.stat(), held):
+                    path.unlink()
 
 
 def sha256_of_file(path: str | Path) -> str:

@@ -207,7 +207,7 @@ def make_tiny_dataset(
         PrepareConfig(
             root=recordings,
             out=dataset,
-            recipe=Recipe(TINY_ANALYZER, str(pack_root), face_size, voice_activity="none"),
+            recipe=Recipe(TINY_ANALYZER, insightface_root=str(pack_root), face_size=face_size, voice_activity="none"),
             attributes=attributes,
             split_fractions=(0.5, 0.2, 0.3),
             num_workers=1,

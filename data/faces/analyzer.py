@@ -46,7 +46,7 @@ class FaceAnalyzer:
     detector: FaceDetector | None
     recognizer: FaceRecognizer
 
-    def analyze(self, image: NDArray[np.uint8]) -> list[tuple[DetectedFace, NDArray[np.float64]]]:
+    def find_faces(self, image: NDArray[np.uint8]) -> list[tuple[DetectedFace, NDArray[np.float64]]]:
         """Every face of a picture with its [2, 3] similarity to the template, the largest first."""
         if self.detector is None:
             return [_whole_picture(image)]
@@ -61,7 +61,7 @@ class FaceAnalyzer:
                 for aligned pictures, `not-square`.
         """
         try:
-            found = self.analyze(image)
+            found = self.find_faces(image)
         except ValueError as error:
             raise MediaError("bad-landmarks", str(error)) from error
         if not found:
@@ -75,7 +75,7 @@ class FaceAnalyzer:
             raise MediaError("bad-landmarks", "the landmarks don't fit the face's box")
         return to_template
 
-    def describe(self, image: NDArray[np.uint8], face_size: int) -> AnalyzedFace:
+    def analyze(self, image: NDArray[np.uint8], face_size: int) -> AnalyzedFace:
         """Crop and feature of the one person that a photograph [H, W, 3] uint8 RGB shows.
 
         T's input is cut out of the photograph at its own resolution, not out of the crop.

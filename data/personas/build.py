@@ -23,9 +23,6 @@ from data.faces.alignment import check_face_size
 from data.faces.analyzer import embed_crops
 from data.faces.protocol import FaceEncoderInfo
 from data.faces.registry import cached_recognizer
-from data.media.audio import encode_flac
-from data.media.images import encode_face_exactly
-from data.media.waveform import SAMPLE_RATE
 from data.personas.faces import render_faces
 from data.personas.population import (
     AGE_DEVIATION,
@@ -40,10 +37,10 @@ from data.personas.population import (
     draw_population,
 )
 from data.personas.voices import VoiceSynthesizer
-from data.store.clip import SPLITS, Split
+from data.store.clip import SPLITS, Attributes, Clip, Row, Split, to_row
 from data.store.inventory import count_shards
 from data.store.publish import find_finished, open_partial, publish, writing_to
-from data.store.shards import IDENTITIES_PER_SHARD, DatasetInfo, Row, SplitInfo, plan_shards, write_info, write_shard
+from data.store.shards import IDENTITIES_PER_SHARD, DatasetInfo, SplitInfo, plan_shards, write_info, write_shard
 from data.store.split import DEFAULT_FRACTIONS, assign_split, hash_assignment
 from data.workers import map_in_processes, use_one_thread
 
@@ -106,7 +103,7 @@ class Built:
 
 
 @dataclass(frozen=True)
-class Task:
+class PersonasTask:
     """Some personas to make."""
 
     config: PersonasConfig
@@ -209,7 +206,7 @@ def _write_shards(
     ) as progress:
         for name, own_tasks in tasks.items():
 
-            def rows(own_tasks: list[Task]) -> Iterator[Row]:
+            def rows(own_tasks: list[PersonasTask]) -> Iterator[Row]:
                 for task in own_tasks:
                     result = next(made)
                     seconds.update(result.seconds)
@@ -221,15 +218,15 @@ def _write_shards(
     return num_made, dict(seconds)
 
 
-def _cut(personas: Sequence[int], config: PersonasConfig) -> list[Task]:
+def _cut(personas: Sequence[int], config: PersonasConfig) -> list[PersonasTask]:
     assert len(personas) <= IDENTITIES_PER_SHARD
     return [
-        Task(config, tuple(personas[start : start + _PERSONAS_PER_TASK]))
+        PersonasTask(config, tuple(personas[start : start + _PERSONAS_PER_TASK]))
         for start in range(0, len(personas), _PERSONAS_PER_TASK)
     ]
 
 
-def make_personas(task: Task) -> Made:
+def make_personas(task: PersonasTask) -> Made:
     """Render, embed and speak for some personas.
 
     Returns:
@@ -246,7 +243,6 @@ def make_personas(task: Task) -> Made:
     crops = render_faces(
         population, np.repeat(personas, num_images), np.tile(np.arange(num_images), len(personas)), config.face_size
     )
-    pictures = [encode_face_exactly(crop) for crop in crops]
     seconds["images"] = time.process_time() - begin
 
     begin = time.process_time()
@@ -256,34 +252,31 @@ def make_personas(task: Task) -> Made:
     begin = time.process_time()
     rows = []
     for i, persona in enumerate(personas):
-        about = _describe_persona(population, persona)
-        own = range(i * num_images, (i + 1) * num_images)
+        identity, attributes = identity_name(persona), _attributes(population, persona)
+        traits = {name: getattr(population, name)[persona] for name in TRAIT_COLUMNS}
+        first, last = i * num_images, (i + 1) * num_images
         for clip in range(config.num_clips):
-            waveform = synthesizer.speak(population, persona, clip)
-            clip_id = f"{about['identity']}/{clip}"
-            own_images = own[clip :: config.num_clips]
-            rows.append(
-                {
-                    **about,
-                    "clip_id": clip_id,
-                    "audio": {"bytes": encode_flac(waveform), "path": f"{clip_id}.flac"},
-                    "duration": waveform.size / SAMPLE_RATE,
-                    "images": [{"bytes": pictures[j], "path": f"{clip_id}-{k}.webp"} for k, j in enumerate(own_images)],
-                    "face_features": [features[j] for j in own_images],
-                }
+            own = slice(first + clip, last, config.num_clips)
+            made = Clip(
+                clip_id=f"{identity}/{clip}",
+                identity=identity,
+                waveform=synthesizer.speak(population, persona, clip),
+                faces=list(crops[own]),
+                face_features=features[own],
+                attributes=attributes,
+                vectors=traits,
             )
+            rows.append(to_row(made, "webp"))
     seconds["clips"] = time.process_time() - begin
     return Made(rows, seconds)
 
 
-def _describe_persona(population: Population, persona: int) -> Row:
-    """What all rows of a persona say."""
-    return {
-        "identity": identity_name(persona),
-        "sex": "male" if population.is_male[persona] else "female",
-        "age": float(age_in_years(population.traits[persona, 0])),
-        **{name: getattr(population, name)[persona] for name in TRAIT_COLUMNS},
-    }
+def _attributes(population: Population, persona: int) -> Attributes:
+    """Sex and age of a persona."""
+    return Attributes(
+        sex="male" if population.is_male[persona] else "female",
+        age=float(age_in_years(population.traits[persona, 0])),
+    )
 
 
 @functools.cache
@@ -298,7 +291,7 @@ def _cached_synthesizer() -> VoiceSynthesizer:
     return VoiceSynthesizer()
 
 
-def _report_crash(task: Task) -> Made:
+def _report_crash(task: PersonasTask) -> Made:
     first, last = identity_name(task.personas[0]), identity_name(task.personas[-1])
     raise OutputError(
         f"{task.config.out}: a process died twice over {first} to {last}; is there memory left? "

@@ -1,20 +1,28 @@
-"""What a clip is: the unit that sources produce, shards store and data sets return."""
+"""A clip: the unit that sources produce, shards store and data sets return."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data.media.audio import encode_flac
+from data.media.images import CropFormat, encode_crop
+from data.media.waveform import SAMPLE_RATE
+
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+Row = dict[str, Any]
+"""One clip as a row of a shard, by column name."""
 
 
 @dataclass(frozen=True)
 class Attributes:
-    """What is known of a person besides voice and face; None where it is not known."""
+    """Facts known of a person besides voice and face; None where unknown."""
 
     sex: Literal["female", "male"] | None = None
     age: float | None = None
@@ -23,35 +31,65 @@ class Attributes:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a clip was taken from; None where a source has no such notion."""
+    """Origin of a clip; None where a source has no such notion."""
 
     video_id: str | None = None
     start: float | None = None  # seconds
     end: float | None = None  # seconds
-    x: float | None = None  # centre of the speaker's face in the first frame, relative to its width
+    x: float | None = None  # centre of the speaker's face in the first frame, as a share of its width and height
     y: float | None = None
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One recording of a person and the faces that go with it; either side may be missing, not both.
+    """One piece of speech and the faces that go with it; either side may be missing, not both.
 
     Attributes:
-        clip_id: Unique within a data set.
-        identity: Who it is; splits are made by it.
-        split: Decided by a hash of `identity`.
+        clip_id: Name, unique within a data set.
+        identity: Name of the person; splits are made by it.
         waveform: [T] float32 in [-1, 1] at 16 kHz, silence cut; None where there is no voice.
         faces: Aligned crops, each [S, S, 3] uint8 RGB covering `alignment.CROP_REGION`.
         face_features: [F, D] float32, the unit feature of the training face network T for each crop.
-        attributes: What is known of the person.
-        source: Where the clip was taken from.
+        attributes: Facts known of the person.
+        source: Origin of the clip.
+        split: Part of the data set that holds the clip; None before it is stored, as its file decides it.
+        flags: Words that tell of doubts, such as `other-faces`; stored by sources that have a column for them.
+        vectors: Values of additional columns of float32 vectors, by name.
+
+    Example:
+        >>> clip = ClipDataset("datasets/personas", "test").clip(0)
+        >>> clip.split, clip.faces[0].shape, len(clip.face_features) == len(clip.faces)
+        ('test', (64, 64, 3), True)
     """
 
     clip_id: str
     identity: str
-    split: Split
     waveform: NDArray[np.float32] | None
     faces: list[NDArray[np.uint8]]
     face_features: NDArray[np.float32]
     attributes: Attributes = field(default_factory=Attributes)
     source: Source = field(default_factory=Source)
+    split: Split | None = None
+    flags: tuple[str, ...] = ()
+    vectors: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+
+
+def to_row(clip: Clip, crop_format: CropFormat = "jpg") -> Row:
+    """A clip as it is stored: speech as FLAC, crops as pictures; without speech there are no columns of it.
+
+    Args:
+        clip: Any clip.
+        crop_format: How crops are stored, see `encode_crop`.
+    """
+    row: Row = {"clip_id": clip.clip_id, "identity": clip.identity}
+    row |= asdict(clip.attributes) | asdict(clip.source) | dict(clip.vectors)
+    if clip.waveform is not None:
+        row["audio"] = {"bytes": encode_flac(clip.waveform), "path": f"{clip.clip_id}.flac"}
+        row["duration"] = clip.waveform.size / SAMPLE_RATE
+    row["images"] = [
+        {"bytes": encode_crop(crop, crop_format), "path": f"{clip.clip_id}-{number}.{crop_format}"}
+        for number, crop in enumerate(clip.faces)
+    ]
+    row["face_features"] = list(clip.face_features)
+    row["flags"] = " ".join(clip.flags)
+    return row

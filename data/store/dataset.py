@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from data.errors import ConfigError, DatasetError, MediaError
 from data.media.audio import decode_flac
-from data.media.images import decode_face
+from data.media.images import decode_crop
 from data.media.waveform import Waveform
 from data.store.clip import SPLITS, Attributes, Clip, Source, Split
 from data.store.inventory import read_light_columns
-from data.store.shards import ROWS_PER_GROUP, read_info
+from data.store.shards import ROWS_PER_GROUP, SHARED_COLUMNS, read_info
 
 CACHE_BYTES = 256 * 2**20
 """How much of the shards a process keeps in memory."""
@@ -41,6 +41,14 @@ class ClipDataset:
         has_voice: [num_clips] bool.
         durations: [num_clips] float32, seconds of speech; NaN where there is no voice.
         video_ids: By clip; None where it was not taken from a video.
+
+    Example:
+        >>> clips = ClipDataset("datasets/personas", "train")
+        >>> clip = clips.clip(0)
+        >>> clip.identity in clips.identities
+        True
+        >>> clips.face(0, 0).shape
+        (64, 64, 3)
     """
 
     def __init__(self, root: str | Path, split: Split | Literal["all"], cache_bytes: int = CACHE_BYTES) -> None:
@@ -83,6 +91,7 @@ class ClipDataset:
             else {}
         )
         self._columns: dict[str, list[Any]] = columns
+        self._additional = self._shards.additional_columns() if tables else []
         self.clip_ids: list[str] = columns.get("clip_id", [])
         names, identity_of = np.unique(np.array(columns.get("identity", []), dtype=object), return_inverse=True)
         self.identities: list[str] = [str(name) for name in names]
@@ -106,15 +115,18 @@ class ClipDataset:
         """
         waveform = self.waveform(index) if self.has_voice[index] else None
         value = {name: column[index] for name, column in self._columns.items()}
+        additional = {name: self._read(index, name).as_py() for name in self._additional}
         return Clip(
             clip_id=self.clip_ids[index],
             identity=value["identity"],
-            split=SPLITS[self.split_of[index]],
             waveform=waveform,
             faces=self.faces(index),
             face_features=self.face_features(index),
             attributes=Attributes(value["sex"], value["age"], value["nationality"]),
             source=Source(*(value[name] for name in ("video_id", "start", "end", "x", "y"))),
+            split=SPLITS[self.split_of[index]],
+            flags=tuple((additional.pop("flags", None) or "").split()),
+            vectors={name: np.array(vector, np.float32) for name, vector in additional.items() if vector is not None},
         )
 
     def waveform(self, index: int) -> Waveform:
@@ -130,7 +142,7 @@ class ClipDataset:
     def face(self, index: int, face: int) -> NDArray[np.uint8]:
         """One crop of a clip, [S, S, 3] uint8 RGB covering `CROP_REGION`."""
         try:
-            return decode_face(self._read(index, "images")[face]["bytes"].as_py())
+            return decode_crop(self._read(index, "images")[face]["bytes"].as_py())
         except MediaError as error:
             raise DatasetError(f"{self.root}: clip {self.clip_ids[index]}: {error}") from error
 
@@ -184,7 +196,7 @@ class ClipDataset:
         Raises:
             DatasetError: If a shard is missing or damaged.
         """
-        if not self._shards.paths or column not in self._shards.column_names(0):
+        if column not in self._additional:
             return None
         chunks = [chunk for path in self._shards.paths for chunk in self._shards.read_column(path, column).chunks]
         size = chunks[0].type.list_size
@@ -223,12 +235,13 @@ class _Shards:
         group, offset = divmod(row, ROWS_PER_GROUP)
         return self._read_group(shard, group, column)[offset]
 
-    def column_names(self, shard: int) -> list[str]:
-        """Names of a shard's columns."""
+    def additional_columns(self) -> list[str]:
+        """Columns of the first shard that not all sources have."""
         try:
-            return list(pq.read_schema(self.paths[shard]).names)
+            names = pq.read_schema(self.paths[0]).names
         except (OSError, pa.ArrowException) as error:
-            raise _damaged(self.paths[shard], error) from error
+            raise _damaged(self.paths[0], error) from error
+        return [name for name in names if name not in SHARED_COLUMNS]
 
     def read_column(self, path: Path, column: str) -> pa.ChunkedArray:
         """A whole column, not kept."""

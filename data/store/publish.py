@@ -14,6 +14,7 @@ from data.errors import OutputError
 from data.faces.protocol import FaceEncoderInfo
 from data.files import write_file
 from data.store.shards import INFO_NAME, DatasetInfo, read_info
+from data.store.storage import LOCK_NAME
 
 _REQUEST_NAME = "request.json"
 
@@ -35,7 +36,7 @@ def find_finished(out: Path, request: dict[str, Any], names: Mapping[str, str], 
         DatasetError: If a data set is there but damaged.
     """
     recover(out)
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    if not out.exists() or (out.is_dir() and all(entry.name == LOCK_NAME for entry in out.iterdir())):
         return None
     if not (out / INFO_NAME).is_file():
         raise OutputError(f"{out}: already exists and is no data set; choose another --out")

@@ -13,14 +13,14 @@ from data.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Draw:
+class PersonDraw:
     """One draw of a person: who, and the seed of all random choices about it (clip, crop, face, noise)."""
 
     identity: int
     seed: int
 
 
-class IdentityBatches(Sampler[list[Draw]]):
+class IdentityBatches(Sampler[list[PersonDraw]]):
     """Endless batches of people, each as often as any other, however many clips they have.
 
     The batch of step k is a pure function of (seed, k): people are shuffled anew every epoch and cut into
@@ -62,14 +62,14 @@ class IdentityBatches(Sampler[list[Draw]]):
         self._start_step = start_step
         self._order: tuple[int, NDArray[np.int64]] = (-1, self._identities)
 
-    def __iter__(self) -> Iterator[list[Draw]]:
+    def __iter__(self) -> Iterator[list[PersonDraw]]:
         """Yield this process's slice of the batches from `start_step` on, for ever."""
         step = self._start_step
         while True:
             yield self.batch(step)[self._own]
             step += 1
 
-    def batch(self, step: int) -> list[Draw]:
+    def batch(self, step: int) -> list[PersonDraw]:
         """The whole batch of a step, of all processes together."""
         num_people, size = len(self._identities), self._batch_size
         if num_people >= size:
@@ -79,7 +79,7 @@ class IdentityBatches(Sampler[list[Draw]]):
             places = np.arange(step * size, (step + 1) * size)
             people = np.array([self._shuffled(place // num_people)[place % num_people] for place in places.tolist()])
         seeds = np.random.default_rng([self._seed, 1, step]).integers(2**63, size=size)
-        return [Draw(int(person), int(seed)) for person, seed in zip(people, seeds, strict=True)]
+        return [PersonDraw(int(person), int(seed)) for person, seed in zip(people, seeds, strict=True)]
 
     def _shuffled(self, epoch: int) -> NDArray[np.int64]:
         if self._order[0] != epoch:

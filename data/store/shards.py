@@ -21,13 +21,10 @@ import pyarrow.parquet as pq
 
 from data.errors import DatasetError
 from data.faces.alignment import CROP_REGION, Region
-from data.faces.analyzer import AnalyzedFace
 from data.faces.protocol import FaceEncoderInfo
 from data.files import write_file
-from data.media.audio import encode_flac
-from data.media.images import encode_face
-from data.media.waveform import SAMPLE_RATE, Waveform
-from data.store.clip import SPLITS, Attributes, Split
+from data.media.waveform import SAMPLE_RATE
+from data.store.clip import SPLITS, Row, Split
 
 SCHEMA_VERSION = 1
 ROWS_PER_GROUP = 16
@@ -35,10 +32,7 @@ INFO_NAME = "dataset.json"
 
 IDENTITIES_PER_SHARD = 128
 
-Person = TypeVar("Person")
-
-Row = dict[str, Any]
-"""One clip as a row of a shard, by column name."""
+Member = TypeVar("Member")
 
 
 @dataclass(frozen=True)
@@ -193,6 +187,10 @@ def _value(dtype: str) -> dict[str, str]:
     return {"dtype": dtype, "_type": "Value"}
 
 
+SHARED_COLUMNS = frozenset(clip_schema(feature_size=1).names)
+"""Columns that every data set has."""
+
+
 def write_shard(
     path: Path, rows: Iterable[Row], feature_size: int, vectors: Mapping[str, int] = MappingProxyType({})
 ) -> int:
@@ -282,7 +280,7 @@ def shard_names(shards_by_split: Mapping[str, int]) -> dict[str, list[str]]:
     }
 
 
-def plan_shards(members: Mapping[Split, Sequence[Person]]) -> dict[str, Sequence[Person]]:
+def plan_shards(members: Mapping[Split, Sequence[Member]]) -> dict[str, Sequence[Member]]:
     """Who goes into which file: the people of a split in their order, `IDENTITIES_PER_SHARD` a file."""
     names = shard_names({split: -(-len(group) // IDENTITIES_PER_SHARD) for split, group in members.items()})
     return {
@@ -290,16 +288,3 @@ def plan_shards(members: Mapping[Split, Sequence[Person]]) -> dict[str, Sequence
         for split in SPLITS
         for i, name in enumerate(names[split])
     }
-
-
-def make_row(
-    clip_id: str, identity: str, attributes: Attributes, voice: Waveform | None, faces: Sequence[AnalyzedFace]
-) -> Row:
-    """A clip as it is stored: sound as FLAC, crops as JPEG; without a voice there are no columns of sound."""
-    row: Row = {"clip_id": clip_id, "identity": identity, **asdict(attributes)}
-    if voice is not None:
-        row["audio"] = {"bytes": encode_flac(voice), "path": f"{clip_id}.flac"}
-        row["duration"] = voice.size / SAMPLE_RATE
-    row["images"] = [{"bytes": encode_face(face.crop), "path": f"{clip_id}-{j}.jpg"} for j, face in enumerate(faces)]
-    row["face_features"] = [face.feature for face in faces]
-    return row

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 from data.errors import ConfigError
@@ -10,6 +11,11 @@ from data.store.clip import Split
 
 DEFAULT_FRACTIONS = (0.75, 0.05, 0.20)
 """Shares of train, val and test."""
+
+
+def normalise_identity(name: str) -> str:
+    """The name in Unicode's form NFC: file systems and spreadsheets write the same name in different forms."""
+    return unicodedata.normalize("NFC", name)
 
 
 def assign_split(identity: str, seed: int = 0, fractions: Sequence[float] = DEFAULT_FRACTIONS) -> Split:
@@ -21,7 +27,7 @@ def assign_split(identity: str, seed: int = 0, fractions: Sequence[float] = DEFA
     """
     if len(fractions) != 3 or not (min(fractions) >= 0 and abs(sum(fractions) - 1) < 1e-6):
         raise ConfigError(f"split fractions {list(fractions)}: train, val and test must be >= 0 and sum to 1")
-    digest = hashlib.sha256(f"{seed}:{identity}".encode()).digest()
+    digest = hashlib.sha256(f"{seed}:{normalise_identity(identity)}".encode()).digest()
     position = int.from_bytes(digest[:8], "big") / 2**64
     if position < fractions[0]:
         return "train"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from data.errors import ConfigError, OutputError
-from data.files import write_file
+from data.files import exclusive_lock, write_file
+
+LOCK_NAME = ".lock"
+"""Lock file in a folder that a run writes to."""
 
 
 class Storage:
@@ -50,7 +51,7 @@ class Storage:
             entries: list[Any] = self._filesystem.ls(self._path, detail=False)
         except FileNotFoundError:
             return []
-        return sorted(str(entry).rstrip("/").rpartition("/")[2] for entry in entries)
+        return sorted({str(entry).rstrip("/").rpartition("/")[2] for entry in entries} - {LOCK_NAME})
 
     def read(self, name: str) -> bytes | None:
         """What a file holds; None if there is none."""
@@ -88,21 +89,16 @@ class Storage:
         if self.folder is None:
             yield
             return
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.folder, os.O_RDONLY)
-        except OSError as error:
-            raise OutputError(f"{self.url}: can't be written to: {error.strerror or error}") from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # of the folder itself: no file is left behind
-        except OSError as error:
-            os.close(descriptor)
-            raise OutputError(
-                f"{self.url}: another run is at work here; wait for it or choose another --out"
-            ) from error
-        try:
+        with ExitStack() as held:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                held.enter_context(exclusive_lock(self.folder / LOCK_NAME, time_limit=0))
+            except TimeoutError as error:
+                raise OutputError(
+                    f"{self.url}: another run is at work here; wait for it or choose another --out"
+                ) from error
+            except OSError as error:
+                raise OutputError(f"{self.url}: can't be written to: {error.strerror or error}") from error
             for leftover in self.folder.glob(".*.tmp"):
                 leftover.unlink()
             yield
-        finally:
-            os.close(descriptor)

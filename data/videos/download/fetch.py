@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import collections
-import fcntl
 import functools
 import hashlib
 import itertools
-import os
 import random
 import shutil
 import time
 import urllib.parse
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from data.errors import FetchStopped, MediaError, OutputError
+from data.files import exclusive_lock
 from data.videos.download import pace
 from data.videos.download.completeness import check_source
 from data.videos.download.config import FetchConfig
@@ -30,7 +29,7 @@ __all__ = ["FetchConfig", "FetchStopped", "SourceFile", "fetch", "forget", "pref
 
 
 _SUFFIX = ".video"
-_PARTIAL = ".partial"
+_PARTIAL, _LOCK = ".partial", ".lock"
 _FIRST_BACKOFF = 1.0  # seconds, doubled from attempt to attempt
 _POLL_SECONDS = 0.1
 
@@ -94,10 +93,10 @@ def sweep(config: FetchConfig) -> None:
     if not config.folder.is_dir():
         return
     pace.clear_stop(config.folder)
-    for folder in config.folder.glob(f".*{_PARTIAL}"):
-        if (descriptor := _lock(folder)) is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-            os.close(descriptor)
+    for leftover in [*config.folder.glob(f".*{_PARTIAL}"), *config.folder.glob(f".*{_LOCK}")]:
+        place = leftover.with_name(leftover.name[1:].removesuffix(_PARTIAL).removesuffix(_LOCK))
+        with suppress(TimeoutError), exclusive_lock(_hidden(place, _LOCK), time_limit=0):
+            shutil.rmtree(_hidden(place, _PARTIAL), ignore_errors=True)
 
 
 def _place(row: VideoRequest, config: FetchConfig) -> Path:
@@ -132,42 +131,30 @@ def _find(place: Path) -> float | None:
 @contextmanager
 def _claimed(place: Path, limits: Limits) -> Iterator[Path]:
     """An empty folder to download a file in, which no other process can have at the same time."""
-    folder = place.with_name(f".{place.name}{_PARTIAL}")
-    while True:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"{place.parent}: can't be written to: {error.strerror or error}; choose another place"
-            ) from error
-        if (descriptor := _lock(folder)) is not None:
-            break
-        limits.check(0)
-        time.sleep(_POLL_SECONDS)
-    try:
-        for leftover in folder.iterdir():
-            leftover.unlink()
-        yield folder
-    finally:
+    with ExitStack() as held:
+        while True:
+            try:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                held.enter_context(exclusive_lock(_hidden(place, _LOCK), time_limit=0))
+                break
+            except TimeoutError:
+                limits.check(0)
+                time.sleep(_POLL_SECONDS)
+            except OSError as error:
+                raise OutputError(
+                    f"{place.parent}: can't be written to: {error.strerror or error}; choose another place"
+                ) from error
+        folder = _hidden(place, _PARTIAL)
         shutil.rmtree(folder, ignore_errors=True)
-        os.close(descriptor)
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _lock(folder: Path) -> int | None:
-    """A descriptor that holds the folder's lock until it is closed or its process dies; None if another has it."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Whoever had the lock before may have removed the folder.
-        if os.path.samestat(os.fstat(descriptor), folder.stat()):
-            return descriptor
-    except OSError:
-        pass
-    os.close(descriptor)
-    return None
+def _hidden(place: Path, suffix: str) -> Path:
+    return place.with_name(f".{place.name}{suffix}")
 
 
 def _download(row: VideoRequest, config: FetchConfig, folder: Path, limits: Limits) -> Path:

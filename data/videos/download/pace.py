@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from data.errors import FetchStopped, OutputError
+from data.files import exclusive_lock
 
 PACE_NAME = ".pace.json"
 _LONGEST_WAIT, _MOST_WAITING = 3600.0, 100  # a turn further away comes from a clock that was wrong
@@ -95,16 +94,11 @@ def _open_pace(folder: Path) -> Iterator[_Pace]:
     """What the file says, to be changed while no other process can read it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / PACE_NAME, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            pace = _parse(os.read(descriptor, 1 << 16))
+        path = folder / PACE_NAME
+        with exclusive_lock(folder / f"{PACE_NAME}.lock"):
+            pace = _parse(path.read_bytes() if path.exists() else b"")
             yield pace
-            content = json.dumps(asdict(pace)).encode()
-            os.pwrite(descriptor, content, 0)
-            os.ftruncate(descriptor, len(content))
-        finally:
-            os.close(descriptor)
+            path.write_text(json.dumps(asdict(pace)), encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{folder}: can't be written to: {error.strerror or error}; choose another place") from error
 

@@ -99,7 +99,7 @@ def test_dlib_features_are_those_of_its_own_face_chip(dlib_recognizer: FaceRecog
         reference = np.array(
             network.compute_face_descriptor(dlib.get_face_chip(image, predictor(image, boxes[0]), 150))
         )
-        similarities.append(analyzer.describe(image, 64).feature @ reference / np.linalg.norm(reference))
+        similarities.append(analyzer.analyze(image, 64).feature @ reference / np.linalg.norm(reference))
     # Different people are at about .8 in this space; the same picture cut a little otherwise must be far closer.
     assert len(similarities) >= 3 and np.median(similarities) > 0.97
 
@@ -114,12 +114,12 @@ def test_the_recognizer_says_who_it_is(tiny: FaceRecognizer, tiny_world: TinyWor
 
 def test_an_aligned_picture_is_the_crop(tiny_world: TinyWorld) -> None:
     analyzer = load_analyzer("aligned:insightface:tiny", tiny_world.pack_root)
-    ((face, to_template),) = analyzer.analyze(draw_face(0))
+    ((face, to_template),) = analyzer.find_faces(draw_face(0))
     assert face.score == 1
     np.testing.assert_allclose(face.landmarks @ to_template[:, :2].T + to_template[:, 2], ARCFACE_TEMPLATE)
-    np.testing.assert_array_equal(analyzer.describe(draw_face(0), 64).crop, draw_face(0))
+    np.testing.assert_array_equal(analyzer.analyze(draw_face(0), 64).crop, draw_face(0))
     with pytest.raises(MediaError) as caught:
-        analyzer.describe(np.zeros((64, 32, 3), np.uint8), 64)
+        analyzer.analyze(np.zeros((64, 32, 3), np.uint8), 64)
     assert caught.value.reason == "not-square"
 
 
@@ -137,12 +137,12 @@ def test_an_aligned_picture_is_the_crop(tiny_world: TinyWorld) -> None:
 )
 def test_a_photograph_must_show_one_person(tiny: FaceRecognizer, detector: Found, reason: str) -> None:
     with pytest.raises(MediaError) as caught:
-        FaceAnalyzer(detector, tiny).describe(np.zeros((100, 100, 3), np.uint8), 64)
+        FaceAnalyzer(detector, tiny).analyze(np.zeros((100, 100, 3), np.uint8), 64)
     assert caught.value.reason == reason
 
 
 def test_a_dominant_face_counts_before_bystanders(tiny: FaceRecognizer) -> None:
-    analyzed = FaceAnalyzer(Found(20, 60, 25), tiny).describe(np.zeros((100, 100, 3), np.uint8), 64)
+    analyzed = FaceAnalyzer(Found(20, 60, 25), tiny).analyze(np.zeros((100, 100, 3), np.uint8), 64)
     assert analyzed.crop.shape == (64, 64, 3) and analyzed.feature.shape == (TINY_FEATURE_SIZE,)
 
 
@@ -152,17 +152,17 @@ def test_a_detector_finds_the_person_in_a_photograph_and_nobody_in_noise(
 ) -> None:
     analyzer = load_analyzer(name, real_insightface_root)
     photograph = read_image(sorted((real_recordings / "pairs").glob("avs_*/faces/*.jpg"))[1])
-    ((face, _),) = analyzer.analyze(photograph)
+    ((face, _),) = analyzer.find_faces(photograph)
     left_eye, right_eye, nose, left_mouth, right_mouth = face.landmarks
     assert left_eye[0] < right_eye[0] and left_mouth[0] < right_mouth[0]
     assert max(left_eye[1], right_eye[1]) < nose[1] < min(left_mouth[1], right_mouth[1])
     noise = np.random.default_rng(0).integers(0, 256, photograph.shape, dtype=np.uint8)
     with pytest.raises(MediaError) as caught:
-        analyzer.describe(noise, 64)
+        analyzer.analyze(noise, 64)
     assert caught.value.reason == "no-face"
     five = np.concatenate([photograph] * 5, axis=1)
     with pytest.raises(MediaError) as caught:
-        analyzer.describe(five, 64)
+        analyzer.analyze(five, 64)
     assert caught.value.reason == "many-faces"
 
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from data.errors import MediaError
 from data.media import images
-from data.media.images import decode_face, encode_face, read_image
+from data.media.images import decode_crop, encode_crop, read_image
 from tests.synthetic import draw_face
 
 
@@ -91,13 +91,13 @@ def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path: Path, monkeypa
 
 def test_a_stored_crop_is_close_to_the_crop() -> None:
     face = draw_face(3, size=128)
-    error = decode_face(encode_face(face)).astype(float) - face
+    error = decode_crop(encode_crop(face)).astype(float) - face
     assert np.abs(error).mean() < 2
 
 
 def test_a_png_is_a_stored_crop_too_and_rubbish_is_none() -> None:
     buffer = io.BytesIO()
     Image.fromarray(draw_face(1)).save(buffer, "PNG")
-    np.testing.assert_array_equal(decode_face(buffer.getvalue()), draw_face(1))
+    np.testing.assert_array_equal(decode_crop(buffer.getvalue()), draw_face(1))
     with pytest.raises(MediaError):
-        decode_face(b"rubbish")
+        decode_crop(b"rubbish")

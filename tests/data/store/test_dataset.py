@@ -15,12 +15,12 @@ from torch.utils.data import DataLoader, Dataset
 from data.errors import ConfigError, DatasetError
 from data.faces.analyzer import embed_crops
 from data.faces.registry import load_recognizer
-from data.media.images import encode_face
+from data.media.images import encode_crop
 from data.media.waveform import SAMPLE_RATE
 from data.personas.footage.vowels import sex_of, speak
 from data.store.clip import SPLITS
 from data.store.dataset import ClipDataset
-from data.store.sampling import Draw, IdentityBatches
+from data.store.sampling import IdentityBatches, PersonDraw
 from data.store.shards import clip_schema, read_info, write_shard
 from tests.synthetic import TINY_FEATURE_SIZE, TinyWorld, draw_face
 
@@ -73,7 +73,7 @@ class _Lengths(Dataset):
     def __init__(self, dataset: ClipDataset) -> None:
         self.dataset = dataset
 
-    def __getitem__(self, draw: Draw) -> torch.Tensor:
+    def __getitem__(self, draw: PersonDraw) -> torch.Tensor:
         clip = self.dataset.voices_of(draw.identity)[draw.seed % 2]
         return torch.from_numpy(self.dataset.waveform(clip)[:4000].copy())
 
@@ -194,7 +194,7 @@ def test_a_shard_of_another_data_set_is_refused(copy: Path) -> None:
 
 
 def test_row_groups_are_small_and_media_bytes_are_not_compressed_again(tmp_path: Path) -> None:
-    image = {"bytes": encode_face(draw_face(0)), "path": "x.jpg"}
+    image = {"bytes": encode_crop(draw_face(0)), "path": "x.jpg"}
     rows = [{"clip_id": f"a/{i}", "identity": "a", "images": [image], "face_features": [[0.0] * 3]} for i in range(40)]
     assert write_shard(tmp_path / "train-00000-of-00001.parquet", rows, 3) == 40
     metadata = pq.ParquetFile(tmp_path / "train-00000-of-00001.parquet").metadata
