@@ -24,13 +24,13 @@ def main(argv: list[str]) -> None:
     )
     parser.add_argument("dataset", type=Path, help="folder of a prepared data set")
     parser.add_argument("--out", type=Path, help="folder of the page (default: pages/<name of the data set>)")
-    parser.add_argument("--num-people", type=int, default=30, help="people shown (default: %(default)s)")
+    parser.add_argument("--num-people", type=int, default=30, help="number of people shown (default: %(default)s)")
     arguments = parser.parse_args(argv)
     if not 0 <= arguments.num_people <= _MAX_PEOPLE:
         raise ConfigError(f"--num-people {arguments.num_people}: between 0 and {_MAX_PEOPLE} are possible")
     dataset = ClipDataset(arguments.dataset, "all")
     if not len(dataset):
-        raise DatasetError(f"{arguments.dataset}: there is not one clip in it")
+        raise DatasetError(f"{arguments.dataset}: it holds no clip")
     out = arguments.out or Path("pages") / dataset.root.resolve().name
     print(write_inspection(open_output(str(out)), dataset, arguments.num_people))
 

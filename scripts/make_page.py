@@ -1,4 +1,4 @@
-"""Write a page that shows what a model hears and draws, and how well: one folder, no network, no server.
+"""Write a page that shows a model's voices, drawings and results: one folder, no network, no server.
 
 python scripts/make_page.py --model runs/real/model --dataset datasets/real --report reports/real \
     --run runs/real-encoder --run runs/real --out pages/real
@@ -6,6 +6,7 @@ python scripts/make_page.py --model runs/real/model --dataset datasets/real --re
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 from data.errors import ConfigError
@@ -23,21 +24,28 @@ _MAX_PEOPLE = 64
 
 def main(argv: list[str]) -> None:
     """Parse, load, write; the page's path is the last line."""
-    parser = CommandParser(description="Write a page that shows what a model hears and draws, and how well.")
+    parser = CommandParser(description="Write a page that shows a model's voices, drawings and results.")
     parser.add_argument("--model", required=True, help="folder or hub id of a whole model or a voice encoder")
     parser.add_argument("--dataset", required=True, help="folder of a prepared data set")
     parser.add_argument("--out", required=True, help="folder of the page")
-    parser.add_argument("--report", action="append", default=[], help="folder of reports on this model; several")
-    parser.add_argument("--run", action="append", default=[], help="a run folder whose curves are shown; several")
-    parser.add_argument("--steps", help="steps.json of what was run, as scripts/demo.py writes it")
-    parser.add_argument("--beside", help="another model that draws the same voices, such as the one that ships")
-    parser.add_argument("--beside-name", default="another model", help="what it is called (default: %(default)s)")
-    parser.add_argument("--note", default="", help="a sentence under the title")
-    parser.add_argument("--split", default="test", choices=[*SPLITS, "all"], help="default: %(default)s")
-    parser.add_argument("--num-people", type=int, default=8, help="people shown (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of gallery and noise (default: %(default)s)")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default: %(default)s)")
+    parser.add_argument(
+        "--report", action="append", default=[], help="folder with reports on this model; may be repeated"
+    )
+    parser.add_argument("--run", action="append", default=[], help="run folder whose curves are shown; may be repeated")
+    parser.add_argument("--steps", help="steps.json of the pipeline that made the model, as scripts/demo.py writes it")
+    parser.add_argument("--stages", help=argparse.SUPPRESS)
+    parser.add_argument("--beside", help="another model that draws the same voices, for comparison")
+    parser.add_argument(
+        "--beside-name", default="another model", help="name of that model on the page (default: %(default)s)"
+    )
+    parser.add_argument("--note", default="", help="sentence under the title")
+    parser.add_argument("--split", default="test", choices=[*SPLITS, "all"], help="split shown (default: %(default)s)")
+    parser.add_argument("--num-people", type=int, default=8, help="number of people shown (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of gallery and noise (default: %(default)s)")
+    parser.add_argument("--device", default="cpu", help="device: cpu, cuda, cuda:1 ... (default: %(default)s)")
     arguments = parser.parse_args(argv)
+    if arguments.stages is not None:
+        raise ConfigError("--stages is called --steps now, and reads the steps.json of scripts/demo.py")
     if not 1 <= arguments.num_people <= _MAX_PEOPLE:
         raise ConfigError(f"--num-people {arguments.num_people}: between 1 and {_MAX_PEOPLE} are possible")
     check_device(arguments.device)

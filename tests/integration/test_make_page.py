@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import runpy
 from pathlib import Path
 
 import pytest
 
 from data.errors import ConfigError, ModelError
 from gan.voice2face import Voice2Face
-from tests.commands import ROOT, run_script
+from scripts import make_page
+from tests.commands import run_script
 from tests.synthetic import TinyWorld
 
 
@@ -38,6 +38,7 @@ def test_reports_become_a_page_whose_path_is_printed(tiny_world: TinyWorld, mode
     [
         (["--report", "nowhere"], "no report there", ConfigError),
         (["--steps", "nowhere.json"], "no record of steps", ConfigError),
+        (["--stages", "stages.json"], "called --steps now", ConfigError),
         (["--num-people", "0"], "between 1 and 64", ConfigError),
         (["--model", "nowhere"], "no model folder", ModelError),
     ],
@@ -45,12 +46,7 @@ def test_reports_become_a_page_whose_path_is_printed(tiny_world: TinyWorld, mode
 def test_a_mistake_is_told_before_anything_is_written(
     tiny_world: TinyWorld, model: Path, tmp_path: Path, arguments: list[str], message: str, error: type[Exception]
 ) -> None:
-    main = runpy.run_path(str(ROOT / "scripts" / "make_page.py"))["main"]
+    fixed = ("--model", str(model), "--dataset", str(tiny_world.dataset), "--out", str(tmp_path / "page"))
     with pytest.raises(error, match=message):
-        main(
-            [
-                *("--model", str(model), "--dataset", str(tiny_world.dataset), "--out", str(tmp_path / "page")),
-                *arguments,
-            ]
-        )
+        make_page.main([*fixed, *arguments])
     assert not (tmp_path / "page").exists()

@@ -1,1 +1,1 @@
-"""A page that shows what is in a data set, what is missing, and what is twice in it."""
+"""A page that shows a data set: its people, its counts, failures and duplicates."""

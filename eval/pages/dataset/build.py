@@ -1,4 +1,4 @@
-"""The page about a data set: counts, people, what is missing, what is twice in it, where it comes from."""
+"""The page about a data set: people, counts, failures, duplicates, provenance."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from eval.pages.parts.rendering import render_page
 
 
 def write_inspection(out: Path, dataset: ClipDataset, num_people: int) -> Path:
-    """Write `index.html` and its pictures and recordings into an existing folder; it needs nothing else.
+    """Write `index.html` with its pictures and recordings into an existing folder, which needs no other file.
 
     Args:
         out: The folder.
-        dataset: All of its splits.
-        num_people: How many people are shown, at most.
+        dataset: A data set with all of its splits.
+        num_people: Number of people shown, at most.
 
     Returns:
         The page's path.
@@ -66,10 +66,12 @@ def _facts(dataset: ClipDataset) -> list[tuple[str, str]]:
 
 
 def _how_made(info: DatasetInfo) -> list[tuple[str, str]]:
-    """The settings it was made with, and what else its dataset.json keeps."""
-    said = {"face_encoder_sha256", "seed", "split_fractions", "face_size", "files_sha256"}
+    """The settings that the data set was made with, and the other entries of its dataset.json."""
+    shown_elsewhere = {"face_encoder_sha256", "seed", "split_fractions", "face_size", "files_sha256"}
     plain = {
-        key: value for key, value in info.request.items() if key not in said and not isinstance(value, (dict, list))
+        key: value
+        for key, value in info.request.items()
+        if key not in shown_elsewhere and not isinstance(value, (dict, list))
     }
     facts = [("made with", ", ".join(f"{key} {value}" for key, value in plain.items()))] if plain else []
     for key, value in info.extra.items():

@@ -1,4 +1,4 @@
-"""What a data set holds, in numbers: tables and charts of people, clips, lengths and what is known."""
+"""Tables and charts that count a data set's people, clips, durations and attributes."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ _SEXES: tuple[tuple[str | None, str], ...] = (("female", "c2"), ("male", "c1"), 
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart with what is to be said of it.
+    """A chart with its texts.
 
     Attributes:
-        title: What it shows.
-        note: Beneath the title, in few words.
-        drawing: As SVG.
-        legend: Styles and names of its parts; empty where there is but one.
+        title: Title.
+        note: Short text under the title.
+        svg: The chart itself.
+        legend: Style and name of each part; empty for a single part.
     """
 
     title: str
     note: str
-    drawing: Markup
+    svg: Markup
     legend: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True)
 class Meter:
-    """A name with how many there are of it.
+    """One bar of a list of counts.
 
     Attributes:
-        name: Of a reason, a flag or a nation.
-        count: How many.
-        share: Of the most frequent, for the bar's length.
-        example: One of them in words; may be empty.
+        name: Name of a reason, a flag or a nation.
+        count: Number of its occurrences.
+        share: Count relative to that of the most frequent name: the bar's length.
+        example: Text of one occurrence; may be empty.
     """
 
     name: str
@@ -54,30 +54,30 @@ class Meter:
     example: str = ""
 
 
-def tell_hours(seconds: float) -> str:
-    """A length of speech in a unit that fits."""
+def format_duration(seconds: float) -> str:
+    """A duration in seconds, minutes or hours: "12 s", "10 min", "2.5 h"."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:,.1f} h"
 
 
 def headlines(dataset: ClipDataset, num_failures: int | None) -> list[Headline]:
-    """The numbers that stand at the top."""
+    """The numbers at the top of the page."""
     seconds, num_faces = float(np.nansum(dataset.durations)), int(dataset.num_faces.sum())
     voices, num_people = int(dataset.has_voice.sum()), len(dataset.identities)
     both = sum(bool(dataset.voices_of(i)) and bool(dataset.faces_of(i)) for i in range(num_people))
     tiles = [
         Headline(f"{num_people:,}", "people", f"{both:,} of them with a voice and a face"),
-        Headline(tell_hours(seconds), "of speech", f"in {voices:,} recordings"),
+        Headline(format_duration(seconds), "of speech", f"in {voices:,} recordings"),
         Headline(f"{num_faces:,}", "faces", f"of {dataset.info.face_size} px"),
     ]
     if num_failures is not None:
-        tiles.append(Headline(f"{num_failures:,}", "failures", "files or rows that could not be used"))
+        tiles.append(Headline(f"{num_failures:,}", "failures", "files or requests that could not be used"))
     return tiles
 
 
 def table_of_splits(dataset: ClipDataset) -> Table:
-    """People, clips, voices, speech and faces by split."""
+    """Numbers of people, clips, recordings, hours of speech and faces by split."""
     rows = []
     for split in SPLITS:
         own = dataset.split_of == SPLITS.index(split)
@@ -85,12 +85,12 @@ def table_of_splits(dataset: ClipDataset) -> Table:
             seconds = float(np.nansum(dataset.durations[own]))
             numbers = [len(set(dataset.identity_of[own].tolist())), own.sum(), dataset.has_voice[own].sum()]
             faces = dataset.num_faces[own].sum()
-            rows.append([split, *(f"{number:,}" for number in numbers), tell_hours(seconds), f"{faces:,}"])
+            rows.append([split, *(f"{number:,}" for number in numbers), format_duration(seconds), f"{faces:,}"])
     return Table(["split", "people", "clips", "recordings", "speech", "faces"], rows)
 
 
 def charts(dataset: ClipDataset) -> list[Chart]:
-    """How long, how many and how old; those of which nothing is known are left out."""
+    """Charts of durations, counts and ages; those without known values are left out."""
     found = [_durations(dataset), _clips_a_person(dataset), _faces_a_clip(dataset), _ages(dataset)]
     return [chart for chart in found if chart is not None]
 
@@ -106,34 +106,35 @@ def _durations(dataset: ClipDataset) -> Chart | None:
     columns = [(f"{i * width:g}" if i % 4 == 0 else "", [(float(counts[i]), "c1")]) for i in range(num)]
     if counts[num]:
         columns.append((f"{num * width:g}+", [(float(counts[num]), "c1")]))
-    middle = float(np.median(seconds))
-    drawing = column_chart(
+    median = float(np.median(seconds))
+    svg = column_chart(
         columns,
         x_label="seconds of speech",
         y_label="recordings",
-        description=f"Lengths of recordings, median {middle:.1f} s",
+        description=f"Durations of recordings, median {median:.1f} s",
     )
-    return Chart("How long people speak", f"half of the recordings are longer than {middle:.1f} s", drawing)
+    return Chart("Durations", f"half of the recordings are longer than {median:.1f} s", svg)
 
 
 def _clips_a_person(dataset: ClipDataset) -> Chart | None:
     counts = np.bincount(dataset.identity_of, minlength=1)
     if counts.min() == counts.max():
         return None
-    middle = f"{counts.mean():.1f} on average, {counts.max():,} at most"
-    return Chart("Clips a person", middle, _numbers(counts, "clips", "people", f"Clips a person: {middle}"))
+    note = f"{counts.mean():.1f} on average, {counts.max():,} at most"
+    return Chart("Clips a person", note, _count_chart(counts, "clips", "people", f"Clips a person: {note}"))
 
 
 def _faces_a_clip(dataset: ClipDataset) -> Chart | None:
     if dataset.num_faces.min() == dataset.num_faces.max():
         return None
     without = int((dataset.num_faces == 0).sum())
-    middle = f"{dataset.num_faces.mean():.1f} on average" + (f"; {without:,} clips have none" if without else "")
-    return Chart("Faces a clip", middle, _numbers(dataset.num_faces, "faces", "clips", f"Faces a clip: {middle}"))
+    note = f"{dataset.num_faces.mean():.1f} on average" + (f"; {without:,} clips have none" if without else "")
+    svg = _count_chart(dataset.num_faces, "faces", "clips", f"Faces a clip: {note}")
+    return Chart("Faces a clip", note, svg)
 
 
-def _numbers(values: NDArray[np.int64], x_label: str, y_label: str, description: str) -> Markup:
-    """How often each small number comes; large ones are taken together."""
+def _count_chart(values: NDArray[np.int64], x_label: str, y_label: str, description: str) -> Markup:
+    """Frequencies of small numbers; 12 and above share a column."""
     last = min(int(values.max()), 12)
     counts = np.bincount(np.minimum(values, last), minlength=last + 1)
     first = 0 if counts[0] else 1
@@ -145,7 +146,7 @@ def _numbers(values: NDArray[np.int64], x_label: str, y_label: str, description:
 
 
 def _ages(dataset: ClipDataset) -> Chart | None:
-    """Ages by sex, or sexes alone where no age is known."""
+    """Ages by sex, or the sexes alone if no age is known."""
     known = [dataset.attributes(person) for person in range(len(dataset.identities))]
     sexes: collections.Counter[str | None] = collections.Counter(attributes.sex for attributes in known)
     with_age = [attributes for attributes in known if attributes.age is not None]
@@ -170,19 +171,17 @@ def _ages(dataset: ClipDataset) -> Chart | None:
         (f"{band}-{band + 9}", [(float(bands[band, sex]), style) for sex, style in _SEXES])
         for band in range(used[0], used[-1] + 10, 10)
     ]
-    return Chart(
-        "How old they are", note, column_chart(columns, x_label="years", y_label="people", description=note), legend
-    )
+    return Chart("Ages", note, column_chart(columns, x_label="years", y_label="people", description=note), legend)
 
 
 def nationalities(dataset: ClipDataset, most: int = 12) -> list[Meter]:
-    """The most frequent nationalities; none where they are not known."""
+    """The most frequent nationalities; empty if none is known."""
     known = (dataset.attributes(person).nationality for person in range(len(dataset.identities)))
     return meters(collections.Counter(nation for nation in known if nation), most)
 
 
 def meters(counts: collections.Counter[str], most: int, examples: dict[str, str] | None = None) -> list[Meter]:
-    """The most frequent names with their counts; the rest is taken together."""
+    """The most frequent names with their counts, then one entry for all others."""
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     if not ranked:
         return []

@@ -1,4 +1,4 @@
-"""What is twice in a data set: recordings, pictures, videos and faces under more than one name or in two splits."""
+"""Duplicates in a data set: equal recordings, pictures and videos, and the same face under two names."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from data.store.inventory import read_light_columns
 from eval.pages.parts.cards import ASSETS, Picture, save_picture
 
 MAX_COMPARED = 50_000
-"""Clips whose faces are compared with each other; of more, so many are taken evenly."""
+"""Most clips whose faces are compared with each other; of larger data sets, evenly spaced ones."""
 
 _SHOWN = 8
-_KEPT = 256  # nearest pairs of clips, of which pairs of people are chosen
+_KEPT = 256  # nearest pairs of clips, from which the pairs of people are taken
 _ROWS_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
 class Repeated:
-    """One kind of thing that should be there once.
+    """Counts of one kind of duplicates.
 
     Attributes:
-        what: Such as "the same recording".
-        num: How many things are there more than once.
-        across_people: How many of them under more than one identity.
-        across_splits: How many of them in more than one split.
-        example: Who shares one; may be empty.
+        what: Kind, such as "the same recording".
+        num: Number of contents that occur more than once.
+        across_people: Number of those under more than one identity.
+        across_splits: Number of those in more than one split.
+        example: Identities that share one; may be empty.
     """
 
     what: str
@@ -49,32 +49,32 @@ class Repeated:
 
 @dataclass(frozen=True)
 class Lookalikes:
-    """Two people whose faces are near.
+    """Two people whose faces are similar.
 
     Attributes:
-        names: Their identities.
+        names: The two identities.
         faces: A picture of each.
-        cosine: Of their two nearest clips.
+        cosine: Cosine between the face features of their two nearest clips.
         across_splits: Whether they are in two splits.
-        is_one: Whether they would count as one person.
+        is_same: Whether the cosine reaches the network's threshold for the same person.
     """
 
     names: tuple[str, str]
     faces: tuple[Picture, Picture]
     cosine: float
     across_splits: bool
-    is_one: bool
+    is_same: bool
 
 
 @dataclass(frozen=True)
 class FaceComparison:
-    """How near faces of different names come.
+    """Similarity of faces of different identities.
 
     Attributes:
-        num_clips: That were compared.
-        threshold: From which two count as one person; None where nobody measured it for the data set's network.
-        num_pairs: Pairs of people at or above it.
-        num_across: Of these, in two splits.
+        num_clips: Number of clips compared.
+        threshold: Cosine from which two faces count as the same person's; None if unknown for the data set's network.
+        num_pairs: Number of pairs of people at or above the threshold.
+        num_across: Number of those pairs that are in two splits.
         nearest: The nearest pairs of people.
     """
 
@@ -86,7 +86,7 @@ class FaceComparison:
 
 
 def find_repeated(dataset: ClipDataset) -> list[Repeated]:
-    """Recordings and pictures of the same bytes, and videos, that are there more than once."""
+    """Count recordings and pictures with equal bytes, and videos under several names."""
     recordings, pictures, videos = [], [], []
     first_clip = 0
     with tqdm(total=len(dataset), unit="clip", desc="reading", disable=None, delay=2) as progress:
@@ -132,7 +132,7 @@ def _count(
     *,
     only_people: bool = False,
 ) -> Repeated:
-    """How many keys have several owners; clips of one person share a video as they should."""
+    """Count keys that several clips share; with `only_people`, only those shared by several people or splits."""
     clips_of: dict[bytes | str, list[int]] = {}
     for key, clip in owners:
         clips_of.setdefault(key, []).append(clip)
@@ -151,7 +151,7 @@ def _count(
 
 
 def compare_faces(out: Path, dataset: ClipDataset) -> FaceComparison | None:
-    """Look for faces under several names, and write the nearest pairs to `out/assets`; None without faces."""
+    """Find the most similar faces of different people and write them to `out/assets`; None without faces."""
     with_face = np.flatnonzero(dataset.num_faces)
     if not len(with_face):
         return None
@@ -181,7 +181,7 @@ def compare_faces(out: Path, dataset: ClipDataset) -> FaceComparison | None:
                 faces=(pair[0], pair[1]),
                 cosine=cosine,
                 across_splits=bool(split_of_person[people[one]] != split_of_person[people[other]]),
-                is_one=threshold is not None and cosine >= threshold,
+                is_same=threshold is not None and cosine >= threshold,
             )
         )
     num_across = sum(bool(split_of_person[one] != split_of_person[other]) for one, other in alike)
@@ -191,13 +191,13 @@ def compare_faces(out: Path, dataset: ClipDataset) -> FaceComparison | None:
 def _nearest_strangers(
     features: NDArray[np.float32], people: NDArray[np.int64], threshold: float | None
 ) -> tuple[list[tuple[float, int, int]], list[tuple[int, int]]]:
-    """The nearest clips of different people, one pair of clips a pair of people; and all pairs of people alike."""
+    """The nearest pairs of clips, one for each pair of people, and all pairs of people at or above the threshold."""
     kept = np.zeros((0, 3))
     alike: set[tuple[int, int]] = set()
     least = -1.0
     for start, other_start, cosines in cosine_blocks(features):
         own, others = people[start : start + len(cosines)], people[other_start : other_start + cosines.shape[1]]
-        # On the diagonal each pair comes twice.
+        # A block on the diagonal holds each pair twice.
         strangers = own[:, None] < others if start == other_start else own[:, None] != others
         first, second = np.nonzero((cosines > least) & strangers)
         values = cosines[first, second]

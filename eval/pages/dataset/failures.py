@@ -1,4 +1,4 @@
-"""What became of what a data set was made from: failures by reason, and what was flagged."""
+"""Outcomes of the files and requests that a data set was made from: failures by reason, and flags."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _MOST = 16
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What became of files or rows.
+    """Counts of outcomes.
 
     Attributes:
-        num_published: Rows with clips; None where only failures are listed.
-        num_failed: Files or rows that could not be used.
-        reasons: Of the failures, each with an example.
+        num_published: Number of requests with clips; None if only failures are listed.
+        num_failed: Number of files or requests that could not be used.
+        reasons: Failures by reason, each with an example.
     """
 
     num_published: int | None
@@ -35,9 +35,9 @@ class Outcomes:
 
 
 def read_outcomes(folder: Path) -> Outcomes | None:
-    """Failures of a data set by reason; None where it keeps no list of them.
+    """Read a data set's failures by reason; None if it keeps no list of them.
 
-    Lines that can't be read are passed over: a page about what is there must not fail for what is not.
+    Lines that can't be read are skipped: the page shows what is there.
     """
     lists = sorted(folder.glob("rows-*.jsonl"))
     failures = folder / FAILURES_NAME
@@ -69,7 +69,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def count_flags(dataset: ClipDataset) -> list[Meter]:
-    """What clips are flagged for; none where the data set has no flags."""
+    """Count the flags of clips; empty if the data set has none."""
     counts: collections.Counter[str] = collections.Counter()
     for name in dataset.info.shards:
         try:
@@ -78,6 +78,6 @@ def count_flags(dataset: ClipDataset) -> list[Meter]:
                     continue
                 flags = file.read(["flags"], use_threads=False)["flags"].to_pylist()
         except (OSError, pa.ArrowException):
-            continue  # opening the data set has read every shard already
+            continue  # opening the data set has read every shard, so damage is reported there
         counts.update(word for text in flags for word in (text or "").split())
     return meters(counts, _MOST)

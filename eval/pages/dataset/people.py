@@ -1,4 +1,4 @@
-"""Some of the people of a data set: faces to see and voices to hear."""
+"""A sample of the people of a data set, with their faces and voices."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from data.files import write_file
 from data.media.audio import encode_flac
 from data.store.clip import SPLITS
 from data.store.dataset import ClipDataset
-from eval.pages.dataset.counts import tell_hours
+from eval.pages.dataset.counts import format_duration
 from eval.pages.parts.cards import ASSETS, Picture, choose_people, describe, save_picture, spread
 
 _FACES = 3
 
 
 @dataclass(frozen=True)
-class Person:
-    """A card of the page.
+class PersonCard:
+    """One person on the data set's page.
 
     Attributes:
-        name: The identity.
-        about: Sex and age, as far as they are known; may be empty.
-        holds: How much there is, and in which split.
-        faces: Up to three of the person's pictures.
-        voice: A recording's file, relative to the page; empty without one.
+        name: Identity.
+        about: Sex and age as far as they are known; may be empty.
+        holds: Split, number of clips and duration of speech.
+        faces: Up to three pictures of the person.
+        voice: Path of a recording relative to the page; empty without one.
     """
 
     name: str
@@ -36,15 +36,15 @@ class Person:
     voice: str
 
 
-def show_people(out: Path, dataset: ClipDataset, num_people: int) -> list[Person]:
-    """Choose people, spread over the data set, and write their pictures and recordings to `out/assets`."""
+def show_people(out: Path, dataset: ClipDataset, num_people: int) -> list[PersonCard]:
+    """Choose people evenly over the data set, and write their pictures and recordings to `out/assets`."""
     chosen = choose_people(dataset, num_people)
     others = sorted(set(range(len(dataset.identities))) - set(chosen))
     chosen += spread(others, num_people - len(chosen))
     return [_show(out, dataset, person, number) for number, person in enumerate(chosen, start=1)]
 
 
-def _show(out: Path, dataset: ClipDataset, person: int, number: int) -> Person:
+def _show(out: Path, dataset: ClipDataset, person: int, number: int) -> PersonCard:
     card, name = f"{ASSETS}/person-{number:03d}", dataset.identities[person]
     faces = [
         save_picture(out, f"{card}-face-{i}.png", dataset.face(*key), f"Face {i} of {name}")
@@ -52,12 +52,15 @@ def _show(out: Path, dataset: ClipDataset, person: int, number: int) -> Person:
     ]
     voices, voice = dataset.voices_of(person), ""
     if voices:
-        # The one of middle length: neither a sigh nor a lecture.
         clip = sorted(voices, key=lambda clip: dataset.durations[clip])[len(voices) // 2]
         voice = f"{card}-voice.flac"
         write_file(out / voice, encode_flac(dataset.waveform(clip)))
     seconds = float(np.nansum(dataset.durations[voices])) if voices else 0.0
     clips = np.flatnonzero(dataset.identity_of == person)
     splits = " and ".join(SPLITS[split] for split in np.unique(dataset.split_of[clips]))
-    parts = [splits, f"{len(clips)} clip{'s' if len(clips) > 1 else ''}", tell_hours(seconds) if voices else "no voice"]
-    return Person(name, describe(dataset, person), ", ".join(parts), faces, voice)
+    parts = [
+        splits,
+        f"{len(clips)} clip{'s' if len(clips) > 1 else ''}",
+        format_duration(seconds) if voices else "no voice",
+    ]
+    return PersonCard(name, describe(dataset, person), ", ".join(parts), faces, voice)

@@ -1,4 +1,4 @@
-"""The page: what a model hears and draws, how well, how it was trained, and how to get the same again."""
+"""The page about a model: voices and drawings, results, training, provenance."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 
 from data.store.dataset import ClipDataset
 from eval.model_under_test import ModelUnderTest
-from eval.pages.model.numbers import headlines, show_attributes, show_distances, show_listening, show_recall
-from eval.pages.model.people import show_people
+from eval.pages.model.numbers import headlines, show_attributes, show_distances, show_recall, show_sensitivity
+from eval.pages.model.people import show_voices
 from eval.pages.model.runs import show_run
 from eval.pages.parts.rendering import render_page
 from eval.pages.parts.tables import Headline
 from eval.report.folder import read_parts
 from eval.report.provenance import describe_code, describe_dataset, describe_machine, describe_model, describe_network
 from gan.voice2face import Voice2Face
-from training.pipeline_progress import format_seconds
 from training.pipeline import StepRecord
+from training.pipeline_progress import format_seconds
 
-_COLOURS = 4  # of steps, taken by turns
+_COLOURS = 4  # colours of steps, used in turn
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,12 @@ class PageOptions:
     Attributes:
         reports: Folders of reports on this model, each with one part or more; none for a page without numbers.
         runs: Run folders whose curves are shown, in this order.
-        steps: What was run, with times.
-        note: Shown beneath the title, such as that this is a short version.
-        num_people: Cards.
-        seed: Of gallery and noise.
-        beside: Another model, which draws the same voices.
-        beside_name: What it is called.
+        steps: Records of the pipeline that made the model.
+        note: Sentence under the title, such as that this is a short version.
+        num_people: Number of people shown.
+        seed: Seed of gallery and noise.
+        beside: Another model that draws the same voices, for comparison.
+        beside_name: Name of that model on the page.
     """
 
     reports: Sequence[Path] = ()
@@ -49,13 +49,13 @@ class PageOptions:
 
 
 def write_page(out: Path, model: ModelUnderTest, dataset: ClipDataset, options: PageOptions) -> Path:
-    """Write `index.html` and its pictures and recordings into an existing folder; it needs nothing else.
+    """Write `index.html` with its pictures and recordings into an existing folder, which needs no other file.
 
     Args:
         out: The folder.
         model: The model.
-        dataset: A split whose people were not trained on.
-        options: What else is shown.
+        dataset: A split whose people the model was not trained on.
+        options: Settings of the page.
 
     Returns:
         The page's path.
@@ -63,22 +63,24 @@ def write_page(out: Path, model: ModelUnderTest, dataset: ClipDataset, options: 
     parts = {kind: part for folder in options.reports for kind, part in read_parts(folder).items()}
     retrieval, images = parts.get("retrieval"), parts.get("image_quality")
     population = dataset.info.extra.get("population")
-    people = show_people(out, model, dataset, options.num_people, options.seed, options.beside)
+    cards = show_voices(out, model, dataset, options.num_people, options.seed, options.beside)
     runs = [run for run in (show_run(out, folder) for folder in options.runs) if run is not None]
     tiles = headlines(retrieval, images)
     seconds = sum(step.seconds for step in options.steps)
     if seconds:
-        tiles.append(Headline(format_seconds(seconds), "for all on this page, the data included", describe_machine()))
+        tiles.append(
+            Headline(format_seconds(seconds), "for everything on this page, data included", describe_machine())
+        )
     context = {
         "note": options.note,
         "are_personas": population is not None,
         "headlines": tiles,
-        "people": people,
+        "cards": cards,
         "beside_name": options.beside_name,
         "recall": show_recall(retrieval) if retrieval is not None else None,
         "attributes": show_attributes(retrieval, "labels") if retrieval is not None else None,
         "all_attributes": show_attributes(retrieval) if retrieval is not None else None,
-        "listening": show_listening(retrieval) if retrieval is not None else None,
+        "sensitivity": show_sensitivity(retrieval) if retrieval is not None else None,
         "faces_found": (retrieval or {}).get("faces_found"),
         "distances": show_distances(images) if images is not None else None,
         "notes": list(dict.fromkeys(note for part in parts.values() for note in part["notes"])),
@@ -95,7 +97,7 @@ def write_page(out: Path, model: ModelUnderTest, dataset: ClipDataset, options: 
 def _facts(
     model: ModelUnderTest, dataset: ClipDataset, parts: dict[str, dict[str, Any]], options: PageOptions
 ) -> list[tuple[str, str]]:
-    """Where everything on the page comes from, as names and values."""
+    """The provenance of the page, as names and values."""
     code, about = describe_code(), describe_model(model)
     data = describe_dataset(dataset, dataset.split)
     network = describe_network(model.face_encoder)
@@ -117,7 +119,7 @@ def _facts(
     if network is not None:
         facts.append(("training face network", f"{network['name']}, sha256 {_short(network['sha256'])}"))
     if judge is not None:
-        facts.append(("judging face network", f"{judge['name']}, sha256 {_short(judge['sha256'])}"))
+        facts.append(("judge", f"{judge['name']}, sha256 {_short(judge['sha256'])}"))
     changed = " with changes since" if code["changed_since"] else ""
     seed = f"seed {options.seed}" if not parts else f"page {options.seed}, reports {_seeds(parts)}"
     return [

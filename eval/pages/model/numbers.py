@@ -1,4 +1,4 @@
-"""Numbers of a report as the page shows them: headlines, charts and tables."""
+"""The numbers of a report as headlines, charts and tables of a page."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from eval.pages.parts.tables import Headline, Table
 from eval.report.markdown import percent, percent_interval
 
 MAX_K = 25
-"""The recall curve ends here."""
+"""Largest k of the recall curve."""
 
 _SPACES = {
     "joint": ("joint space", "c1"),
-    "feature": ("regressed feature", "c2"),
-    "image": ("drawing, judged by another network", "c3"),
+    "feature": ("face feature", "c2"),
+    "image": ("drawing, seen by the judge", "c3"),
 }
 _LIMITS = {
-    "shared": ("bound: who knew the shared causes themselves", "limit thin"),
-    "voice": ("bound: who heard the voice perfectly", "limit"),
-    "sex": ("who heard the sex and no more", "floor"),
+    "shared": ("bound: the common causes are known", "limit thin"),
+    "voice": ("bound: the voice is heard perfectly", "limit"),
+    "sex": ("only the sex is known", "floor"),
 }
 
 
 @dataclass(frozen=True)
 class LegendEntry:
-    """What a colour of a chart means."""
+    """One entry of a chart's legend: style class, name, and value at k = 10."""
 
     style: str
     name: str
@@ -39,7 +39,7 @@ class LegendEntry:
 
 @dataclass(frozen=True)
 class RecallView:
-    """Retrieval as the page shows it."""
+    """The retrieval section of the page."""
 
     chart: Markup
     legend: list[LegendEntry]
@@ -50,7 +50,7 @@ class RecallView:
 
 
 def show_recall(report: dict[str, Any]) -> RecallView:
-    """The recall curve of each space in the headline gallery, with bounds and chance, and the numbers as a table."""
+    """Recall curves of each space in the first gallery, with bounds and chance, as a chart and as a table."""
     rows = headline_results(report)
     first = rows[0]
     size = first["gallery"]
@@ -69,20 +69,20 @@ def show_recall(report: dict[str, Any]) -> RecallView:
         lines.append(Line(name, points, style, _band(points, row)))
         legend.append(LegendEntry(style, name, _at_ten(row["recall"])))
     legend.sort(key=lambda entry: float(entry.value.rstrip(" %") or 0), reverse=True)
-    spoken = "; ".join(f"{entry.name} {entry.value}" for entry in legend)
+    values = "; ".join(f"{entry.name} {entry.value}" for entry in legend)
     chart = line_chart(
         lines,
-        x_label="k, faces looked at",
-        y_label="right face among the first k, %",
+        x_label="k nearest faces",
+        y_label="right face among the nearest k, %",
         x_ticks=[k for k in (1, 5, 10, 15, 20, 25) if k < highest] + [highest],
         y_ticks=[0, 25, 50, 75, 100],
-        description=f"Recall over k in galleries of {size} faces. At k = 10: {spoken}.",
+        description=f"Recall over k in galleries of {size} faces. At k = 10: {values}.",
     )
     return RecallView(chart, legend, _recall_table(report, rows), size, first["identities"], first["draws"])
 
 
 def headline_results(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """The line of each space that stands for it: the first gallery, the metric fixed beforehand."""
+    """One result for each space: in the first gallery, by the metric that was fixed beforehand."""
     first = report["results"][0]
     return [
         row
@@ -92,7 +92,7 @@ def headline_results(report: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _band(points: Sequence[tuple[float, float]], row: dict[str, Any]) -> list[tuple[float, float, float]]:
-    """The intervals around each point: measured at some k, their widths interpolated between."""
+    """Intervals around all points; their widths are measured at some k and interpolated between."""
     ks = sorted(int(k) for k in row["ci95"])
     below, above = (
         np.interp(
@@ -115,7 +115,7 @@ def _recall_table(report: dict[str, Any], rows: Sequence[dict[str, Any]]) -> Tab
     others = [
         row
         for row in (*report["bounds"], *report["floors"])
-        # The best possible is among `limits` already.
+        # The best possible score is among `limits` already.
         if row["space"] != "latent"
         and _same_gallery(row, first)
         and row["metric"] == report["primary_metrics"].get(row["space"], row["metric"])
@@ -150,7 +150,7 @@ def _rate(value: float | None) -> str:
 
 @dataclass(frozen=True)
 class DistanceView:
-    """Image quality as the page shows it."""
+    """The image quality section of the page."""
 
     space: str
     chart: Markup
@@ -161,7 +161,7 @@ class DistanceView:
 
 
 def show_distances(report: dict[str, Any]) -> DistanceView:
-    """The Frechet distance between floor and bound in the first feature space, and all numbers as a table."""
+    """Frechet distances of drawings, floor and bound in the first feature space as bars, and all numbers as a table."""
     rows = [*report["results"], *report["bounds"]]
     first = report["results"][0]
     shown = sorted(
@@ -171,9 +171,9 @@ def show_distances(report: dict[str, Any]) -> DistanceView:
         (row["system"], row["frechet_distance"], f"{row['frechet_distance']:.3g}", _distance_style(row["system"]))
         for row in shown
     ]
-    spoken = "; ".join(f"{name} {label}" for name, _, label, _ in bars)
+    values = "; ".join(f"{name} {label}" for name, _, label, _ in bars)
     table = Table(
-        ["pictures", "feature space", "pictures", "real faces", "Frechet distance", "KID x 1000"],
+        ["images", "feature space", "number", "real faces", "Frechet distance", "KID x 1000"],
         [
             [
                 row["system"],
@@ -188,7 +188,7 @@ def show_distances(report: dict[str, Any]) -> DistanceView:
     )
     return DistanceView(
         space=first["feature_space"],
-        chart=bar_chart(bars, description=f"Frechet distance to real faces, less is closer: {spoken}."),
+        chart=bar_chart(bars, description=f"Frechet distance to real faces, lower is closer: {values}."),
         table=table,
         num_images=first["num_images"],
         num_real=first["num_real_images"],
@@ -201,14 +201,14 @@ def _distance_style(system: str) -> str:
 
 
 def show_attributes(report: dict[str, Any], compared_with: str | None = None) -> Table | None:
-    """How far the sex of what the model says agrees with what is known.
+    """How often the sex of the model's predictions agrees with a reference.
 
     Args:
         report: The retrieval part.
-        compared_with: Only this reference, such as "labels"; all without it.
+        compared_with: The only reference to show, such as "labels"; by default all.
 
     Returns:
-        None where nothing is known.
+        None if there is no such reference.
     """
     rows = [
         [
@@ -223,17 +223,17 @@ def show_attributes(report: dict[str, Any], compared_with: str | None = None) ->
     return Table(["sex agrees, in %", "agreement", "majority", "people"], rows) if rows else None
 
 
-def show_listening(report: dict[str, Any]) -> Table | None:
-    """How alike drawings are when only noise, clip or speaker differ; None where nothing is drawn."""
+def show_sensitivity(report: dict[str, Any]) -> Table | None:
+    """Similarity of drawings that differ by noise, clip or speaker alone; None for a model that does not draw."""
     rows = [
         [row["pair"], f"{row['cosine']:.2f} ({row['ci95'][0]:.2f} to {row['ci95'][1]:.2f})", f"{row['num']:,}"]
         for row in report.get("listening", [])
     ]
-    return Table(["two pictures", "centred cosine", "people"], rows) if rows else None
+    return Table(["two drawings", "centred cosine", "people"], rows) if rows else None
 
 
 def headlines(retrieval: dict[str, Any] | None, images: dict[str, Any] | None) -> list[Headline]:
-    """The few numbers at the top of the page."""
+    """The numbers at the top of the page."""
     tiles = []
     if retrieval is not None:
         row = headline_results(retrieval)[0]
@@ -244,7 +244,7 @@ def headlines(retrieval: dict[str, Any] | None, images: dict[str, Any] | None) -
             if limit["knows"] == "voice" and k in limit["recall"]
         ]
         note = ", ".join([*beside, f"chance {percent(row['chance'][k])} %"])
-        name = f"of voices find their face among the first {k} of {row['gallery']}"
+        name = f"of voices find their face among the nearest {k} of {row['gallery']}"
         tiles.append(Headline(f"{percent(row['recall'][k])} %", name, note))
         sex = next(
             (
@@ -255,7 +255,7 @@ def headlines(retrieval: dict[str, Any] | None, images: dict[str, Any] | None) -
             None,
         )
         if sex is not None:
-            note = f"always the same: {percent(sex['majority'])} %"
+            note = f"always the same guess: {percent(sex['majority'])} %"
             tiles.append(Headline(f"{percent(sex['agreement'])} %", "of drawings show the sex of the speaker", note))
     if images is not None:
         row = images["results"][0]

@@ -1,4 +1,4 @@
-"""The people of the page: a voice to hear, true faces, drawings over several noises, and whom the model would pick."""
+"""Voices of a split with their true faces, drawings over several noises, and the nearest faces of a gallery."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ from gan.voice2face import Voice2Face, save_drawing
 GALLERY_SIZE = 100
 NUM_TRUE_FACES = 2
 NUM_DRAWINGS = 5
-NUM_ANSWERS = 7
+NUM_NEAREST = 7
 
 _SPECTROGRAM_SIZE = (520, 192)
 _SPECTROGRAM_RANGE = 9.0  # natural logarithms of energy, about 39 dB
 
 
 @dataclass(frozen=True)
-class Person:
-    """A card of the page.
+class VoiceCard:
+    """One voice on the model's page.
 
     Attributes:
-        name: The identity.
-        about: Sex and age, as far as they are known; may be empty.
-        voice: The recording's file, relative to the page.
-        seconds: Its length.
-        spectrogram: What was heard.
-        true_faces: Some of the person's pictures.
-        drawings: Of the same voice, over several noises; empty for an encoder alone.
-        drawings_beside: Those of another model that heard the same; empty without one.
-        answers: The nearest faces of the gallery, the nearest first.
-        rank: Of the right face in the gallery, from 1.
-        gallery: Its size.
+        name: Identity of the speaker.
+        about: Sex and age as far as they are known; may be empty.
+        voice: Path of the recording relative to the page.
+        seconds: Duration of the recording.
+        spectrogram: Log-mel spectrogram of the recording.
+        true_faces: Some pictures of the speaker.
+        drawings: Drawings of the voice over several noises; empty for an encoder alone.
+        drawings_beside: Drawings of the voice by another model; empty without one.
+        nearest: The faces of the gallery that are nearest to the voice, the nearest first.
+        rank: Rank of the right face in the gallery, from 1.
+        gallery: Number of faces in the gallery.
     """
 
     name: str
@@ -56,23 +56,23 @@ class Person:
     true_faces: list[Picture]
     drawings: list[Picture]
     drawings_beside: list[Picture]
-    answers: list[Picture]
+    nearest: list[Picture]
     rank: int
     gallery: int
 
 
-def show_people(
+def show_voices(
     out: Path, model: ModelUnderTest, dataset: ClipDataset, num_people: int, seed: int, beside: Voice2Face | None = None
-) -> list[Person]:
-    """Choose people of a split and write what the page shows of them to `out/assets`.
+) -> list[VoiceCard]:
+    """Choose people of a split and write their recordings, pictures and drawings to `out/assets`.
 
     Args:
         out: The page's folder.
         model: The model.
-        dataset: The split; nobody in it was trained on.
-        num_people: At most so many.
-        seed: Of gallery and noise.
-        beside: Another model that draws what it hears in the same recordings.
+        dataset: A split whose people the model was not trained on.
+        num_people: Number of people, at most.
+        seed: Seed of gallery and noise.
+        beside: Another model that draws the same recordings, for comparison.
     """
     (out / ASSETS).mkdir(exist_ok=True)
     chosen = choose_people(dataset, num_people)
@@ -84,7 +84,7 @@ def show_people(
     faces = [dataset.faces_of(person)[0] for person in gallery]
     stored = np.stack([dataset.face_features(clip)[face] for clip, face in faces])
     scores = embeddings @ embed_true_faces(model, stored).T
-    people = []
+    cards = []
     for row, (person, clip) in enumerate(zip(chosen, clips, strict=True)):
         card = f"{ASSETS}/{row + 1:02d}"
         name = dataset.identities[person]
@@ -94,18 +94,18 @@ def show_people(
         seconds = len(waveform) / SAMPLE_RATE
         order = np.argsort(-scores[row], kind="stable")
         right = gallery.index(person)
-        answers = [
+        nearest = [
             save_picture(
                 out,
-                f"{card}-answer-{place + 1}.png",
+                f"{card}-nearest-{place + 1}.png",
                 dataset.face(*faces[index]),
-                f"Answer {place + 1}: {'the right face' if index == right else 'somebody else'}",
+                f"Nearest face {place + 1}: {'the right one' if index == right else 'somebody else'}",
                 is_right=index == right,
             )
-            for place, index in enumerate(order[:NUM_ANSWERS].tolist())
+            for place, index in enumerate(order[:NUM_NEAREST].tolist())
         ]
-        people.append(
-            Person(
+        cards.append(
+            VoiceCard(
                 name=name,
                 about=describe(dataset, person),
                 voice=f"{card}-voice.flac",
@@ -119,16 +119,16 @@ def show_people(
                 ],
                 drawings=_draw(out, f"{card}-drawing", model.voice2face, features[row], NUM_DRAWINGS, seed),
                 drawings_beside=_draw_beside(out, f"{card}-beside", beside, waveform, seed),
-                answers=answers,
+                nearest=nearest,
                 rank=1 + int((scores[row] > scores[row, right]).sum()),
                 gallery=len(gallery),
             )
         )
-    return people
+    return cards
 
 
 def draw_gallery(dataset: ClipDataset, people: Sequence[int], seed: int) -> list[int]:
-    """The people and others of the split, `GALLERY_SIZE` where there are so many, in random order."""
+    """The people and random others of the split, `GALLERY_SIZE` if there are enough, in random order."""
     with_both = {i for i in range(len(dataset.identities)) if dataset.voices_of(i) and dataset.faces_of(i)}
     random = np.random.default_rng([seed, 8])
     others = random.permutation(sorted(with_both - set(people))).tolist()
@@ -138,7 +138,7 @@ def draw_gallery(dataset: ClipDataset, people: Sequence[int], seed: int) -> list
 
 @torch.no_grad()
 def draw_log_mel(waveform: Waveform) -> NDArray[np.uint8]:
-    """A log-mel spectrogram as a picture [192, 520, 3] uint8, low frequencies below, time from left to right."""
+    """A log-mel spectrogram as a picture [192, 520, 3] uint8; time runs to the right, frequency upwards."""
     level = LogMelSpectrogram()(torch.from_numpy(waveform)[None])[0].T.flip(0).numpy()
     shown = np.clip((level - np.quantile(level, 0.995)) / _SPECTROGRAM_RANGE + 1, 0, 1)
     colours = (colormaps["magma"](shown)[..., :3] * 255).astype(np.uint8)
@@ -150,7 +150,7 @@ def _draw(
 ) -> list[Picture]:
     if model is None:
         return []
-    # The same noises for everybody: what differs from card to card in one column, the voice alone has changed.
+    # The same noises on all cards: within a column only the voice differs.
     num = num_drawings if model.noise_size else 1
     noise = sample_noise([f"{seed}/page/{i}" for i in range(num)], model.noise_size)
     pictures = []
@@ -165,4 +165,4 @@ def _draw_beside(out: Path, name: str, model: Voice2Face | None, waveform: Wavef
     if model is None:
         return []
     feature = model.encoder.encode([waveform]).feature[0].float().cpu().numpy()
-    return _draw(out, name, model, feature, NUM_ANSWERS, seed)
+    return _draw(out, name, model, feature, NUM_NEAREST, seed)

@@ -1,4 +1,4 @@
-"""What trainings left behind: curves out of stats.jsonl, and drawings of the same voices as the training went on."""
+"""Training runs: curves from stats.jsonl, and drawings of the same voices over the training."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from eval.pages.parts.charts import spark_line
 from gan.samples import NUM_DRAWINGS
 
 _TITLES = {
-    "loss/info_nce": "contrast of voices and faces",
+    "loss/info_nce": "contrastive loss of voices and faces",
     "loss/cosine": "regression of the face feature",
     "loss/margin_softmax": "margin loss over training identities",
-    "loss/speaker": "who of the training people speaks",
-    "val/joint_recall_at_10pct": "right face in the best tenth, joint space",
-    "val/feature_recall_at_10pct": "right face in the best tenth, regressed feature",
-    "val/cosine": "cosine of regressed and true feature",
+    "loss/speaker": "speaker classification loss",
+    "val/joint_recall_at_10pct": "right face in the nearest tenth, joint space",
+    "val/feature_recall_at_10pct": "right face in the nearest tenth, face feature",
+    "val/cosine": "cosine of predicted and true feature",
     "val/equal_error_rate": "verification: equal error rate",
-    "val/true_accept_rate": "verification: accepted at 1 % false",
-    "val/nearest_neighbour": "the nearest face is the same person's",
+    "val/true_accept_rate": "verification: true accept rate at 1 % false accepts",
+    "val/nearest_neighbour": "nearest face is the same person's",
     "generator/adversarial": "generator: adversarial",
     "generator/identity": "generator: identity",
     "generator/perceptual": "generator: perceptual",
@@ -42,13 +42,13 @@ _ROWS_ABOVE = 3  # spectrogram, true face, drawing from the true feature
 
 @dataclass(frozen=True)
 class TrainingCurve:
-    """A value over the training.
+    """A logged value over the training.
 
     Attributes:
-        title: What it is.
-        first: The first value as text.
-        last: The last value as text.
-        chart: The curve.
+        title: Name of the value.
+        first: First value, as text.
+        last: Last value, as text.
+        chart: Curve as SVG.
     """
 
     title: str
@@ -59,25 +59,26 @@ class TrainingCurve:
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """One training.
+    """One training run.
 
     Attributes:
-        name: Of the run folder.
-        images_seen: Its length so far.
-        speed: Median images a second; None where it is not told.
-        curves: What it minimised and how it validated.
-        film: Drawings of the same voices and noise, a strip a moment, the true faces last; empty if it draws nothing.
+        name: Name of the run folder.
+        images_seen: Number of images seen so far.
+        speed: Median throughput in images a second; None if it was not logged.
+        curves: Curves of losses and validation scores.
+        samples: Drawings of the same voices and noises, one strip for each of several moments, and the true faces;
+            empty for a training that draws nothing.
     """
 
     name: str
     images_seen: int
     speed: float | None
     curves: list[TrainingCurve]
-    film: list[Picture]
+    samples: list[Picture]
 
 
 def show_run(out: Path, folder: Path) -> TrainingRun | None:
-    """Read a run folder and write its strips of samples to `out/assets`; None where nothing was logged."""
+    """Read a run folder and write its strips of samples to `out/assets`; None if nothing was logged."""
     lines = read_stats(folder)
     if not lines:
         return None
@@ -96,12 +97,12 @@ def show_run(out: Path, folder: Path) -> TrainingRun | None:
         images_seen=int(lines[-1]["images_seen"]),
         speed=float(np.median(speeds)) if speeds else None,
         curves=curves,
-        film=_cut_film(out, folder),
+        samples=_cut_samples(out, folder),
     )
 
 
 def read_stats(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run's stats.jsonl; none where there are none, and without one that a kill cut off."""
+    """The lines of a run's stats.jsonl; empty without the file. A last line that was cut off is skipped."""
     try:
         text = (folder / "stats.jsonl").read_text(encoding="utf-8")
     except OSError:
@@ -117,13 +118,13 @@ def read_stats(folder: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def _cut_film(out: Path, folder: Path) -> list[Picture]:
-    """One row of drawings of some of the grids that `gan.samples` left, and the row of true faces."""
+def _cut_samples(out: Path, folder: Path) -> list[Picture]:
+    """Cut the row of drawings out of some of the grids of `gan.samples`, and the row of true faces out of the last."""
     grids = sorted((folder / "samples").glob("*.png"))
     if not grids:
         return []
     moments = [*spread(grids[:-1], _MOMENTS - 1), grids[-1]]
-    film = []
+    strips = []
     for number, path in enumerate(moments):
         with Image.open(path) as picture:
             grid = np.asarray(picture.convert("RGB"))
@@ -132,8 +133,8 @@ def _cut_film(out: Path, folder: Path) -> list[Picture]:
         if number == len(moments) - 1:
             rows.append((1, "true-faces", "true faces"))
         for row, what, caption in rows:
-            file = f"{ASSETS}/film-{folder.name}-{number + 1}-{what}.png"
+            file = f"{ASSETS}/samples-{folder.name}-{number + 1}-{what}.png"
             Image.fromarray(grid[row * side : (row + 1) * side, : _COLUMNS * side]).save(out / file)
             text = f"Drawings after {caption}" if what == "drawings" else "The true faces of the same people"
-            film.append(Picture(file, text, caption))
-    return film
+            strips.append(Picture(file, text, caption))
+    return strips

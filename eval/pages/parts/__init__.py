@@ -1,1 +1,1 @@
-"""What all pages share."""
+"""Charts, tables, pictures and rendering that all pages share."""

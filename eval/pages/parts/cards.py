@@ -1,4 +1,4 @@
-"""What pages show of people: whom they choose, what they call them, and the pictures they save."""
+"""People on pages: how they are chosen and described, and how their pictures are saved."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Picture:
     """A picture of the page.
 
     Attributes:
-        file: Relative to the page.
-        text: What it shows, for whom can't see it.
-        caption: Beneath it; may be empty.
-        is_right: Whether it is the right answer.
+        file: Path relative to the page.
+        text: Alternative text for readers who can't see it.
+        caption: Text under the picture; may be empty.
+        is_right: Whether it shows the right face of a retrieval.
     """
 
     file: str
@@ -36,13 +36,13 @@ class Picture:
 
 
 def save_picture(out: Path, file: str, pixels: NDArray[np.uint8], text: str, *, is_right: bool = False) -> Picture:
-    """Write a picture [H, W, 3] of a page that lies in `out`."""
+    """Write a picture [H, W, 3] into the page's folder `out`."""
     Image.fromarray(pixels).save(out / file)
     return Picture(file, text, is_right=is_right)
 
 
 def choose_people(dataset: ClipDataset, num_people: int) -> list[int]:
-    """People with a voice and a face, spread over the split, the sexes by turns where they are known."""
+    """Choose people with a voice and a face, evenly over the split; known sexes alternate."""
     paired = [i for i in range(len(dataset.identities)) if dataset.voices_of(i) and dataset.faces_of(i)]
     groups: dict[str | None, list[int]] = {}
     for person in paired:
@@ -63,7 +63,7 @@ def spread(items: Sequence[T], num: int) -> list[T]:
 
 
 def describe(dataset: ClipDataset, person: int) -> str:
-    """Sex and age of a person in words, as far as they are known."""
+    """Sex and age of a person in words, as far as they are known: "woman, 34 years"."""
     attributes = dataset.attributes(person)
     sex = {"female": "woman", "male": "man", None: ""}[attributes.sex]
     age = "" if attributes.age is None else f"{attributes.age:.0f} years"

@@ -1,4 +1,4 @@
-"""Line charts and bars as inline SVG, coloured by the page's style sheet: they follow light and dark."""
+"""Line and bar charts as inline SVG; the page's style sheet colours them, also in dark mode."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Line:
     """One curve.
 
     Attributes:
-        name: Such as "joint space".
-        points: (x, y), x increasing.
+        name: Name, such as "joint space".
+        points: Points (x, y), x increasing.
         style: Class of the style sheet: `c1` .. `c4` for systems, `limit`, `floor`, `chance`.
-        band: Lower and upper bound of some of the points, as (x, low, high).
+        band: Interval around some of the points, as (x, low, high).
     """
 
     name: str
@@ -39,15 +39,15 @@ def line_chart(
     y_ticks: Sequence[float],
     description: str,
 ) -> Markup:
-    """Curves over common axes, which the first and the last ticks bound.
+    """Curves in common axes, which reach from the first tick to the last.
 
     Args:
-        lines: Drawn in this order, the last on top.
-        x_label: Under the horizontal axis.
-        y_label: Above the vertical axis.
-        x_ticks: At least two, increasing.
-        y_ticks: At least two, increasing.
-        description: What a reader who can't see it should know.
+        lines: Curves; later ones are drawn on top.
+        x_label: Label under the horizontal axis.
+        y_label: Label above the vertical axis.
+        x_ticks: At least two positions, increasing.
+        y_ticks: At least two positions, increasing.
+        description: Alternative text for readers who can't see it.
     """
 
     width, height = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
@@ -81,8 +81,8 @@ def bar_chart(rows: Sequence[tuple[str, float, str, str]], *, description: str) 
     """Horizontal bars from zero.
 
     Args:
-        rows: Name, length, what is written at its end, and class of the style sheet.
-        description: What a reader who can't see it should know.
+        rows: Name, length, label at the end and style class of each bar.
+        description: Alternative text for readers who can't see it.
     """
     longest = max((value for _, value, _, _ in rows), default=0.0) or 1.0
     step, room_for_labels = 52, 90
@@ -99,13 +99,13 @@ def bar_chart(rows: Sequence[tuple[str, float, str, str]], *, description: str) 
 def column_chart(
     columns: Sequence[tuple[str, Sequence[tuple[float, str]]]], *, x_label: str, y_label: str, description: str
 ) -> Markup:
-    """Upright bars from zero, each of one part or several on top of each other.
+    """Vertical bars from zero, each of one part or of several stacked parts.
 
     Args:
-        columns: What is written beneath (may be empty), and its parts from below: length and class of the style sheet.
-        x_label: Under the horizontal axis.
-        y_label: Above the vertical axis.
-        description: What a reader who can't see it should know.
+        columns: Label of each bar (may be empty), and its parts from below: length and style class.
+        x_label: Label under the horizontal axis.
+        y_label: Label above the vertical axis.
+        description: Alternative text for readers who can't see it.
     """
     highest = max((sum(value for value, _ in parts) for _, parts in columns), default=0.0)
     step = _nice_step(highest)
@@ -117,11 +117,11 @@ def column_chart(
         y = bottom - tick / ticks[-1] * height
         drawn.append(Markup('<path class="grid" d="{}"/>').format(_path([(left, y), (_WIDTH, y)])))
         drawn.append(_text(left - 8, y + 4.5, f"{tick:,g}", "end"))
-    pace = width / max(1, len(columns))
-    thickness = min(0.86 * pace, _MAX_THICKNESS)
+    spacing = width / max(1, len(columns))
+    thickness = min(0.86 * spacing, _MAX_THICKNESS)
     shape = Markup('<rect class="bar {}" x="{}" y="{}" width="{}" height="{}"/>')
     for i, (name, parts) in enumerate(columns):
-        middle, y = left + (i + 0.5) * pace, float(bottom)
+        middle, y = left + (i + 0.5) * spacing, float(bottom)
         for value, style in parts:
             if value > 0:
                 length = value / ticks[-1] * height
@@ -135,14 +135,14 @@ def column_chart(
 
 
 def _nice_step(highest: float) -> float:
-    """Between ticks: 1, 2 or 5 times a power of ten, three to five of them up to the highest value; at least 1."""
+    """The distance between ticks: 1, 2 or 5 times a power of ten, at least 1; three to five reach the highest value."""
     rough = max(1.0, highest / 4)
     power = 10.0 ** math.floor(math.log10(rough))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough - 1e-9)
 
 
 def spark_line(points: Sequence[tuple[float, float]], description: str) -> Markup:
-    """A small curve without axes; points that are not finite are left out."""
+    """A small curve without axes; points that are not finite are left out, and fewer than two give an empty text."""
     finite = [(x, y) for x, y in points if math.isfinite(y)]
     if len(finite) < 2:
         return Markup("")

@@ -1,4 +1,4 @@
-"""Pages as one HTML file with its style inside, from a template beside the code that fills it."""
+"""Pages as one HTML file with its style sheet inside, rendered from a template."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def render_page(out: Path, template: Path, context: dict[str, Any]) -> Path:
     """Write a page.
 
     Args:
-        out: Its folder.
-        template: A Jinja template; a `style.css` beside it is added to the one that all pages share.
-        context: What the template shows; text in it is escaped.
+        out: Folder of the page.
+        template: Jinja template; a `style.css` in its folder is added to the style sheet that all pages share.
+        context: Variables of the template; text in them is escaped.
 
     Returns:
         The page's path.

@@ -1,4 +1,4 @@
-"""Headlines and tables, as the templates of pages show them."""
+"""Headlines and tables for the templates of pages."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Headline:
-    """A number that stands for much.
+    """A number at the top of a page.
 
     Attributes:
-        value: With its unit.
-        name: What it is, in few words.
-        note: What to hold beside it.
+        value: Value with its unit.
+        name: Name in few words.
+        note: Values to compare it with, or details.
     """
 
     value: str

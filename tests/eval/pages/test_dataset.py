@@ -19,7 +19,7 @@ from data.store.clip import SPLITS
 from data.store.dataset import ClipDataset
 from data.store.shards import read_info, write_info
 from eval.pages.dataset.build import write_inspection
-from eval.pages.dataset.counts import charts, headlines, meters, nationalities, table_of_splits, tell_hours
+from eval.pages.dataset.counts import charts, format_duration, headlines, meters, nationalities, table_of_splits
 from eval.pages.dataset.duplicates import compare_faces, find_repeated
 from eval.pages.dataset.failures import count_flags, read_outcomes
 from eval.pages.parts.charts import column_chart
@@ -115,10 +115,10 @@ def test_tables_and_headlines_count_what_is_there(folder: Path) -> None:
     people, speech, faces, failures = headlines(dataset, 1234)
     assert (people.value, people.note) == ("27", "24 of them with a voice and a face")
     assert speech.note == "in 50 recordings" and faces.value == "52" and failures.value == "1,234"
-    assert [tell_hours(s) for s in (12.4, 600, 7200 * 1000)] == ["12 s", "10 min", "2,000.0 h"]
+    assert [format_duration(s) for s in (12.4, 600, 7200 * 1000)] == ["12 s", "10 min", "2,000.0 h"]
     shown = {chart.title: chart for chart in charts(dataset)}
-    assert set(shown) == {"How long people speak", "Clips a person", "Faces a clip", "How old they are"}
-    assert "age known of 21, sex of 27 (14 women, 13 men)" in shown["How old they are"].note
+    assert set(shown) == {"Durations", "Clips a person", "Faces a clip", "Ages"}
+    assert "age known of 21, sex of 27 (14 women, 13 men)" in shown["Ages"].note
     assert [meter.name for meter in nationalities(dataset)] == ["nowhere"]
 
 
@@ -189,7 +189,7 @@ def test_near_faces_under_two_names_are_found_and_shown(
     comparison = compare_faces(out, dataset)
     assert comparison is not None and comparison.threshold is None and comparison.num_pairs == 0
     nearest = comparison.nearest[0]
-    assert nearest.cosine == pytest.approx(1, abs=1e-5) and nearest.across_splits and not nearest.is_one
+    assert nearest.cosine == pytest.approx(1, abs=1e-5) and nearest.across_splits and not nearest.is_same
     assert own["identity"][0] in nearest.names and (out / nearest.faces[1].file).is_file()
     cosines = [pair.cosine for pair in comparison.nearest]
     assert cosines == sorted(cosines, reverse=True) and len({pair.names for pair in comparison.nearest}) == 8
@@ -199,7 +199,7 @@ def test_near_faces_under_two_names_are_found_and_shown(
 
     monkeypatch.setattr(eval.pages.dataset.duplicates, "same_person_threshold", known)
     comparison = compare_faces(out, dataset)
-    assert comparison is not None and comparison.nearest[0].is_one
+    assert comparison is not None and comparison.nearest[0].is_same
     assert comparison.num_pairs >= comparison.num_across >= 1
 
 

@@ -140,7 +140,7 @@ def test_the_page_stands_alone_and_every_picture_has_a_text(
     assert str(tmp_path) not in text.replace(str(tiny_world.dataset), "").replace(str(out), "")
     for shown in ("70.0 %", "bound 90.0 %, chance 10.0 %", "97.0 %", "0.2", "1 min 01 s", "50 images/s", "24 images"):
         assert shown in text, shown
-    assert text.count("<audio") == 4 and text.count('class="film"') == 1
+    assert text.count("<audio") == 4 and text.count('class="samples"') == 1
 
 
 def test_recordings_are_the_data_sets_and_drawings_say_that_they_are_synthetic(
@@ -162,7 +162,7 @@ def test_without_reports_and_generator_the_page_shows_people_and_no_numbers(
     dataset = ClipDataset(tiny_world.dataset, "test")
     text = write_page(tmp_path, replace(model, voice2face=None), dataset, PageOptions(num_people=2)).read_text()
     assert text.count("<audio") == 2
-    assert "drawn from the voice" not in text and "R@10" not in text and "What it took" not in text
+    assert "drawn from the voice" not in text and "R@10" not in text and "Time needed" not in text
 
 
 def test_another_model_draws_the_same_voices_beside(
@@ -191,9 +191,9 @@ def test_the_right_face_is_marked_where_it_is_among_the_answers(
 ) -> None:
     dataset = ClipDataset(tiny_world.dataset, "test")
     text = write_page(tmp_path, model, dataset, PageOptions(num_people=4)).read_text()
-    ranks = [int(rank) for rank in re.findall(r"the right one comes (\d+)", text)]
+    ranks = [int(rank) for rank in re.findall(r"the right face is (\d+)", text)]
     assert len(ranks) == 4
-    assert text.count("<figcaption>the right one</figcaption>") == sum(rank <= 7 for rank in ranks)
+    assert text.count("<figcaption>right face</figcaption>") == sum(rank <= 7 for rank in ranks)
 
 
 def test_people_are_spread_and_the_sexes_take_turns(tiny_world: TinyWorld) -> None:
@@ -239,18 +239,18 @@ def test_the_recall_curve_holds_the_bound_of_its_own_gallery_alone() -> None:
     view = show_recall(retrieval_part())
     assert (view.gallery, view.people, view.draws) == (100, 120, 7)
     names = {entry.name: entry.value for entry in view.legend}
-    assert names["bound: who heard the voice perfectly"] == "90.0 %" and names["chance"] == "10.0 %"
+    assert names["bound: the voice is heard perfectly"] == "90.0 %" and names["chance"] == "10.0 %"
     assert [entry.value for entry in view.legend] == sorted(names.values(), key=lambda v: -float(v[:-2]))
     assert view.table.rows[0][:3] == ["joint space", "10.0 (5.0 to 15.0)", "70.0 (65.0 to 75.0)"]
     assert len(view.table.rows) == 6  # two spaces, the bound once, another image, shuffled voices, chance
     part = retrieval_part()
     del part["limits"], part["curves"]  # of a data set whose truth nobody knows, of an older report
-    assert "bound: who heard the voice perfectly" not in {entry.name for entry in show_recall(part).legend}
+    assert "bound: the voice is heard perfectly" not in {entry.name for entry in show_recall(part).legend}
 
 
 def test_headlines_tell_what_to_hold_beside_them() -> None:
     recall, sex, distance = headlines(retrieval_part(), image_part())
-    assert recall.note == "bound 90.0 %, chance 10.0 %" and sex.note == "always the same: 50.0 %"
+    assert recall.note == "bound 90.0 %, chance 10.0 %" and sex.note == "always the same guess: 50.0 %"
     assert distance.note == "other real faces 0.01, real faces under heavy noise 0.5"
     assert headlines(None, None) == []
 
@@ -261,5 +261,5 @@ def test_a_run_without_lines_is_no_run(tmp_path: Path, run_folder: Path) -> None
     assert len(read_stats(run_folder)) == 3  # the line that a kill cut off is forgotten
     run = show_run(tmp_path, run_folder)
     assert run is not None and (run.images_seen, run.speed) == (24, 50.0)
-    captions = [picture.caption for picture in run.film]
+    captions = [picture.caption for picture in run.samples]
     assert captions == ["8 images seen", "16 images seen", "24 images seen", "true faces"]
