@@ -1,13 +1,14 @@
 # make venv   .venv with everything that the commands and the tests need
 # make test   lint, types, import contracts, all tests (makes the venv first); under nine minutes on two cores
 # make test-fast   tests without processes and trainings; under 90 seconds
+# make api    docs/api.md, the public API as its docstrings tell it
 # make demo   personas, trainings, reports and a page (makes the venv first); QUICK=1 for the two-minute version
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: venv lint test-fast test demo clean
+.PHONY: venv lint test-fast test api demo clean
 
 venv: $(STAMP)
 
@@ -36,6 +37,9 @@ test-fast: $(STAMP)
 
 test: lint
 	$(PYTEST)
+
+api: $(STAMP)
+	$(BIN)/python scripts/make_api.py
 
 demo: $(STAMP)
 	@$(BIN)/python scripts/demo.py $(if $(QUICK),--quick)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import doctest
+import importlib
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +84,19 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
         _ = wav2face.Voice2Fase
 
 
+def test_the_page_of_the_api_shows_every_name_and_its_example(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pdoc")
+    importlib.import_module("scripts.make_api").main(["--out", str(tmp_path / "api.md")])
+    assert capsys.readouterr().out.strip() == str(tmp_path / "api.md")
+    sections = re.split(r"^## ", (tmp_path / "api.md").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    page = dict(section.split("\n", 1) for section in sections)
+    assert sorted(page) == sorted(NAMES)
+    assert all("> ```python\n> >>> " in page[name] for name in WITH_EXAMPLE)
+    assert "### Voice2Face.from_pretrained" in page["Voice2Face"] and "[N, 3, S, S]" in page["Voice2Face"]
+
+
 def run_python(code: str, cwd: Path, path: str = "") -> subprocess.CompletedProcess[str]:
     environment = {"PYTHONPATH": path or str(ROOT), "PATH": ""}
     return subprocess.run(
@@ -89,12 +104,14 @@ def run_python(code: str, cwd: Path, path: str = "") -> subprocess.CompletedProc
     )
 
 
+@pytest.mark.slow
 def test_importing_it_loads_no_library(tmp_path: Path) -> None:
     code = "import sys, wav2face; print(wav2face.__version__, {'torch', 'numpy', 'data'} & set(sys.modules))"
     result = run_python(code, tmp_path)  # -S: nothing that is installed can be imported at all
     assert result.stdout.split() == [wav2face.__version__, "set()"], result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["package", "module", "imported before"])
 def test_another_package_of_the_same_name_is_told_in_one_line(kind: str, tmp_path: Path) -> None:
     if kind == "module":
@@ -112,6 +129,7 @@ def test_another_package_of_the_same_name_is_told_in_one_line(kind: str, tmp_pat
     assert str(ROOT / name) in line and "PYTHONPATH" in line
 
 
+@pytest.mark.slow
 def test_a_folder_without_code_hides_nothing(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     result = run_python("import wav2face, data.errors; print(data.errors.__file__)", tmp_path, f"{tmp_path}:{ROOT}")
