@@ -1,4 +1,4 @@
-"""Steps are small Python programs here; what they would compute does not matter."""
+"""Pipelines of small Python programs."""
 
 import io
 import json
@@ -22,9 +22,9 @@ def step(name: str, *programs: str, **more: object) -> Step:
 
 
 def run(steps: list[Step], folder: Path, settings: str = "") -> str:
-    told = io.StringIO()
-    run_steps(steps, folder, settings, PipelineProgress(told))
-    return told.getvalue()
+    output = io.StringIO()
+    run_steps(steps, folder, settings, PipelineProgress(output))
+    return output.getvalue()
 
 
 def note(folder: Path, word: str) -> str:
@@ -36,16 +36,18 @@ def words(folder: Path) -> list[str]:
     return (folder / "words").read_text().split() if (folder / "words").exists() else []
 
 
-def test_step_run_in_order_with_a_log_and_a_line_each(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_steps_run_in_order_with_a_log_and_a_line_each(tmp_path: Path) -> None:
     steps = [step("one", note(tmp_path, "1") + ";print('hello')"), step("two", note(tmp_path, "2"))]
-    told = run(steps, tmp_path)
+    lines = run(steps, tmp_path).splitlines()
     assert words(tmp_path) == ["1", "2"]
     assert "hello" in (tmp_path / "logs" / "one.log").read_text()
-    assert told.splitlines() == ["[  0 %] the one, about 4 s to go", told.splitlines()[1]]
-    assert told.splitlines()[1].startswith("[ 50 %] the two, about ")
+    assert len(lines) == 2 and lines[0] == "[  0 %] the one, about 4 s to go"
+    assert lines[1].startswith("[ 50 %] the two, about ")
 
 
-def test_records_tell_what_was_run_how_long_and_how_fast(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_records_hold_commands_durations_and_throughputs(tmp_path: Path) -> None:
     run([step("one", "pass", rates=lambda seconds: [f"{seconds > 0}/s"])], tmp_path)
     (record,) = read_records(tmp_path / "steps.json")
     assert (record.name, record.title, record.commands) == ("one", "the one", ("python -c pass",))
@@ -53,7 +55,8 @@ def test_records_tell_what_was_run_how_long_and_how_fast(tmp_path: Path) -> None
     assert sys.executable not in (tmp_path / "steps.json").read_text()
 
 
-def test_a_failing_step_tells_its_own_error_and_its_log_and_the_rerun_goes_on_from_there(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_failing_step_names_its_error_and_its_log_and_a_rerun_continues_there(tmp_path: Path) -> None:
     flag = tmp_path / "mended"
     failing = f"import os, sys; os.path.exists({str(flag)!r}) or (print('error: no paper'), print('bye'), sys.exit(2))"
     steps = [step("one", note(tmp_path, "1")), step("two", failing), step("three", note(tmp_path, "3"))]
@@ -68,6 +71,7 @@ def test_a_failing_step_tells_its_own_error_and_its_log_and_the_rerun_goes_on_fr
     assert run(steps, tmp_path) == ""
 
 
+@pytest.mark.slow
 def test_commands_of_a_step_run_at_once_and_end_together(tmp_path: Path) -> None:
     wait = f"import os, time\nwhile not os.path.exists({str(tmp_path / 'words')!r}): time.sleep(.01)"
     run([step("both", wait, note(tmp_path, "go"))], tmp_path)
@@ -77,6 +81,7 @@ def test_commands_of_a_step_run_at_once_and_end_together(tmp_path: Path) -> None
     assert time.monotonic() - start < 30
 
 
+@pytest.mark.slow
 def test_another_plan_or_other_settings_do_not_go_on_in_the_same_folder(tmp_path: Path) -> None:
     run([step("one", "pass")], tmp_path, "recipe")
     for steps, settings in (([step("one", "pass")], "another"), ([step("one", "print()")], "recipe")):
@@ -87,12 +92,14 @@ def test_another_plan_or_other_settings_do_not_go_on_in_the_same_folder(tmp_path
         run([step("one", "pass")], tmp_path)
 
 
+@pytest.mark.slow
 def test_another_launcher_goes_on_in_the_same_folder(tmp_path: Path) -> None:
     run([step("one", "pass")], tmp_path)
     elsewhere = Step("one", "the one", [["-c", "pass"]], 2.0, ["no-such-program"])
     assert run([elsewhere], tmp_path) == ""
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_leaves_no_process_behind(tmp_path: Path) -> None:
     child = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(120)"
     program = (
@@ -119,20 +126,22 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_the_line_says_what_is_done_and_what_is_left_at_this_machines_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_line_shows_the_finished_share_and_the_time_left_at_this_machines_pace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     stream = Terminal()
     progress = PipelineProgress(stream)
     progress.start([("rest", 20.0), ("work", 60.0), ("sleep", 20.0)], {"rest": 70.0})
     progress.begin("work")
-    # Slow, and believed to be twice as slow as usual: 120 s for this step, 40 s for the next.
+    # Twice as slow as usual so far: 120 s are expected for this step, 40 s for the next.
     assert progress.line(0.0) == "[ 20 %] work, about 2 min 40 s to go"
     now[0] = 60.0
     progress.tick(0.5)
     assert stream.getvalue().endswith("[ 50 %] work, about 1 min 40 s to go")
     now[0] = 500.0
-    progress.tick(None)  # far longer than usual: nearly done is all that can be said
+    progress.tick(None)  # far longer than usual: the share stays below one
     assert "[ 78 %] work" in stream.getvalue()
     progress.finish("work", 120.0)
     progress.close()
@@ -143,6 +152,7 @@ def test_times_in_words() -> None:
     assert [format_seconds(s) for s in (0.4, 59.6, 200, 7500)] == ["0 s", "1 min 00 s", "3 min 20 s", "2 h 05 min"]
 
 
-def test_step_json_holds_no_more_than_records(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_the_file_holds_no_more_than_records(tmp_path: Path) -> None:
     run([step("one", "pass")], tmp_path)
     assert set(json.loads((tmp_path / "steps.json").read_text())) == {"settings_sha256", "steps"}

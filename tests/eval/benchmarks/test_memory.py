@@ -29,6 +29,7 @@ def test_the_cost_of_a_row_is_taken_between_two_moments_of_a_run() -> None:
     assert math.isnan(row_cost(samples, 150, 1000))
 
 
+@pytest.mark.slow
 def test_a_command_is_watched_with_its_children_and_its_rows_are_counted(tmp_path: Path) -> None:
     child = "x = bytearray(64 * 2**20); import time; print('row 9 is not ours', flush=False); time.sleep(1.2)"
     program = (
@@ -42,6 +43,7 @@ def test_a_command_is_watched_with_its_children_and_its_rows_are_counted(tmp_pat
     assert (tmp_path / "out.log").read_text().startswith("row 0 a")
 
 
+@pytest.mark.slow
 def test_a_command_that_fails_is_told_with_its_log(tmp_path: Path) -> None:
     with pytest.raises(StepError, match=r"exit code 3.*out\.log"):
         list(watch([sys.executable, "-c", "raise SystemExit(3)"], tmp_path / "out"))
