@@ -1,1 +1,3 @@
-"""Speech to the face-feature space: the voice encoder, the face head, their losses and their training."""
+"""Encoders of voices and faces into the space of face features, their losses and training."""
+
+import data  # noqa: F401  (sets how OpenMP threads wait, before torch is loaded)

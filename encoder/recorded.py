@@ -1,33 +1,33 @@
-"""What a data set recorded of how its voices are to be heard, for a design that leaves it open."""
+"""Spectrogram settings that a data set recorded, for a voice encoder whose configuration leaves them unset."""
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from data.errors import DatasetError
 from encoder.backbones import SPECTROGRAM_OPTIONS
-from encoder.voice_encoder import EncoderDesign
+from encoder.voice_encoder import DEFAULT_WINDOW_SECONDS, EncoderDesign
 
 RECORD_NAME = "spectrogram"
-"""Where dataset.json keeps it, in `extra`: window, stride and duration in seconds, fft_length in samples, amp_norm."""
+"""Key in the `extra` of dataset.json: window, stride and duration in seconds, fft_length in samples, amp_norm."""
 
 
 def take_recorded(design: EncoderDesign, extra: dict[str, Any]) -> tuple[EncoderDesign, dict[str, Any]]:
-    """A design whose open settings are those of the data set.
+    """Fill the unset settings of a design from a data set's record.
 
-    Options of the spectrogram are open where `backbone_options` does not name them, `window_seconds` where it has its
-    default; a backbone whose spectrogram is fixed keeps it.
+    An option of the spectrogram is unset if `backbone_options` does not name it, `window_seconds` if it is None. A
+    value that the user sets wins, also one that equals a default. Backbones with a fixed spectrogram keep it.
 
     Args:
-        design: As the user configured it.
-        extra: Of the data set's `DatasetInfo`.
+        design: The user's configuration.
+        extra: `DatasetInfo.extra` of the data set.
 
     Returns:
-        The design, and what of the record it took, by name.
+        The design, with a number for `window_seconds`, and the values that were taken from the record, by name.
 
     Raises:
-        DatasetError: If what was recorded is no positive number.
+        DatasetError: If a recorded value is not a positive number.
     """
     recorded = extra.get(RECORD_NAME) or {}
     options = {
@@ -37,13 +37,12 @@ def take_recorded(design: EncoderDesign, extra: dict[str, Any]) -> tuple[Encoder
     }
     taken = dict(options)
     duration = recorded.get("duration")
-    default = next(field.default for field in fields(EncoderDesign) if field.name == "window_seconds")
-    if duration is not None and design.window_seconds == default:
+    if duration is not None and design.window_seconds is None:
         taken["duration"] = duration
     for name, value in taken.items():
         if not isinstance(value, (int, float)) or isinstance(value, bool) or not value > 0:
             raise DatasetError(f"dataset.json: {RECORD_NAME} {name} {value!r}: a positive number expected")
-    window_seconds = float(taken.get("duration", design.window_seconds))
+    window_seconds = float(taken.get("duration", design.window_seconds or DEFAULT_WINDOW_SECONDS))
     return replace(
         design, backbone_options={**design.backbone_options, **options}, window_seconds=window_seconds
     ), taken

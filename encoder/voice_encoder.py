@@ -20,12 +20,14 @@ from encoder.backbones import build_backbone, default_options
 from encoder.kernel import KernelMap
 from training.pretrained import PretrainedModel
 
+DEFAULT_WINDOW_SECONDS = 6.0
+
 _WINDOWS_AT_ONCE = 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderDesign:
-    """What one chooses of a voice encoder; the rest follows from the data set.
+    """The settings of a voice encoder that a user chooses; the others follow from the data set.
 
     Attributes:
         backbone: `ge2e`, `speech2face`, `tdnn` or `hf:<id or folder>`.
@@ -36,8 +38,8 @@ class EncoderDesign:
         face_dropout: Share of the face feature dropped before its head while training.
         num_landmarks: Faces about which the face head sees non-linearly (`kernel.KernelMap`); 0 for a linear head.
             Training people serve as landmarks, all where they are fewer: their mean features are part of the model.
-        window_seconds: How much is heard at once; longer recordings are heard in overlapping windows, shorter
-            ones are repeated up to it.
+        window_seconds: Length of the backbone's input: longer recordings are cut into overlapping windows, shorter
+            ones are repeated. None takes the duration that the data set recorded, else 6 s.
     """
 
     backbone: str = "ge2e"
@@ -46,7 +48,7 @@ class EncoderDesign:
     voice_dropout: float = 0.9
     face_dropout: float = 0.0
     num_landmarks: int = 0
-    window_seconds: float = 6.0
+    window_seconds: float | None = None
 
     def __post_init__(self) -> None:
         if self.embedding_size < 1:
@@ -56,13 +58,13 @@ class EncoderDesign:
         for name in ("voice_dropout", "face_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} {getattr(self, name)} must be in [0, 1)")
-        if self.window_seconds < MIN_SPEECH_SECONDS:
+        if self.window_seconds is not None and self.window_seconds < MIN_SPEECH_SECONDS:
             raise ConfigError(f"window_seconds {self.window_seconds} must be {MIN_SPEECH_SECONDS} or more")
 
     @property
     def window_samples(self) -> int:
         """Samples in a window."""
-        return round(self.window_seconds * SAMPLE_RATE)
+        return round((self.window_seconds or DEFAULT_WINDOW_SECONDS) * SAMPLE_RATE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +72,10 @@ class VoiceEncoderConfig(EncoderDesign):
     """What a voice encoder is built from.
 
     Attributes:
-        face_encoder: T, the network whose features it learns to foretell.
+        face_encoder: T, the network whose features are regressed.
     """
 
+    window_seconds: float = DEFAULT_WINDOW_SECONDS
     face_encoder: FaceEncoderInfo
 
     @property

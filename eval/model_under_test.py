@@ -1,4 +1,4 @@
-"""What is being judged: a trained model on one data set, and who judges it."""
+"""The model that a report is about, what it predicts, and the judge."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,24 +17,22 @@ from data.faces.registry import load_recognizer
 from data.files import sha256_of_file
 from data.store.dataset import ClipDataset
 from encoder.voice_encoder import VoiceEncoder
+from gan.images import to_pixels
+from gan.voice2face import Voice2Face
 from training.pretrained import read_model_type
-
-if TYPE_CHECKING:
-    from encoder.voice_encoder import VoiceEncoder
-    from gan.voice2face import Voice2Face
 
 _BATCH = 64
 
 
 @dataclass(frozen=True)
 class ModelUnderTest:
-    """A model to be judged.
+    """A trained model that is evaluated.
 
     Attributes:
         encoder: The voice encoder.
         voice2face: The encoder with its generator; None where the model is an encoder alone.
-        source: The folder or hub id that it was loaded from.
-        sha256: Of its weights; None where they came from the hub.
+        source: Folder or hub id that it was loaded from.
+        sha256: SHA-256 of its weights; None where they came from the hub.
     """
 
     encoder: VoiceEncoder
@@ -50,7 +47,7 @@ class ModelUnderTest:
 
     @property
     def device(self) -> torch.device:
-        """Where the model runs."""
+        """The device that the model runs on."""
         return next(self.encoder.parameters()).device
 
 
@@ -58,8 +55,8 @@ def load_model_under_test(source: str, device: str = "cpu") -> ModelUnderTest:
     """Load a voice encoder, alone or with its generator.
 
     Args:
-        source: A folder made by a training, or a hub id.
-        device: Where it shall run.
+        source: Folder made by a training, or a hub id.
+        device: Device to run on.
 
     Raises:
         ModelError: If it is missing, damaged, or neither of the two.
@@ -68,13 +65,9 @@ def load_model_under_test(source: str, device: str = "cpu") -> ModelUnderTest:
     weights = Path(source) / "model.safetensors"
     sha256 = sha256_of_file(weights) if weights.is_file() else None
     if model_type == "voice_encoder":
-        from encoder.voice_encoder import VoiceEncoder
-
         encoder = VoiceEncoder.from_pretrained(source)
         return ModelUnderTest(encoder.eval().to(device), None, source, sha256)
     if model_type == "voice2face":
-        from gan.voice2face import Voice2Face
-
         voice2face = Voice2Face.from_pretrained(source).eval().to(device)
         return ModelUnderTest(voice2face.encoder, voice2face, source, sha256)
     raise ModelError(f"{source}: a '{model_type}' can't be evaluated, only a voice_encoder or a voice2face")
@@ -84,7 +77,7 @@ def check_same_training_network(model: ModelUnderTest, dataset: ClipDataset) -> 
     """Refuse a data set whose features were made by another T than the model's.
 
     Raises:
-        ModelError: Names both.
+        ModelError: If the two differ; the message names both.
     """
     ours, theirs = model.face_encoder, dataset.info.face_encoder
     if ours.sha256 != theirs.sha256:
@@ -99,8 +92,8 @@ def load_judge(name: str, root: str | None, training_network: FaceEncoderInfo) -
 
     Args:
         name: As `data.faces.registry.load_recognizer` takes it.
-        root: The insightface root.
-        training_network: T.
+        root: Folder that holds `models/<pack>`, for insightface packs.
+        training_network: The training face network T.
 
     Raises:
         ConfigError: If both are the same file of weights.
@@ -110,13 +103,13 @@ def load_judge(name: str, root: str | None, training_network: FaceEncoderInfo) -
     if judge.info.sha256 == training_network.sha256:
         raise ConfigError(
             f"--judge {name}: the same weights as the training face network {training_network.name} "
-            f"({training_network.sha256[:12]}), whose verdict is inflated; choose another judge"
+            f"({training_network.sha256[:12]}), which would score its own training; choose another judge"
         )
     return judge
 
 
 def batches(rows: Sequence[int], size: int = _BATCH) -> Iterator[list[int]]:
-    """Cut row numbers into lists of at most `size`."""
+    """Split row numbers into lists of at most `size`."""
     for start in range(0, len(rows), size):
         yield list(rows[start : start + size])
 
@@ -124,13 +117,13 @@ def batches(rows: Sequence[int], size: int = _BATCH) -> Iterator[list[int]]:
 def encode_voices(
     model: ModelUnderTest, dataset: ClipDataset, clips: Sequence[int], max_samples: int | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What the encoder says about clips.
+    """Encode the voices of clips.
 
     Args:
         model: The model.
         dataset: Holds the clips.
         clips: Clips with a voice.
-        max_samples: Only so much of each clip's beginning is heard; all of it by default.
+        max_samples: Samples that are used from the beginning of each clip; all by default.
 
     Returns:
         Regressed features [N, D] and joint embeddings [N, E].
@@ -162,7 +155,7 @@ def embed_true_faces(model: ModelUnderTest, features: NDArray[np.float32]) -> ND
 
 
 def sample_noise(keys: Sequence[str], size: int) -> torch.Tensor:
-    """Noise [N, size] that depends on the keys alone: not on batches, order or machine."""
+    """Standard normal noise [N, size] that depends on the keys alone, not on batches, their order or the machine."""
     rows = [torch.randn(size, generator=torch.Generator().manual_seed(zlib.crc32(key.encode()))) for key in keys]
     return torch.stack(rows) if rows else torch.zeros(0, size)
 
@@ -172,9 +165,9 @@ def draw_faces(voice2face: Voice2Face, features: NDArray[np.float32], noise: tor
     """Draw a face for each feature.
 
     Args:
-        voice2face: The model.
-        features: [N, D] conditions, the voice's or (F2F) T's of a real face.
-        noise: [N, Z].
+        voice2face: The model that draws.
+        features: [N, D] face features: regressed from a voice, or (F2F) T's feature of a real face.
+        noise: [N, Z] standard normal.
 
     Returns:
         [N, S, S, 3] uint8 RGB.
@@ -188,6 +181,5 @@ def draw_faces(voice2face: Voice2Face, features: NDArray[np.float32], noise: tor
         images = voice2face.draw(torch.from_numpy(features[rows]).to(device), noise[rows].to(device)).float()
         if not torch.isfinite(images).all():
             raise ModelError("the generator draws values that are not finite")
-        pixels = ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-        drawings.append(pixels.permute(0, 2, 3, 1).cpu().numpy())
+        drawings.append(to_pixels(images))
     return np.concatenate(drawings)

@@ -1,1 +1,3 @@
-"""What every training run shares: configuration, run folder, checkpoints, statistics, trackers."""
+"""Parts that all trainings share: configuration, run folder, checkpoints, statistics, dashboards."""
+
+import data  # noqa: F401  (sets how OpenMP threads wait, before torch is loaded)

@@ -1,7 +1,7 @@
-"""All that a resume needs, in named folders that are whole or absent, whatever stops the machine.
+"""Checkpoints: all that a resume needs, in named folders that appear by an atomic rename.
 
     checkpoints/000000012800/{NAME.safetensors, NAME.json, checkpoint.json}
-    checkpoints/latest            the name of the newest whole folder
+    checkpoints/latest            the name of the newest complete folder
 
 Tensors go to safetensors, scalars and structure to JSON; nothing is pickled.
 """
@@ -25,22 +25,27 @@ _FORMAT_VERSION = 1
 
 
 class Stateful(Protocol):
-    """Whatever has a state of nested dicts, lists, tensors and scalars: modules, optimizers, averages."""
+    """An object whose state is nested dicts, lists, tensors and scalars: modules, optimizers, averages."""
 
     def state_dict(self) -> dict[str, Any]:
-        """The state."""
+        """Return the state."""
         ...
 
     def load_state_dict(self, state_dict: dict[str, Any], /) -> Any:
-        """Restore a state; raise if it does not fit."""
+        """Restore a state; raises if it does not fit."""
         ...
 
 
 class Checkpoints:
-    """The registry of a run's state."""
+    """Registry of the parts of a run's state."""
 
     def __init__(self, run: Run, keep: int = 2) -> None:
-        """Keep the newest `keep` checkpoints in the run folder."""
+        """Start an empty registry.
+
+        Args:
+            run: The run whose folder gets the checkpoints.
+            keep: Number of newest checkpoints that are kept.
+        """
         self.folder = run.folder / "checkpoints"
         self._run = run
         self._keep = keep
@@ -50,8 +55,8 @@ class Checkpoints:
         """Add a part of the state under a name, which becomes its file's name.
 
         Args:
-            name: Unique within the run.
-            part: Has `state_dict` and `load_state_dict`; a prepared module is unwrapped.
+            name: Name that is unique within the run.
+            part: Object with `state_dict` and `load_state_dict`; a prepared module is unwrapped.
         """
         if name in self._registered or name == "checkpoint":
             raise ValueError(f"the name {name!r} is taken")
@@ -61,14 +66,14 @@ class Checkpoints:
         """Write a checkpoint. Every process calls it; the main one writes.
 
         Args:
-            images_seen: When.
+            images_seen: Images seen so far; they name the checkpoint.
         """
         if self._run.is_main and not self._run.config.dry_run:
             self._write(f"{images_seen:012d}", images_seen)
         self._run.accelerator.wait_for_everyone()
 
     def _write(self, name: str, images_seen: int) -> None:
-        if self.latest() == name:  # saved at this moment already
+        if self.latest() == name:  # already saved after the same number of images
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         for leftover in self.folder.glob(".*.partial"):
@@ -87,7 +92,7 @@ class Checkpoints:
                 "parts": list(self._registered),
             }
             write_file(partial / "checkpoint.json", json.dumps(about))
-            if (self.folder / name).exists():  # whole, but the pointer never got there
+            if (self.folder / name).exists():  # complete, but the process ended before `latest` was written
                 shutil.rmtree(self.folder / name)
             partial.rename(self.folder / name)
         finally:
@@ -99,7 +104,7 @@ class Checkpoints:
             shutil.rmtree(old)
 
     def latest(self) -> str | None:
-        """Name of the newest whole checkpoint."""
+        """Name of the newest complete checkpoint; None if there is none."""
         pointer = self.folder / "latest"
         return pointer.read_text(encoding="utf-8").strip() if pointer.exists() else None
 
@@ -140,7 +145,7 @@ class Checkpoints:
 def _split(value: Any, path: str, tensors: dict[str, torch.Tensor]) -> Any:
     """Structure fit for JSON; tensors move to `tensors` under their path."""
     if isinstance(value, torch.Tensor):
-        # A moment of an optimizer in another memory layout is updated by another kernel: not bit-exact.
+        # The layout is kept: another kernel would update an optimizer state of another layout, not bit-exactly.
         channels_last = (
             value.ndim == 4 and not value.is_contiguous() and value.is_contiguous(memory_format=torch.channels_last)
         )

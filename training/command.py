@@ -35,7 +35,7 @@ def run_command(main: Callable[[list[str]], None]) -> NoReturn:
     nothing, exit code included; if stdout is lost for another reason (its disk is full), the code is 2.
 
     Args:
-        main: Takes the arguments without the program's name.
+        main: Function of the arguments without the program's name.
     """
     protect_output()
     try:
@@ -68,10 +68,10 @@ def check_device(device: str) -> None:
 
 
 def _report(line: str) -> None:
-    """Print a line once, however many processes meet the same error."""
+    """Print a line once, also if several processes raise the same error."""
     rank = os.environ.get("RANK", "0")
     if rank != "0":
-        # If the main process failed too, it prints the line and the launcher ends this one before it wakes.
+        # If the main process failed too, it prints the line, and the launcher ends this process during the sleep.
         time.sleep(5)
         line = f"{line} (process {rank})"
     print(line, file=sys.stderr, flush=True)

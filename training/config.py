@@ -22,7 +22,7 @@ T = TypeVar("T")
 def parse_config(config_class: type[T], argv: list[str], description: str) -> T:
     """Build a config from a command line.
 
-    `--config FILE.yaml` (several: later files win) is read first, then every key may be set as a dotted flag:
+    `--config FILE.yaml` is read first (of several files the later ones win), then dotted flags set single keys:
     `--model.width 64`, `--dry-run`, `--resume`. Dashes and underscores in flags are the same; a boolean flag
     may stand alone.
 
@@ -30,7 +30,7 @@ def parse_config(config_class: type[T], argv: list[str], description: str) -> T:
         config_class: A frozen dataclass; its fields may be dataclasses. A class attribute `renamed_keys`, old dotted
             key -> new one, lets the message for an old key name the new one.
         argv: Arguments without the program's name.
-        description: Shown by `--help`.
+        description: Text of `--help`.
 
     Raises:
         ConfigError: For an unreadable file, an unknown, a renamed or a missing key, or a value of the wrong type.
@@ -54,7 +54,7 @@ def build_config(config_class: type[T], mapping: Mapping[str, Any], where: str) 
     Args:
         config_class: A frozen dataclass; its fields may be dataclasses.
         mapping: Values by field name.
-        where: Names the mapping in errors.
+        where: Name of the mapping in errors.
 
     Raises:
         ConfigError: As `parse_config`.
@@ -65,7 +65,7 @@ def build_config(config_class: type[T], mapping: Mapping[str, Any], where: str) 
 
 
 def config_to_dict(config: Any) -> dict[str, Any]:
-    """A config as nested dicts, lists and scalars, fit for YAML and JSON."""
+    """Turn a config into nested dicts, lists and scalars, as YAML and JSON take them."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, Mapping):
@@ -122,7 +122,7 @@ def _describe(hint: Any) -> str:
 
 
 def _keys(config_class: type, prefix: str = "") -> dict[str, Any]:
-    """Type of every dotted key, groups (nested dataclasses) included."""
+    """Type of every dotted key; nested dataclasses are keys too."""
     keys: dict[str, Any] = {}
     hints = typing.get_type_hints(config_class)
     for field in dataclasses.fields(config_class):
@@ -134,7 +134,7 @@ def _keys(config_class: type, prefix: str = "") -> dict[str, Any]:
 
 
 class _Schema:
-    """The keys that a config class has, and those that it had under other names."""
+    """Known keys of a config class, and new names of renamed keys."""
 
     def __init__(self, config_class: type) -> None:
         self.keys = _keys(config_class)
@@ -194,7 +194,7 @@ def _read_yaml(path: Path) -> Any:
 
 
 def _normalised(argv: list[str], keys: Mapping[str, Any]) -> Iterator[str]:
-    """Dashes in flags become underscores; a boolean flag that stands alone gets its value."""
+    """Replace dashes in flags by underscores, and give a boolean flag that stands alone its value."""
     for position, token in enumerate(argv):
         if not token.startswith("--"):
             yield token

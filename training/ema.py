@@ -1,4 +1,4 @@
-"""An exponential moving average of a module's weights, its half-life in images seen."""
+"""Exponential moving average of a module's weights; its half-life is counted in images seen."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from torch import nn
 
 
 class ExponentialMovingAverage:
-    """Keeps a float32 shadow of a module.
+    """Keeps a float32 average of a module's weights; buffers are copied.
 
     Attributes:
-        module: The averaged module, in eval mode and without gradients: what is evaluated and published.
-        num_images: Images the average has seen.
+        module: Averaged module, in eval mode and without gradients; it is evaluated and published.
+        num_images: Images that the average has seen.
     """
 
     def __init__(self, module: nn.Module, halflife_images: float, rampup: float | None = 0.05) -> None:
         """Start from the module's weights.
 
         Args:
-            module: The unwrapped module that is trained.
-            halflife_images: Images after which an old weight counts half.
-            rampup: Early in training the half-life is at most this share of the images seen, so that the
-                first random weights are soon forgotten; None switches it off.
+            module: Unwrapped module that is trained.
+            halflife_images: Images after which the influence of old weights is halved.
+            rampup: Upper limit of the half-life as a share of the images seen, so that the random initial weights
+                lose their influence early; None switches it off.
         """
         self.module = copy.deepcopy(module).float().eval().requires_grad_(False)
         self.num_images = 0
@@ -37,7 +37,7 @@ class ExponentialMovingAverage:
         """Move towards the trained weights: s <- d s + (1 - d) w with d = 0.5^(images / half-life).
 
         Args:
-            num_images: Images of the step just made, over all processes.
+            num_images: Images of the last step, over all processes.
         """
         self.num_images += num_images
         halflife = self._halflife_images
@@ -51,10 +51,10 @@ class ExponentialMovingAverage:
             average.copy_(buffer)
 
     def state_dict(self) -> dict[str, Any]:
-        """The shadow and the number of images, for a checkpoint."""
+        """Averaged weights and number of images, for a checkpoint."""
         return {"module": self.module.state_dict(), "num_images": self.num_images}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` returned."""
+        """Restore the result of `state_dict`."""
         self.module.load_state_dict(state["module"], strict=True)
         self.num_images = state["num_images"]

@@ -1,4 +1,4 @@
-"""The processes that a command line promised."""
+"""Re-execute under torchrun when accelerate ignores --num_processes on a CPU; share cores out to processes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import os
 import sys
 
 import psutil
+import torch
 
 from data.errors import ConfigError
+from data.workers import count_cores
 
 _STARTED_BY_A_LAUNCHER = ("RANK", "WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 
@@ -15,8 +17,8 @@ _STARTED_BY_A_LAUNCHER = ("RANK", "WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZ
 def start_missing_processes() -> None:
     """Make `accelerate launch --num_processes N` without a GPU start N processes.
 
-    Without a GPU (or with `--cpu`) and without MPI, accelerate 1.x starts one process whatever N is, and says
-    nothing. It leaves a trace: an address to meet at, and nobody's rank. Then this process becomes torchrun.
+    Without a GPU (or with `--cpu`) and without MPI, accelerate 1.x starts one process for any N, without a warning. The
+    environment shows it: `MASTER_ADDR` is set, but no rank. This process is then replaced by torchrun.
 
     Raises:
         ConfigError: If that happened and N is not on accelerate's command line.
@@ -36,5 +38,23 @@ def start_missing_processes() -> None:
         )
     if num_processes > 1:
         sys.stdout.flush()
+        # Without it torchrun gives each process one thread.
+        os.environ.setdefault("OMP_NUM_THREADS", str(threads_per_process(num_processes)))
         torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
         os.execv(sys.executable, [*torchrun, str(num_processes), *sys.argv])
+
+
+def share_cores(num_local_processes: int) -> None:
+    """Limit torch's threads so that the processes of a run on this machine have no more threads than cores.
+
+    Args:
+        num_local_processes: Processes of the run on this machine; a single one keeps torch's number, as does
+            every process if the environment sets `OMP_NUM_THREADS`.
+    """
+    if num_local_processes > 1 and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(threads_per_process(num_local_processes))
+
+
+def threads_per_process(num_processes: int) -> int:
+    """Cores of this machine divided by processes, at least 1."""
+    return max(1, count_cores() // num_processes)

@@ -1,4 +1,4 @@
-"""Models as folders: model.safetensors, config.json and a card, on disk or on the Hugging Face hub."""
+"""Models as folders of model.safetensors, config.json and README.md, on disk or on the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ Model = TypeVar("Model", bound="PretrainedModel")
 
 
 class PretrainedModel(nn.Module, ModelHubMixin):
-    """A module that is built from a config alone, and so saved and loaded without pickle.
+    """A module that is built from its config alone, so that it is saved and loaded without pickle.
 
     Subclasses set `config_class` and `model_type` and take the config as the only argument of `__init__`.
     `push_to_hub` comes from huggingface_hub.
 
     Attributes:
-        config_class: A frozen dataclass.
-        model_type: Names the kind of model in config.json.
-        config: What this instance was built from.
+        config_class: Frozen dataclass of the config.
+        model_type: Kind of the model in config.json.
+        config: Config of this instance.
     """
 
     config_class: ClassVar[type]
@@ -44,7 +44,7 @@ class PretrainedModel(nn.Module, ModelHubMixin):
         self.config = config
 
     def model_card(self) -> str:
-        """The README.md beside the weights, Markdown with the hub's YAML header."""
+        """Text of the README.md beside the weights: Markdown with the hub's YAML header."""
         return (
             "---\nlibrary_name: wav2face\ntags:\n- wav2face\n- model_hub_mixin\n---\n\n"
             f"# {self.model_type}\n\n"
@@ -52,14 +52,14 @@ class PretrainedModel(nn.Module, ModelHubMixin):
         )
 
     def generate_model_card(self, *_: Any, **__: Any) -> ModelCard:
-        """The model card, as huggingface_hub asks for it."""
+        """The model card in the type that huggingface_hub expects."""
         return ModelCard(self.model_card())
 
     def save_pretrained(self, save_directory: str | Path, **_: Any) -> None:
-        """Write the model; each file is whole or absent.
+        """Write the model; each file is written by an atomic rename.
 
         Args:
-            save_directory: Made if missing; a model in it is replaced.
+            save_directory: Folder, created if missing; a model in it is replaced.
 
         Raises:
             OutputError: If the folder can't be written.
@@ -87,7 +87,7 @@ class PretrainedModel(nn.Module, ModelHubMixin):
 
         Args:
             folder_or_hub_id: A folder, or `owner/name` on the Hugging Face hub.
-            hub_options: For `huggingface_hub.snapshot_download`, such as `revision` or `token`.
+            hub_options: Arguments of `huggingface_hub.snapshot_download`, such as `revision` or `token`.
 
         Raises:
             ModelError: If the model is missing, damaged, of another kind or version, or can't be fetched.
@@ -106,7 +106,7 @@ class PretrainedModel(nn.Module, ModelHubMixin):
 
 
 def read_model_type(folder_or_hub_id: str | Path) -> str:
-    """What kind of model a folder (or hub id) holds.
+    """Read the kind of model that a folder or hub id holds.
 
     Raises:
         ModelError: As `PretrainedModel.from_pretrained`.
@@ -115,7 +115,7 @@ def read_model_type(folder_or_hub_id: str | Path) -> str:
 
 
 def _find(folder_or_hub_id: str | Path, **hub_options: Any) -> Path:
-    """The local folder of a model; a hub id is fetched into huggingface_hub's cache."""
+    """Find the local folder of a model; a hub id is downloaded into huggingface_hub's cache."""
     folder, name = Path(folder_or_hub_id), str(folder_or_hub_id)
     if folder.is_dir():
         return folder

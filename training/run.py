@@ -1,7 +1,8 @@
-"""One training run: processes, device, precision, folder, and randomness that is derived, not stored."""
+"""One training run: processes, device, precision, folder, and random seeds derived from images seen."""
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
@@ -20,27 +21,27 @@ from tqdm import tqdm
 from data import errors
 from data.errors import ConfigError, OutputError, Wav2FaceError
 from training.config import config_to_dict, write_config
-from training.launch import start_missing_processes
+from training.launch import share_cores, start_missing_processes
 from training.precision import Precision, has_fast_bf16, requested_precision
 from training.trackers import TrackerConfig, Trackers
 
-# What a resumed run may change without becoming another run: where and how long, not what.
+# Keys that may differ on a resume: they change where and how long is trained, not what.
 _CHANGEABLE_KEYS = frozenset({"out", "resume", "dry_run", "tracker", "total_images"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """What every training has in common; the config of each training inherits it.
+    """Settings that all trainings share; each training's config inherits them.
 
     Attributes:
-        out: The run folder.
-        seed: All randomness follows from it.
+        out: Run folder.
+        seed: Seed that all random numbers are derived from.
         precision: Precision of forward and backward passes. `auto` takes what `accelerate launch --mixed_precision`
             asks for, else bf16 if the devices of all processes have it in hardware, else fp32; a resumed run keeps
             its own.
-        resume: Go on from the newest checkpoint in the run folder, or start where there is none.
-        dry_run: Check and build everything, write nothing, train nothing.
-        tracker: Where the run is mirrored.
+        resume: Whether to continue from the newest checkpoint in the run folder; without one the run starts anew.
+        dry_run: Whether to check and build everything, but write and train nothing.
+        tracker: Dashboards that mirror the statistics.
     """
 
     out: str
@@ -52,25 +53,25 @@ class RunConfig:
 
 
 class Run:
-    """What a training loop needs of its surroundings. One to a process.
+    """Processes, device, precision and folder of a training. At most one exists in a process.
 
     Attributes:
-        accelerator: The process's only Accelerator. Prepare modules with it, nothing else: optimizers need no
+        accelerator: The only Accelerator of the process. It prepares modules and nothing else: optimizers need no
             scaler, learning rates come from `schedule`, samplers slice the global batch themselves.
-        device: Where this process computes.
-        rank: Which of the processes this is.
-        num_processes: How many there are.
-        is_main: Whether this is the one that writes.
-        precision: What stages pass to `autocast`.
-        folder: The run folder.
-        trackers: The mirrors; empty outside the main process.
+        device: Device of this process.
+        rank: Index of this process.
+        num_processes: Number of processes.
+        is_main: Whether this process writes.
+        precision: Resolved precision, used by `autocast`.
+        folder: Run folder.
+        trackers: Dashboards; none outside the main process.
     """
 
     def __init__(self, config: RunConfig) -> None:
         """Join the other processes and claim the run folder.
 
         Args:
-            config: The training's whole configuration, an instance of a subclass; lands in config.yaml.
+            config: The whole configuration of the training, an instance of a subclass; it is written to config.yaml.
 
         Raises:
             ConfigError: For fp16, a device without bf16, or a resume with another configuration.
@@ -79,7 +80,7 @@ class Run:
         self.config = config
         requested = requested_precision(config.precision)
         start_missing_processes()
-        # Precision belongs to the stages: an Accelerator's own autocast can't be left for the penalty.
+        # No autocast by the Accelerator: it can't be switched off for the gradient penalty, which needs fp32.
         # Buffers are constants here; broadcasting them would change them between a forward and its backward.
         self.accelerator = Accelerator(
             cpu=not torch.accelerator.is_available(),
@@ -91,6 +92,7 @@ class Run:
         self.rank = self.accelerator.process_index
         self.num_processes = self.accelerator.num_processes
         self.is_main = self.accelerator.is_main_process
+        share_cores(int(os.environ.get("LOCAL_WORLD_SIZE", self.num_processes)))
         if self.device.type == "cuda":
             torch.backends.cudnn.benchmark = True
         self.folder = Path(config.out)
@@ -134,10 +136,10 @@ class Run:
             raise OutputError(f"can't write the run folder {self.folder}: {error}") from None
 
     def on_main(self, action: Callable[[], None]) -> None:
-        """Do something in the main process while the others wait; its error is everybody's error.
+        """Call a function in the main process while the others wait; its error is raised in all processes.
 
         Raises:
-            Wav2FaceError: What the action raised, in every process.
+            Wav2FaceError: The error of the action.
         """
         failure: list[tuple[str, str] | None] = [None]
         if self.is_main:
@@ -152,15 +154,15 @@ class Run:
             raise getattr(errors, name, Wav2FaceError)(message)
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """The context for forward passes in the run's precision. Keep penalties outside: they need fp32."""
+        """Context of forward passes in the run's precision. Gradient penalties stay outside: they need fp32."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def seed_step(self, images_seen: int, stream: int = 0) -> None:
-        """Seed torch, numpy and random from the moment and the process: a resume needs no stored state.
+        """Seed torch, numpy and random from images seen and rank: a resume needs no stored generator state.
 
         Args:
-            images_seen: When.
-            stream: Tells several uses at one moment apart.
+            images_seen: Images seen so far.
+            stream: Number that separates several uses after the same number of images.
         """
         seed = self._derive(images_seen, stream, self.rank + 1)
         torch.manual_seed(seed)
@@ -168,11 +170,11 @@ class Run:
         random.seed(seed)
 
     def generator(self, images_seen: int, stream: int = 0) -> torch.Generator:
-        """A CPU generator, the same in every process: draw for the global batch, then take your share.
+        """A CPU generator with the same seed in every process, for draws of the global batch.
 
         Args:
-            images_seen: When.
-            stream: Tells several uses at one moment apart.
+            images_seen: Images seen so far.
+            stream: Number that separates several uses after the same number of images.
         """
         return torch.Generator().manual_seed(self._derive(images_seen, stream, 0))
 
@@ -181,15 +183,15 @@ class Run:
         return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
     def micro_batches(self, batch_size: int, micro_batch_size: int, *modules: nn.Module) -> Iterator[slice]:
-        """Slices of this process's batch; gradients are exchanged in the last one alone.
+        """Slices of this process's batch; gradients are exchanged between processes in the last slice only.
 
-        Weigh each slice's mean loss by its share of the batch. (Accelerate's `accumulate` shares one counter
-        between networks, which starves the second network of a GAN.)
+        The caller weighs each slice's mean loss by its share of the batch. (Accelerate's `accumulate` shares one
+        counter between networks, so that the second network of a GAN is never updated.)
 
         Args:
-            batch_size: Rows in this process's batch.
-            micro_batch_size: Rows at a time; the last slice may be shorter.
-            modules: The prepared modules that the loop's body runs backward through.
+            batch_size: Rows of this process's batch.
+            micro_batch_size: Rows of a slice; the last one may have fewer.
+            modules: Prepared modules that the loop's body runs backward through.
         """
         for start in range(0, batch_size, micro_batch_size):
             stop = min(start + micro_batch_size, batch_size)
@@ -200,17 +202,17 @@ class Run:
                 yield slice(start, stop)
 
     def progress(self, total_images: int, images_seen: int) -> tqdm[Any]:
-        """A bar over images seen: in the main process, and quiet when not a terminal."""
+        """A progress bar over images seen, shown by the main process on a terminal."""
         disable = None if self.is_main else True
         return tqdm(total=total_images, initial=images_seen, unit="img", disable=disable, dynamic_ncols=True)
 
     def log(self, message: str) -> None:
-        """Tell the user something, once, above a progress bar."""
+        """Print a message once, above the progress bar."""
         if self.is_main:
             tqdm.write(message)
 
     def finish(self) -> None:
-        """Close the mirrors and leave the process group. Call it in every process, after the last save."""
+        """Close the dashboards and leave the process group. Every process calls it, after the last checkpoint."""
         if self.num_processes > 1:
             self.accelerator.wait_for_everyone()
         sync_command = self.trackers.finish()

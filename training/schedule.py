@@ -1,4 +1,4 @@
-"""Time is counted in images seen, so batch size and number of processes don't change what a setting means."""
+"""Time in images seen, so that settings keep their meaning when batch size or number of processes change."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 
 
 def crossed(interval_images: int, before: int, now: int) -> bool:
-    """Whether a multiple of an interval lies in (before, now]: the moment to log, sample or save.
+    """Whether a multiple of an interval lies in (before, now], so that it is time to log, sample or save.
 
     Args:
-        interval_images: Images between two such moments; 0 means never.
+        interval_images: The interval; 0 means never.
         before: Images seen before the step.
         now: Images seen after it.
     """
@@ -22,13 +22,13 @@ def crossed(interval_images: int, before: int, now: int) -> bool:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A value as a pure function of images seen.
+    """A value as a function of images seen.
 
     Attributes:
         start: Value after the warm-up.
         end: Value at the end of the run; unused by `constant`.
-        shape: How it goes from `start` to `end`.
-        warmup_images: Over these first images the value rises linearly from 0.
+        shape: Curve from `start` to `end`.
+        warmup_images: Length of the warm-up, in which the value rises linearly from 0 to `start`.
     """
 
     start: float

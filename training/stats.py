@@ -1,4 +1,4 @@
-"""What happened, in means: collected on the device without waiting for it, written once a tick."""
+"""Means of losses and statistics: summed on the device without synchronising, written at intervals."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from training.run import Run
 
 
 class Stats:
-    """Collects named values between ticks and writes their means to the run folder's stats.jsonl."""
+    """Collects named values and writes their means to the run folder's stats.jsonl."""
 
     def __init__(self, run: Run, images_seen: int = 0) -> None:
-        """Open the file; on a resume, forget what was written after the checkpoint.
+        """Open the file; on a resume, drop lines that are newer than the checkpoint.
 
         Args:
-            run: Whose.
-            images_seen: Where training starts or resumes.
+            run: The run whose folder gets the file.
+            images_seen: Images seen where training starts or resumes.
         """
         self._run = run
         self._path = run.folder / "stats.jsonl"
@@ -35,11 +35,11 @@ class Stats:
             write_file(self._path, "".join(line for line in lines if _is_before(line, images_seen)))
 
     def add(self, name: str, value: torch.Tensor | float) -> None:
-        """Collect a value; a tensor counts with all its elements, and is not waited for.
+        """Collect a value, without synchronising with the device; a tensor counts with all its elements.
 
         Args:
-            name: Such as `loss/identity`; slashes group curves.
-            value: A number or a tensor of any shape.
+            name: Name such as `loss/identity`; slashes group curves.
+            value: Number, or tensor of any shape.
         """
         total, count = self._sums.get(name, (0.0, 0))
         if isinstance(value, torch.Tensor):
@@ -48,18 +48,18 @@ class Stats:
             self._sums[name] = (total + float(value), count + 1)
 
     def flush(self, images_seen: int) -> dict[str, float]:
-        """Average over everything added since the last call and over processes, write, start anew.
+        """Average over all values added since the last call and over processes, and write the means.
 
-        Waits for the device once. Every process calls it.
+        Synchronises with the device once. Every process calls it.
 
         Args:
-            images_seen: When.
+            images_seen: Images seen so far.
 
         Returns:
-            The means by name, with `speed/images_per_second` and `speed/ms_per_image` over all processes.
+            Means by name, with `speed/images_per_second` and `speed/ms_per_image` over all processes.
         """
         names = sorted(self._sums)
-        if self._run.num_processes > 1:  # not every process meets every term
+        if self._run.num_processes > 1:  # a process may lack some of the names
             names = sorted(set(gather_object(names)))
         table = torch.zeros(2, len(names), device=self._run.device)
         for column, name in enumerate(names):
@@ -78,11 +78,11 @@ class Stats:
         return means
 
     def write(self, values: Mapping[str, float], images_seen: int) -> None:
-        """Write values that are complete already, such as an evaluation's, and mirror them.
+        """Write values that need no averaging, such as an evaluation's, and mirror them.
 
         Args:
-            values: By name; non-finite ones become null.
-            images_seen: When.
+            values: Values by name; values that are not finite become null.
+            images_seen: Images seen so far.
         """
         if not self._run.is_main or self._run.config.dry_run:
             return
@@ -93,13 +93,13 @@ class Stats:
 
 
 def check_finite(terms: Mapping[str, torch.Tensor], images_seen: int) -> None:
-    """Stop the run before its optimizer moves, so that the last checkpoint stays good.
+    """Stop the run before the optimizer's step if a loss or gradient is not finite, so that checkpoints stay usable.
 
-    Waits for the device once: pass all scalars of the step together, the gradient's norm among them.
+    Synchronises with the device once: pass all scalars of the step together, with the norm of the gradient.
 
     Args:
         terms: Scalars by name.
-        images_seen: When.
+        images_seen: Images seen so far.
 
     Raises:
         ModelError: If one is infinite or not a number.
@@ -117,4 +117,4 @@ def _is_before(line: str, images_seen: int) -> bool:
     try:
         return bool(json.loads(line)["images_seen"] <= images_seen)
     except (ValueError, KeyError, TypeError):
-        return False  # cut off by a kill
+        return False  # an incomplete line, of a process that was killed

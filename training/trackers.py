@@ -1,4 +1,4 @@
-"""Mirrors of a run in Weights & Biases and TensorBoard. The run folder's stats.jsonl is the truth."""
+"""Copies of a run's statistics in Weights & Biases and TensorBoard; stats.jsonl in the run folder is the original."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from data.errors import ConfigError, one_line
 
 @dataclass(frozen=True, kw_only=True)
 class TrackerConfig:
-    """Where a run is mirrored.
+    """Dashboards that get a copy of a run's statistics.
 
     Attributes:
-        wandb: Weights & Biases: not at all, into the run folder for a later `wandb sync`, or live.
-        project: Its W&B project.
+        wandb: Weights & Biases: disabled, offline (in the run folder, for a later `wandb sync`) or online.
+        project: W&B project.
         tensorboard: Whether TensorBoard event files are written into the run folder.
     """
 
@@ -29,16 +29,16 @@ class TrackerConfig:
 
 
 class Trackers:
-    """The enabled mirrors; every x axis is images seen. Lives in the main process alone."""
+    """The enabled dashboards, in the main process; the x axis of all curves is images seen."""
 
     def __init__(self, config: TrackerConfig, folder: Path, run_config: Mapping[str, Any]) -> None:
-        """Start the enabled mirrors.
+        """Start the enabled dashboards.
 
         Args:
-            config: Which.
-            folder: The run folder. A resumed run is a new W&B run in the group named after it, because an
-                offline W&B run can't be continued without losing data.
-            run_config: The resolved configuration, shown beside the curves.
+            config: Dashboards to start.
+            folder: Run folder. A resumed run is a new W&B run in the group named after it, because an offline W&B run
+                can't be continued without losing data.
+            run_config: Resolved configuration, shown beside the curves.
 
         Raises:
             ConfigError: If W&B can't be reached or logged into.
@@ -54,7 +54,7 @@ class Trackers:
             self._wandb = _start_wandb(config, folder, run_config)
 
     def log_scalars(self, values: Mapping[str, float], images_seen: int) -> None:
-        """Add a point to each named curve."""
+        """Add a point to each curve."""
         if self._tensorboard:
             for name, value in values.items():
                 self._tensorboard.add_scalar(name, value, images_seen)
@@ -62,7 +62,7 @@ class Trackers:
             self._wandb.log({**values, "images_seen": images_seen})
 
     def log_image(self, name: str, image: NDArray[np.uint8], images_seen: int) -> None:
-        """Show a picture, [H, W, 3] uint8 RGB."""
+        """Add an image, [H, W, 3] uint8 RGB."""
         if self._tensorboard:
             self._tensorboard.add_image(name, image, images_seen, dataformats="HWC")
         if self._wandb:
@@ -71,7 +71,7 @@ class Trackers:
             self._wandb.log({name: wandb.Image(image), "images_seen": images_seen})
 
     def log_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], images_seen: int) -> None:
-        """Show a table, such as a report's."""
+        """Add a table, such as a report's."""
         if self._tensorboard:
             lines = [columns, ["---"] * len(columns), *rows]
             text = "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
@@ -83,10 +83,10 @@ class Trackers:
             self._wandb.log({name: table, "images_seen": images_seen})
 
     def finish(self) -> str | None:
-        """Close the mirrors.
+        """Close the dashboards.
 
         Returns:
-            The command that uploads an offline W&B run, where there is one.
+            Command that uploads an offline W&B run; None if there is none.
         """
         if self._tensorboard:
             self._tensorboard.close()

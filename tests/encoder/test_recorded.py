@@ -18,7 +18,13 @@ def test_what_the_user_leaves_open_is_taken_as_the_data_set_recorded_it() -> Non
     assert taken.backbone_options == {"width": 2, "stride": 0.02, "window": 0.032, "fft_length": 1024, "amp_norm": 0.5}
     assert taken.window_seconds == 3.0
     assert recorded == {"window": 0.032, "fft_length": 1024, "amp_norm": 0.5, "duration": 3.0}
-    assert take_recorded(EncoderDesign(backbone="speech2face", window_seconds=1.0), RECORD)[0].window_seconds == 1.0
+
+
+@pytest.mark.parametrize("seconds", [1.0, 6.0])  # 6 s is the default
+def test_what_the_user_sets_wins_also_where_it_equals_a_default(seconds: float) -> None:
+    options = {"window": 0.025, "stride": 0.010, "fft_length": 512, "amp_norm": 0.3}
+    design = EncoderDesign(backbone="speech2face", window_seconds=seconds, backbone_options=options)
+    assert take_recorded(design, RECORD) == (design, {})
 
 
 def test_backbones_whose_spectrogram_is_fixed_keep_it() -> None:
@@ -28,7 +34,9 @@ def test_backbones_whose_spectrogram_is_fixed_keep_it() -> None:
 
 def test_a_data_set_that_recorded_nothing_changes_nothing() -> None:
     design = EncoderDesign(backbone="speech2face")
-    assert take_recorded(design, {}) == (design, {}) == take_recorded(design, {"spectrogram": None})
+    resolved = EncoderDesign(backbone="speech2face", window_seconds=6.0)
+    assert take_recorded(design, {}) == (resolved, {}) == take_recorded(design, {"spectrogram": None})
+    assert design.window_samples == resolved.window_samples == 96_000
 
 
 @pytest.mark.parametrize("value", ["wide", -1, 0, True, float("nan")])

@@ -110,3 +110,19 @@ def test_a_process_that_should_have_been_several_is_told_so(monkeypatch: pytest.
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     with pytest.raises(ConfigError, match=r"configs/accelerate/cpu\.yaml"):
         launch.start_missing_processes()
+
+
+@pytest.mark.parametrize(
+    ("processes", "environment", "expected"), [(1, None, 16), (4, None, 4), (32, None, 1), (4, "16", 16)]
+)
+def test_processes_share_the_cores_unless_the_environment_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, processes: int, environment: str | None, expected: int
+) -> None:
+    threads = [16]
+    monkeypatch.setattr(launch, "count_cores", lambda: 16)
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if environment:
+        monkeypatch.setenv("OMP_NUM_THREADS", environment)
+    launch.share_cores(processes)
+    assert threads[-1] == expected
