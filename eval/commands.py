@@ -1,4 +1,4 @@
-"""What the evaluation commands do alike."""
+"""Steps that the evaluation commands share."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _START = time.monotonic()
 
 
 def open_output(path: str) -> Path:
-    """The report's folder, made if missing and proved to be writable before an hour is spent.
+    """Make a report's folder and check that it can be written to, before the long work starts.
 
     Raises:
-        OutputError: If it can't be made or written to.
+        OutputError: If the folder can't be made or written to.
     """
     folder = Path(path)
     probe = folder / ".writable"
@@ -30,10 +30,10 @@ def open_output(path: str) -> Path:
 
 
 def open_split(root: str, split: str) -> ClipDataset:
-    """A split of a data set.
+    """Open a split of a data set.
 
     Raises:
-        DatasetError: If nobody is in it.
+        DatasetError: If the split has no clips.
     """
     dataset = ClipDataset(root, split)  # type: ignore[arg-type]  # it checks the name itself
     if not len(dataset):
@@ -42,6 +42,6 @@ def open_split(root: str, split: str) -> ClipDataset:
 
 
 def print_progress(what: str) -> None:
-    """One line on a terminal, nothing elsewhere."""
+    """Print one line with the seconds since the start to a terminal; nothing where stderr is none."""
     if sys.stderr.isatty():
         print(f"[{time.monotonic() - _START:5.0f} s] {what}", file=sys.stderr)

@@ -14,17 +14,16 @@ def bootstrap_interval(
     num_resamples: int = 2000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """95 % percentile interval of a mean, resampling people, not questions.
+    """95 % percentile bootstrap interval of a mean, resampling people instead of single values.
 
-    Questions about one person stand or fall together; resampling them one by one would give intervals that
-    are too narrow.
+    Values of one person are correlated; resampling them one by one would give intervals that are too narrow.
 
     Args:
         values: [N].
-        owners: [N] in [0, num_owners).
-        num_owners: People.
-        num_resamples: Bootstrap samples.
-        seed: Decides them.
+        owners: [N] the person that each value belongs to, in [0, num_owners).
+        num_owners: Number of people.
+        num_resamples: Number of bootstrap samples.
+        seed: Seed of the resampling.
 
     Returns:
         The 2.5th and the 97.5th percentile; the mean twice if there is only one person.
@@ -41,7 +40,7 @@ def bootstrap_intervals(
     num_resamples: int = 2000,
     seed: int = 0,
 ) -> list[tuple[float, float]]:
-    """`bootstrap_interval` of each column of [N, K] values, by the same resamples of people."""
+    """`bootstrap_interval` of each column of [N, K] values, with the same resamples of people for all columns."""
     sums = np.stack([np.bincount(owners, weights=column, minlength=num_owners) for column in values.T], axis=1)
     sizes = np.bincount(owners, minlength=num_owners).astype(np.float64)
     random = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""What a model says about the voices of a split, and what the face networks say about its faces."""
+"""What a model predicts for the voices of a split, and the features of the split's faces."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Predictions:
-    """Row i of a query array belongs to query i of the pool, row j of a face array to its face j.
+    """Predictions for voices, and features of faces.
+
+    Row i of an array of Q rows belongs to query i of the pool, row j of an array of M rows to its face j.
 
     Attributes:
-        pool: Voices and faces of identities that have both.
+        pool: Voices and faces of people who have both.
         clips: [Q] int64 clip of each voice.
         faces: [M, 2] int64 clip and number of each face.
-        voice_features: [Q, D] regressed features.
-        voice_embeddings: [Q, E] joint embeddings.
-        face_features: [M, D] T's features.
-        face_embeddings: [M, E] joint embeddings.
-        judge_face_features: [M, F] E's features; None without a judge.
-        judge_drawing_features: [Q, F] E's features of one drawing of each voice; None without painter and judge.
+        voice_features: [Q, D] face features regressed from the voices.
+        voice_embeddings: [Q, E] joint embeddings of the voices.
+        face_features: [M, D] T's features of the faces.
+        face_embeddings: [M, E] joint embeddings of the faces.
+        judge_face_features: [M, F] E's features of the faces; None without a judge.
+        judge_drawing_features: [Q, F] E's features of one drawing of each voice; None without generator or judge.
     """
 
     pool: Pool
@@ -53,14 +55,14 @@ def predict_split(
     max_identities: int | None = None,
     draw: bool = True,
 ) -> Predictions:
-    """Ask the model about every voice of the people who have a voice and a face.
+    """Run the model on every voice of the people who have a voice and a face.
 
     Args:
         model: The model.
         judge: E, or None.
         dataset: One split.
         seed: Decides the noise of the drawings and which people are taken.
-        max_identities: At most so many people, chosen by the seed.
+        max_identities: Number of people at most, chosen by the seed; all by default.
         draw: Whether to draw, if the model can.
 
     Raises:
@@ -98,12 +100,12 @@ def predict_split(
 
 
 def clip_noise_keys(dataset: ClipDataset, clips: Sequence[int] | NDArray[np.int64], seed: int) -> list[str]:
-    """The key of each clip's own noise."""
+    """Keys for `sample_noise` that give each clip noise of its own."""
     return [f"{seed}/{dataset.clip_ids[clip]}" for clip in clips]
 
 
 def extract_face_features(judge: FaceRecognizer, dataset: ClipDataset, keys: NDArray[np.int64]) -> Floats:
-    """E's features [N, F] of stored faces, given as rows of clip and number."""
+    """E's features [N, F] of stored faces, which are given as [N, 2] clip and number."""
     blocks = [np.zeros((0, judge.info.feature_size), np.float32)]
     for start in range(0, len(keys), 256):
         crops = np.stack([dataset.face(int(clip), int(face)) for clip, face in keys[start : start + 256]])
@@ -114,8 +116,10 @@ def extract_face_features(judge: FaceRecognizer, dataset: ClipDataset, keys: NDA
 def extract_drawing_features(
     model: ModelUnderTest, judge: FaceRecognizer, features: Floats, keys: Sequence[str]
 ) -> Floats:
-    """E's features [N, F] of drawings of features [N, D] with the noise of the keys; drawings are not "
-    "kept."""
+    """E's features [N, F] of drawings of face features [N, D] with the noise of the keys.
+
+    The drawings themselves are not kept.
+    """
     assert model.voice2face is not None
     blocks = [np.zeros((0, judge.info.feature_size), np.float32)]
     for start in range(0, len(features), 256):
@@ -126,13 +130,13 @@ def extract_drawing_features(
 
 @dataclass(frozen=True)
 class Pool:
-    """Everything that can be asked and answered in one split.
+    """All queries and faces of a split, from which galleries are drawn.
 
     Attributes:
         query_identities: [Q] int64, the identity of each query.
-        face_identities: [M] int64, the identity of each face; identities without a face are never asked for.
-        query_faces: [Q] int64, the face that a query is itself, -1 where it is none (a voice). That face is
-            never its own right answer.
+        face_identities: [M] int64, the identity of each face. A query whose identity has no face is never asked.
+        query_faces: [Q] int64, the row of the face that a query itself is; -1 for a voice. That face is never the
+            query's right answer.
     """
 
     query_identities: NDArray[np.int64]
@@ -142,9 +146,9 @@ class Pool:
     @staticmethod
     def of_voices(query_identities: NDArray[np.integer], face_identities: NDArray[np.integer]) -> Pool:
         """A pool whose queries are voices."""
-        owners = np.asarray(query_identities, dtype=np.int64)
-        return Pool(owners, np.asarray(face_identities, dtype=np.int64), np.full(len(owners), -1, dtype=np.int64))
+        queries = np.asarray(query_identities, dtype=np.int64)
+        return Pool(queries, np.asarray(face_identities, dtype=np.int64), np.full(len(queries), -1, dtype=np.int64))
 
     def paired(self) -> NDArray[np.int64]:
-        """Sorted identities that have a query and a face to answer it."""
+        """Sorted identities that have both a query and a face."""
         return np.intersect1d(self.query_identities, self.face_identities)

@@ -1,1 +1,1 @@
-"""Sex and age of drawings."""
+"""Sex and age of predictions."""

@@ -1,4 +1,4 @@
-"""Whose sex is known, whose can be guessed from photographs, and whether model and voice agree about it."""
+"""Sex and age of predictions, compared with labels, with the pitch of the voice and with photographs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from eval.attributes.classifiers import (
     LinearModel,
     area_under_curve,
     fit_logistic,
+    fit_pitch_threshold,
     fit_ridge,
     median_pitch,
-    pitch_threshold,
 )
 from eval.intervals import bootstrap_interval
 from eval.predictions import Predictions, extract_face_features
@@ -27,14 +27,14 @@ _MAX_LABELLED = 1000
 
 @dataclass(frozen=True)
 class FaceClassifiers:
-    """What can be read off a face feature; each None where too few training people are labelled.
+    """Models that read sex and age from face features of one network, fitted to labelled training people.
 
     Attributes:
-        sex: Logit of female.
-        age: Years.
-        num_sex: Labelled training people.
-        num_age: Likewise.
-        mean_age: Of the training people.
+        sex: Classifier whose logit is positive for female; None with too few labelled people.
+        age: Regression to years; None with too few labelled people.
+        num_sex: Number of training people with a sex.
+        num_age: Number of training people with an age.
+        mean_age: Mean age of the latter, years; NaN without any.
     """
 
     sex: LinearModel | None
@@ -46,23 +46,29 @@ class FaceClassifiers:
 
 @dataclass(frozen=True)
 class AttributeClassifiers:
-    """Face classifiers in E's and in T's feature space, and the pitch that divides the sexes' voices.
+    """Classifiers in E's and in T's feature space, and one of voices.
 
     Attributes:
-        judge: On E's features; None without a judge.
-        training: On T's features.
-        pitch: Hz.
-        pitch_measured: Whether `pitch` was measured on labelled training voices, not assumed.
+        judge: Classifiers on E's features; None without a judge.
+        training: Classifiers on T's features.
+        pitch_threshold: Pitch in Hz above which a voice counts as a woman's.
+        pitch_measured: Whether the threshold was fitted to labelled training voices (else it is the default).
     """
 
     judge: FaceClassifiers | None
     training: FaceClassifiers
-    pitch: float
+    pitch_threshold: float
     pitch_measured: bool
 
 
 def fit_classifiers(train: ClipDataset, judge: FaceRecognizer | None, seed: int) -> AttributeClassifiers:
-    """Learn to read sex, age and voices from the labelled people of the training split, one face each."""
+    """Fit all classifiers to the labelled people of the training split, one face and one voice of each.
+
+    Args:
+        train: The training split.
+        judge: E, or None.
+        seed: Chooses people where more than 1,000 are labelled.
+    """
     labelled = [
         person
         for person in range(len(train.identities))
@@ -72,137 +78,147 @@ def fit_classifiers(train: ClipDataset, judge: FaceRecognizer | None, seed: int)
         chosen = np.random.default_rng([seed, 5]).choice(len(labelled), _MAX_LABELLED, replace=False)
         labelled = [labelled[i] for i in sorted(chosen.tolist())]
     attributes = [train.attributes(person) for person in labelled]
-    female = np.array([a.sex == "female" for a in attributes], dtype=bool)
-    sexed = np.array([a.sex is not None for a in attributes], dtype=bool)
+    is_female = np.array([a.sex == "female" for a in attributes], dtype=bool)
+    has_sex = np.array([a.sex is not None for a in attributes], dtype=bool)
     ages = np.array([np.nan if a.age is None else a.age for a in attributes], dtype=np.float64)
     keys = np.array([train.faces_of(person)[0] for person in labelled], dtype=np.int64).reshape(-1, 2)
 
     def fit(features: NDArray[np.floating]) -> FaceClassifiers:
-        aged = np.isfinite(ages)
-        enough = min((female & sexed).sum(), (~female & sexed).sum()) >= MIN_LABELS
+        has_age = np.isfinite(ages)
+        enough = min((is_female & has_sex).sum(), (~is_female & has_sex).sum()) >= MIN_LABELS
         return FaceClassifiers(
-            sex=fit_logistic(features[sexed], female[sexed]) if enough else None,
-            age=fit_ridge(features[aged], ages[aged]) if aged.sum() >= 2 * MIN_LABELS else None,
-            num_sex=int(sexed.sum()),
-            num_age=int(aged.sum()),
-            mean_age=float(ages[aged].mean()) if aged.any() else float("nan"),
+            sex=fit_logistic(features[has_sex], is_female[has_sex]) if enough else None,
+            age=fit_ridge(features[has_age], ages[has_age]) if has_age.sum() >= 2 * MIN_LABELS else None,
+            num_sex=int(has_sex.sum()),
+            num_age=int(has_age.sum()),
+            mean_age=float(ages[has_age].mean()) if has_age.any() else float("nan"),
         )
 
     all_features, all_keys = train.all_face_features()
     rows = {(int(clip), int(face)): row for row, (clip, face) in enumerate(all_keys)}
     training = all_features[[rows[(int(clip), int(face))] for clip, face in keys]]
-    voiced = [i for i, person in enumerate(labelled) if sexed[i] and train.voices_of(person)]
+    voiced = [i for i, person in enumerate(labelled) if has_sex[i] and train.voices_of(person)]
     pitches = np.array([median_pitch(train.waveform(train.voices_of(labelled[i])[0])) for i in voiced])
-    measured = min(female[voiced].sum(), (~female[voiced]).sum()) >= MIN_LABELS // 2 if voiced else False
+    measured = min(is_female[voiced].sum(), (~is_female[voiced]).sum()) >= MIN_LABELS // 2 if voiced else False
     return AttributeClassifiers(
         judge=None if judge is None else fit(extract_face_features(judge, train, keys)),
         training=fit(training),
-        pitch=pitch_threshold(pitches, female[voiced]),
+        pitch_threshold=fit_pitch_threshold(pitches, is_female[voiced]),
         pitch_measured=bool(measured),
     )
 
 
 def labelled_sexes(dataset: ClipDataset) -> NDArray[np.str_]:
-    """[identities] "female", "male", or "" where the data set does not say."""
+    """[identities] "female", "male", or "" where the data set has no label."""
     return np.array([dataset.attributes(person).sex or "" for person in range(len(dataset.identities))], dtype="<U6")
 
 
 def sexes_for_galleries(
     dataset: ClipDataset, test: Predictions, classifiers: AttributeClassifiers
 ) -> tuple[NDArray[np.str_], list[str]]:
-    """The sex of each person for same-sex galleries, and what a reader must know of it.
+    """The sex of each person for same-sex galleries.
 
-    Labels where both sexes have enough of them. Else a classifier on photographs tells the others' sex, and where
-    too few training people are labelled for one, the pitch of the voice does.
+    Labels are used alone where at least nine people in ten have one. Otherwise people without a label are classified
+    by their photographs or, where too few training people are labelled for such a classifier, by the pitch of their
+    voice.
+
+    Args:
+        dataset: The judged split.
+        test: Its voices and faces.
+        classifiers: As from `fit_classifiers`.
 
     Returns:
         [identities] "female", "male" or "", and sentences for the report.
     """
     sexes = labelled_sexes(dataset)
     people = test.pool.paired()
-    labelled = int((sexes[people] != "").sum())
-    if labelled >= 0.9 * len(people):
+    num_labelled = int((sexes[people] != "").sum())
+    if num_labelled >= 0.9 * len(people):
         return sexes, []
-    reader, features = _best_classifiers(test, classifiers)
+    of_faces, features = _best_classifiers(test, classifiers)
     for person in people[sexes[people] == ""]:
-        if reader.sex is not None:
-            is_female = reader.sex(features[test.pool.face_identities == person]).mean() > 0
+        if of_faces.sex is not None:
+            is_female = of_faces.sex(features[test.pool.face_identities == person]).mean() > 0
         else:
             clips = test.clips[test.pool.query_identities == person]
             pitches = [median_pitch(dataset.waveform(int(clip))) for clip in clips]
             if not np.isfinite(pitches).any():
                 continue
-            is_female = np.nanmedian(pitches) > classifiers.pitch
+            is_female = np.nanmedian(pitches) > classifiers.pitch_threshold
         sexes[person] = "female" if is_female else "male"
-    teller = "a classifier on their photographs" if reader.sex is not None else "the pitch of their voice"
+    method = "a classifier on their photographs" if of_faces.sex is not None else "the pitch of their voice"
     return sexes, [
-        f"Same-sex galleries: sex is labelled for {labelled} of {len(people)} people; for the others {teller} tells "
-        "it, which is right as often as the section on attributes says."
+        f"Same-sex galleries: sex is labelled for {num_labelled} of {len(people)} people and predicted by {method} for "
+        "the others; the section on attributes says how often that is right."
     ]
 
 
 def measure_attributes(
     dataset: ClipDataset, test: Predictions, train: Predictions, classifiers: AttributeClassifiers
 ) -> dict[str, Any]:
-    """How far the sex and the age of what the model says agree with voices, labels and photographs.
+    """How far sex and age of the model's predictions agree with labels, voices and photographs.
 
-    The model speaks through a drawing, read by a classifier on E's features of photographs, and through the
-    regressed feature, read by one on T's. Three references: labels; the pitch of the voice (above or below
-    the threshold); the same classifier on the person's true face. All drawings share a look that photographs lack, and
-    a classifier of photographs reads it as a sex or an age; so drawings are read a second time with their mean over
-    training voices brought to the mean of training photographs.
+    Two predictions are classified: the drawing (classifier on E's features of photographs) and the regressed feature
+    (classifier on T's features). They are compared with three references: labels; the pitch of the voice (above or
+    below the threshold); the same classifier on the person's true face. All drawings share a look that photographs
+    lack, and a classifier of photographs takes it for a sex or an age. Drawings are therefore classified a second
+    time, with their mean over training voices moved to the mean of training photographs.
+
+    Args:
+        dataset: The judged split.
+        test: Its predictions.
+        train: Predictions for training people, for the means.
+        classifiers: As from `fit_classifiers`.
+
+    Returns:
+        `attributes` of report.json: `sex` and `age`, a row for each prediction and reference, and how the classifiers
+        were made. In a row, `said_by` names the prediction and `compared_with` the reference.
     """
     labels = labelled_sexes(dataset)[test.pool.query_identities]
     pitches = np.array([median_pitch(dataset.waveform(int(clip))) for clip in test.clips])
-    first_face = {int(owner): row for row, owner in reversed(list(enumerate(test.pool.face_identities)))}
-    own_face = np.array([first_face[int(owner)] for owner in test.pool.query_identities])
+    first_face = {int(identity): row for row, identity in reversed(list(enumerate(test.pool.face_identities)))}
+    own_face = np.array([first_face[int(identity)] for identity in test.pool.query_identities])
     sources: list[tuple[str, FaceClassifiers, NDArray[np.floating], NDArray[np.floating]]] = []
     if (
         classifiers.judge is not None
         and test.judge_drawing_features is not None
         and test.judge_face_features is not None
     ):
-        sources.append(("drawing", classifiers.judge, test.judge_drawing_features, test.judge_face_features))
+        drawings, faces = test.judge_drawing_features, test.judge_face_features
+        sources.append(("drawing", classifiers.judge, drawings, faces))
         if train.judge_drawing_features is not None and train.judge_face_features is not None:
             look = train.judge_drawing_features.mean(0) - train.judge_face_features.mean(0)
-            sources.append(
-                (
-                    "drawing, common look removed",
-                    classifiers.judge,
-                    test.judge_drawing_features - look,
-                    test.judge_face_features,
-                )
-            )
+            sources.append(("drawing, common look removed", classifiers.judge, drawings - look, faces))
     sources.append(("regressed feature", classifiers.training, test.voice_features, test.face_features))
     sex_rows: list[dict[str, Any]] = []
     age_rows: list[dict[str, Any]] = []
-    told: set[int] = set()  # what a reader says of true faces does not depend on the drawings
-    for said_by, reader, said, faces in sources:
-        if reader.sex is not None:
-            logits, face_logits = reader.sex(said), reader.sex(faces)[own_face]
+    faces_done: set[int] = set()  # classifiers whose verdict on true faces has its row; it depends on no drawing
+    for name, of_faces, predicted, faces in sources:
+        if of_faces.sex is not None:
+            logits, face_logits = of_faces.sex(predicted), of_faces.sex(faces)[own_face]
             references = [
                 ("labels", labels != "", labels == "female"),
-                ("pitch of the voice", np.isfinite(pitches), pitches > classifiers.pitch),
+                ("pitch of the voice", np.isfinite(pitches), pitches > classifiers.pitch_threshold),
                 ("classifier on the true face", np.ones(len(logits), dtype=bool), face_logits > 0),
             ]
-            for name, known, female in references:
-                row = _agreement(logits, female, known, test.pool.query_identities)
+            for reference, known, is_female in references:
+                row = _agreement(logits, is_female, known, test.pool.query_identities)
                 if row is not None:
-                    sex_rows.append({"said_by": said_by, "compared_with": name, **row})
-        if reader.sex is not None and id(reader) not in told:
+                    sex_rows.append({"said_by": name, "compared_with": reference, **row})
+        if of_faces.sex is not None and id(of_faces) not in faces_done:
             row = _agreement(face_logits, labels == "female", labels != "", test.pool.query_identities)
             if row is not None:
-                sex_rows.append({"said_by": f"true face, as the {said_by}", "compared_with": "labels", **row})
-        if reader.age is not None:
-            row = _age_error(dataset, test, reader, said)
+                sex_rows.append({"said_by": f"true face, as the {name}", "compared_with": "labels", **row})
+        if of_faces.age is not None:
+            row = _age_error(dataset, test, of_faces, predicted)
             if row is not None:
-                age_rows.append({"said_by": said_by, **row})
-            row = None if id(reader) in told else _age_error(dataset, test, reader, faces[own_face])
+                age_rows.append({"said_by": name, **row})
+            row = None if id(of_faces) in faces_done else _age_error(dataset, test, of_faces, faces[own_face])
             if row is not None:
-                age_rows.append({"said_by": f"true face, as the {said_by}", **row})
-        told.add(id(reader))
+                age_rows.append({"said_by": f"true face, as the {name}", **row})
+        faces_done.add(id(of_faces))
     pitch_row = _agreement(
-        pitches - classifiers.pitch,
+        pitches - classifiers.pitch_threshold,
         labels == "female",
         (labels != "") & np.isfinite(pitches),
         test.pool.query_identities,
@@ -212,7 +228,7 @@ def measure_attributes(
     return {
         "sex": sex_rows,
         "age": age_rows,
-        "pitch_threshold_hz": classifiers.pitch,
+        "pitch_threshold_hz": classifiers.pitch_threshold,
         "pitch_threshold_measured": classifiers.pitch_measured,
         "labelled_training_people": {"sex": classifiers.training.num_sex, "age": classifiers.training.num_age},
     }
@@ -228,39 +244,41 @@ def _best_classifiers(
 
 def _agreement(
     logits: NDArray[np.floating],
-    female: NDArray[np.bool_],
+    is_female: NDArray[np.bool_],
     known: NDArray[np.bool_],
-    owners: NDArray[np.int64],
+    identities: NDArray[np.int64],
 ) -> dict[str, Any] | None:
     if known.sum() < 5:
         return None
-    right = ((logits > 0) == female)[known].astype(np.float64)
-    people, rows = np.unique(owners[known], return_inverse=True)
-    share = float(female[known].mean())
+    right = ((logits > 0) == is_female)[known].astype(np.float64)
+    people, rows = np.unique(identities[known], return_inverse=True)
+    share = float(is_female[known].mean())
     return {
         "num": int(known.sum()),
         "people": len(people),
         "agreement": float(right.mean()),
         "ci95": bootstrap_interval(right, rows, len(people)),
         "majority": max(share, 1 - share),
-        "area_under_curve": area_under_curve(logits[known], female[known]),
+        "area_under_curve": area_under_curve(logits[known], is_female[known]),
     }
 
 
 def _age_error(
-    dataset: ClipDataset, test: Predictions, reader: FaceClassifiers, features: NDArray[np.floating]
+    dataset: ClipDataset, test: Predictions, classifiers: FaceClassifiers, features: NDArray[np.floating]
 ) -> dict[str, Any] | None:
-    assert reader.age is not None
-    ages = np.array([dataset.attributes(int(owner)).age for owner in test.pool.query_identities], dtype=np.float64)
+    assert classifiers.age is not None
+    ages = np.array(
+        [dataset.attributes(int(identity)).age for identity in test.pool.query_identities], dtype=np.float64
+    )
     known = np.isfinite(ages)
     if known.sum() < 5:
         return None
-    errors = np.abs(reader.age(features[known]) - ages[known])
+    errors = np.abs(classifiers.age(features[known]) - ages[known])
     people, rows = np.unique(test.pool.query_identities[known], return_inverse=True)
     return {
         "num": int(known.sum()),
         "people": len(people),
         "mean_absolute_error": float(errors.mean()),
         "ci95": bootstrap_interval(errors, rows, len(people)),
-        "mean_age_for_everybody": float(np.abs(reader.mean_age - ages[known]).mean()),
+        "mean_age_for_everybody": float(np.abs(classifiers.mean_age - ages[known]).mean()),
     }

@@ -1,4 +1,4 @@
-"""Feature spaces in which clouds of pictures are compared: the judge's, and Inception's if it is there."""
+"""Feature spaces for distances between sets of pictures: the judge's, and Inception's where its weights are present."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _INCEPTION_SIDE = 299
 
 
 class ImageFeatures(Protocol):
-    """Pictures to vectors.
+    """A map from pictures to feature vectors.
 
     Attributes:
-        name: Of the feature space, for reports.
+        name: Name of the feature space, for reports.
         size: Length of a vector.
     """
 
@@ -38,7 +38,7 @@ class ImageFeatures(Protocol):
 
 
 class JudgeFeatures:
-    """The space of the judging face network: sensitive to who and how a face is, blind to backgrounds."""
+    """Features of the judge E: sensitive to identity and quality of a face, insensitive to backgrounds."""
 
     def __init__(self, judge: FaceRecognizer) -> None:
         self._judge = judge
@@ -53,12 +53,15 @@ class JudgeFeatures:
 class InceptionFeatures:
     """The 2,048 pooled features of torchvision's Inception v3.
 
-    These are ImageNet weights trained by others than those of the original FID, so that distances compare
-    among themselves and not with published FIDs; the name of the space says so.
+    The weights are not those of the original FID (another training on ImageNet), so distances don't compare with
+    published FIDs. The name of the feature space says so.
 
     Args:
         path: torchvision's weight file.
-        device: Where it runs.
+        device: Device to run on.
+
+    Raises:
+        ModelError: If the file is damaged or another one.
     """
 
     name = "inception-v3-torchvision"
@@ -91,7 +94,7 @@ class InceptionFeatures:
 
 
 def find_inception(path: str | None) -> Path | None:
-    """Where Inception's weights are: the given file, else torch.hub's folder; None if the latter has none.
+    """The file of Inception's weights: the given one, else the one in torch.hub's folder, else None.
 
     Raises:
         ModelError: If a given file is missing.
@@ -105,12 +108,11 @@ def find_inception(path: str | None) -> Path | None:
 
 
 def resize_like_clean_fid(image: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
-    """Resize as Parmar et al. 2022 showed to be right: bicubic, antialiased, each channel in float, no
-    rounding.
+    """Resize as Parmar et al. 2022 recommend: bicubic, antialiased, each channel in float, without rounding.
 
     Args:
         image: [H, W, 3] uint8.
-        side: Of the result.
+        side: Side of the result in pixels.
 
     Returns:
         [side, side, 3] float32 in [0, 255].

@@ -1,8 +1,8 @@
-"""Distances between two clouds of image features, in float64: Frechet distance and KID.
+"""Distances between two sets of image features, in float64: Frechet distance and KID.
 
 Frechet distance (Heusel et al. 2017, eq. 6): |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^1/2). The trace of the
-root is the sum of the square roots of the eigenvalues of S1^1/2 S2 S1^1/2, which is symmetric: no matrix
-square root of a non-symmetric product, hence no complex numbers, no NaN.
+root is the sum of the square roots of the eigenvalues of S1^1/2 S2 S1^1/2. That matrix is symmetric, so no
+complex numbers and no NaN arise, as they may from the root of the non-symmetric product S1 S2.
 
 KID (Binkowski et al. 2018): the unbiased squared MMD under the kernel (x y / D + 1)^3, mean over subsets.
 """
@@ -15,15 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 MIN_HEADLINE_IMAGES = 2048
-"""Below this a Frechet distance is mostly its own bias, which goes as 1 / N, and comparable to nothing."""
+"""Number of images below which a Frechet distance is mostly bias, which falls as 1 / N."""
 
 
 class GaussianStatistics:
-    """Mean and covariance of feature vectors, taken in batch by batch (Chan et al. 1983), merged over
-    processes.
+    """Mean and covariance of feature vectors, updated batch by batch and mergeable over processes (Chan et al. 1983).
 
     Args:
-        size: D.
+        size: Length D of a vector.
 
     Example:
         >>> import numpy as np
@@ -39,7 +38,7 @@ class GaussianStatistics:
         self._scatter: NDArray[np.float64] = np.zeros((size, size))
 
     def add(self, features: NDArray[np.floating]) -> None:
-        """Take in [N, D] feature vectors.
+        """Add feature vectors [N, D].
 
         Raises:
             ValueError: If the shape is wrong or a value is not finite.
@@ -54,7 +53,7 @@ class GaussianStatistics:
             self._merge(len(rows), mean, (rows - mean).T @ (rows - mean))
 
     def merge(self, other: GaussianStatistics) -> None:
-        """Take in what another process has seen."""
+        """Add the vectors that another process has seen."""
         if other.num:
             self._merge(other.num, other.mean, other._scatter)
 
@@ -83,7 +82,7 @@ def frechet_distance(
     mean2: NDArray[np.floating],
     covariance2: NDArray[np.floating],
 ) -> float:
-    """Squared Frechet distance of two Gaussians, the number that is called FID in Inception's feature space.
+    """Squared Frechet distance of two Gaussians; called FID in Inception's feature space.
 
     Args:
         mean1: [D].
@@ -113,7 +112,7 @@ def frechet_distance(
 
 @dataclass(frozen=True)
 class KernelDistance:
-    """KID: mean and standard deviation over subsets. Unbiased, so it may be slightly negative."""
+    """KID: mean and standard deviation over subsets. Its estimate is unbiased and may be slightly negative."""
 
     mean: float
     std: float
@@ -132,9 +131,9 @@ def kernel_distance(
     Args:
         features1: [N, D].
         features2: [M, D].
-        num_subsets: Subsets averaged over.
-        subset_size: Vectors of each set a subset; at most as many as the smaller set has.
-        seed: Decides the subsets.
+        num_subsets: Number of subsets.
+        subset_size: Vectors of each set in a subset; at most as many as the smaller set has.
+        seed: Seed of the subsets.
 
     Raises:
         ValueError: With fewer than two vectors on a side.

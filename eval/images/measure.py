@@ -1,4 +1,4 @@
-"""The image-quality evaluation: how far the cloud of drawings lies from that of real faces."""
+"""The image-quality evaluation: distances between the distributions of drawings and of real faces."""
 
 from __future__ import annotations
 
@@ -31,13 +31,14 @@ class ImageDistance:
     """One line of a report.
 
     Attributes:
-        system: Whose pictures are compared with the real faces.
-        feature_space: In which features.
-        num_images: Pictures of the system.
-        num_real: Real faces.
-        frechet_distance: In that space.
-        kid: Mean over subsets; unbiased, so it may be compared at different numbers of pictures.
-        kid_std: Standard deviation over subsets.
+        system: Name of the pictures that are compared with the real faces.
+        feature_space: Name of the feature space.
+        num_images: Number of these pictures.
+        num_real: Number of real faces.
+        frechet_distance: Frechet distance in the feature space.
+        kid: Kernel inception distance, mean over subsets; unbiased, so that values with different numbers of pictures
+            compare.
+        kid_std: Standard deviation of the latter over subsets.
         comparable: Whether both sides have the 2,048 pictures that a headline needs.
     """
 
@@ -70,12 +71,12 @@ class ImageMeasurement:
     """All that an image-quality report shows.
 
     Attributes:
-        results: Of the drawings from voices, a line a feature space.
-        bounds: Of drawings from true features, of other real faces, and of noisy faces.
+        results: Distances of the drawings from voices, one a feature space.
+        bounds: Distances of drawings from true features, of other real faces, and of faces under noise.
         real: [n, S, S, 3] uint8, some of the real faces.
-        drawn: [n, S, S, 3] uint8, some of the drawings.
-        faces_found: Share of the shown drawings and faces in which dlib's HOG detector finds a face.
-        notes: What to know of the numbers.
+        drawn: [n, S, S, 3] uint8, some of the drawings from voices.
+        faces_found: Share of `drawn` (key `drawings`) and of `real` in which dlib's HOG detector finds a face.
+        notes: Sentences that the numbers must be read with.
     """
 
     results: list[ImageDistance]
@@ -88,12 +89,12 @@ class ImageMeasurement:
 
 @dataclass(frozen=True)
 class ImageOptions:
-    """Of an image-quality evaluation.
+    """Options of an image-quality evaluation.
 
     Attributes:
-        num_images: Drawings; the voices are used again, with other noise, until there are so many.
-        seed: Decides noise and subsets.
-        progress: Told what is being done.
+        num_images: Number of drawings; voices are used repeatedly, each time with other noise.
+        seed: Seed of noise and subsets.
+        progress: Called with a short text before each part of the work.
     """
 
     num_images: int = 2048
@@ -107,10 +108,10 @@ def measure_images(
     """Compare drawings with the real faces of a split.
 
     Args:
-        model: A model with a painter.
+        model: A model with a generator.
         spaces: Feature spaces.
-        dataset: The judged split; all its faces are the reference, people without a voice too.
-        options: How.
+        dataset: The judged split; all its faces are the reference, those of people without a voice too.
+        options: Options.
 
     Raises:
         DatasetError: If the split has no voice or fewer than four faces.
@@ -124,8 +125,7 @@ def measure_images(
             "at least four faces and one voice are needed"
         )
     random = np.random.default_rng([options.seed, 6])
-    # The bound compares one half of the people with the other: pictures of one person are no independent
-    # sample.
+    # The bound compares one half of the people with the other: pictures of one person are not independent.
     people = random.permutation(np.unique(dataset.identity_of[keys[:, 0]]))
     in_half = np.isin(dataset.identity_of[keys[:, 0]], people[: len(people) // 2])
     voice_features, _ = encode_voices(model, dataset, voices.tolist())
@@ -171,8 +171,8 @@ def measure_images(
     if not results or not results[0].comparable:
         notes.append(
             f"A Frechet distance needs {MIN_HEADLINE_IMAGES:,} pictures on either side to be a headline; "
-            "here it is mostly bias, and compares only with the floors and bounds beside it. KID has no "
-            "such bias."
+            "with fewer it is mostly bias and compares only with the other lines of the same table. KID has no such "
+            "bias."
         )
     return ImageMeasurement(
         results=results,
@@ -212,8 +212,7 @@ def compare(
 
 
 def _features(space: ImageFeatures, batches: Iterator[NDArray[np.uint8]]) -> NDArray[np.float64]:
-    # KID needs the vectors themselves; a hundred thousand of 2,048 numbers are 1.6 GB, pictures would be
-    # more.
+    # KID needs the vectors themselves: 1.6 GB for 100,000 vectors of 2,048 numbers. Pictures would take more.
     return np.concatenate([space(images) for images in batches])
 
 

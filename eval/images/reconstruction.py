@@ -1,4 +1,4 @@
-"""How well the painter redraws a face from its true feature (F2F)."""
+"""Similarity of a face and the drawing of its true face feature (F2F)."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from eval.predictions import Predictions
 def measure_reconstruction(
     model: ModelUnderTest, dataset: ClipDataset, test: Predictions, seed: int, max_images: int = 200
 ) -> dict[str, Any]:
-    """Distance of F2F drawings to the true faces, beside the distance of a stranger's face.
+    """Similarity of F2F drawings to the true faces, and, for comparison, of other people's faces to them.
 
     Args:
-        model: A model with a painter.
+        model: A model with a generator.
         dataset: The split of `test`.
-        test: Its faces.
-        seed: Of the drawings' noise.
-        max_images: Spread over the split.
+        test: Predictions for the split.
+        seed: Seed of the drawings' noise.
+        max_images: Number of faces at most, spread over the split.
 
     Returns:
-        Keys `num_images`, `ms_ssim`, `ms_ssim_scales`, `ms_ssim_stranger`, `lpips`, `lpips_stranger`; the
-        last two are None with `lpips_missing` telling why.
+        Keys `num_images`, `ms_ssim`, `ms_ssim_scales`, `ms_ssim_stranger`, `lpips`, `lpips_stranger` and
+        `lpips_missing`: the reason where LPIPS' two values are None.
     """
     assert model.voice2face is not None
     rows = np.arange(len(test.faces))[:: -(-len(test.faces) // max_images)]

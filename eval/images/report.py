@@ -1,4 +1,4 @@
-"""The image-quality part of a report: numbers, text and a picture of real faces beside drawings."""
+"""The image-quality part of a report: JSON, Markdown, and a figure of real faces beside drawings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def write_image_report(out: Path, measured: ImageMeasurement, provenance: dict[s
     Args:
         out: The folder.
         measured: The numbers and some pictures.
-        provenance: As for the retrieval report.
+        provenance: As for the retrieval report, `eval.retrieval.report.write_retrieval_report`.
     """
     pictures = {"real_and_drawn": "real_and_drawn.png"}
     save_mosaic(out / pictures["real_and_drawn"], [("real", measured.real), ("drawn from voices", measured.drawn)])
@@ -46,12 +46,12 @@ def _as_markdown(measured: ImageMeasurement, provenance: dict[str, Any], picture
     ]
     header = ["pictures", "feature space", "pictures / real faces", "Frechet distance", "KID x 1000"]
     lines = [
-        "Less is closer. The real faces are all faces of the split, people without a voice included; the "
-        "drawings are made from all its voices in turn, with new noise each time.",
+        "A smaller distance is better. The real faces are all faces of the split, those of people without a voice "
+        "included; the drawings are made from all its voices in turn, with new noise each time.",
         "Frechet distance and KID in float64 (Heusel et al. 2017, Binkowski et al. 2018: subsets of up to "
         "1,000); ± is the standard deviation over subsets.",
-        "The bound compares the faces of one half of the people with those of the other half, so it has "
-        "half the pictures of the other lines.",
+        "The bound compares the faces of one half of the people with those of the other half, and so with half "
+        "as many pictures as the other lines.",
         *measured.notes,
     ]
     found = measured.faces_found

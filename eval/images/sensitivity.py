@@ -1,4 +1,4 @@
-"""Does the painter listen? Drawings of the same voice must agree, those of other voices must not."""
+"""How drawings change with noise, clip and speaker: drawings of one voice must be alike, those of two people not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.faces.analyzer import embed_crops
-from data.faces.protocol import FaceRecognizer
+from data.faces.protocol import FaceRecognizer, unit_rows
 from data.store.dataset import ClipDataset
 from eval.images.similarity import OptionalLpips
 from eval.intervals import bootstrap_interval
@@ -17,21 +17,22 @@ from eval.model_under_test import ModelUnderTest, draw_faces, sample_noise
 from eval.predictions import Predictions, clip_noise_keys
 
 MAX_PEOPLE = 100
+"""Number of people that are compared at most."""
 
 
 @dataclass(frozen=True)
 class PairSimilarity:
-    """How alike two drawings (or photographs) of each person are.
+    """Similarity of pairs of drawings or photographs, one pair a person.
 
     Attributes:
-        pair: Which two.
-        num: Pairs, one a person.
+        pair: What the two have in common and what differs.
+        num: Number of pairs.
         cosine: Mean centred cosine of E's features.
-        ci95: Its bootstrap interval over people.
+        ci95: 95 % bootstrap interval of the mean over people.
         pixel_difference: Mean absolute difference of the pixels as a share of the full range; None for
             photographs.
-        lpips: Mean LPIPS; None where its weights are missing.
-        cosines: [num] the values themselves, for the picture.
+        lpips: Mean LPIPS; None for photographs, and where its weights are missing.
+        cosines: [num] cosine of each pair, for the figure.
     """
 
     pair: str
@@ -43,7 +44,7 @@ class PairSimilarity:
     cosines: NDArray[np.float64]
 
     def as_json(self) -> dict[str, Any]:
-        """Without the single values."""
+        """The entry of `listening` in report.json: everything but the single cosines."""
         return {key: value for key, value in asdict(self).items() if key != "cosines"}
 
 
@@ -53,61 +54,61 @@ def measure_sensitivity(
     """Compare drawings that differ in noise, clip or speaker, one comparison a person.
 
     Args:
-        model: A model with a painter.
+        model: A model with a generator.
         judge: E.
         dataset: The split of `test`.
-        test: What the model says.
-        train: The same of training people, for the centre of drawings.
-        seed: Decides noise and strangers.
+        test: Predictions for the judged split.
+        train: Predictions for training people, for the mean of drawings.
+        seed: Decides the noise and, in a large split, the people.
     """
     assert model.voice2face is not None and train.judge_drawing_features is not None
     assert test.judge_face_features is not None and train.judge_face_features is not None
-    owners = test.pool.query_identities
-    people = np.unique(owners)
+    identities = test.pool.query_identities
+    people = np.unique(identities)
     if len(people) > MAX_PEOPLE:
         people = np.sort(np.random.default_rng([seed, 4]).choice(people, MAX_PEOPLE, replace=False))
-    own = np.array([np.flatnonzero(owners == person)[0] for person in people])
+    own = np.array([np.flatnonzero(identities == person)[0] for person in people])
     strangers = np.roll(own, 1)
     keys = clip_noise_keys(dataset, test.clips[own], seed)
     size = model.voice2face.noise_size
 
-    def paint(queries: NDArray[np.int64], keys: list[str]) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    def draw(queries: NDArray[np.int64], keys: list[str]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         assert model.voice2face is not None and train.judge_drawing_features is not None
         drawings = draw_faces(model.voice2face, test.voice_features[queries], sample_noise(keys, size))
-        return drawings, _unit(embed_crops(judge, drawings) - train.judge_drawing_features.mean(0))
+        return drawings, unit_rows(embed_crops(judge, drawings) - train.judge_drawing_features.mean(0))
 
-    reference = paint(own, keys)
+    reference = draw(own, keys)
     lpips = OptionalLpips()
-    agreements = [_compare("same voice, other noise", reference, paint(own, [key + "/other" for key in keys]), lpips)]
-    several = np.array([i for i, person in enumerate(people) if (owners == person).sum() > 1], dtype=np.int64)
+    similarities = [_compare("same voice, other noise", reference, draw(own, [key + "/other" for key in keys]), lpips)]
+    several = np.array([i for i, person in enumerate(people) if (identities == person).sum() > 1], dtype=np.int64)
     if len(several) > 1:
-        other_clips = np.array([np.flatnonzero(owners == people[i])[1] for i in several])
+        other_clips = np.array([np.flatnonzero(identities == people[i])[1] for i in several])
         chosen = (reference[0][several], reference[1][several])
-        painted = paint(other_clips, [keys[i] for i in several])
-        agreements.append(_compare("same person, other clip, same noise", chosen, painted, lpips))
-    agreements.append(_compare("other person, same noise", reference, paint(strangers, keys), lpips))
-    neighbour = (np.roll(reference[0], 1, 0), np.roll(reference[1], 1, 0))
-    agreements.append(_compare("other person, other noise", reference, neighbour, lpips))
-    faces = _unit(test.judge_face_features - train.judge_face_features.mean(0))
+        drawn = draw(other_clips, [keys[i] for i in several])
+        similarities.append(_compare("same person, other clip, same noise", chosen, drawn, lpips))
+    similarities.append(_compare("other person, same noise", reference, draw(strangers, keys), lpips))
+    neighbours = (np.roll(reference[0], 1, 0), np.roll(reference[1], 1, 0))
+    similarities.append(_compare("other person, other noise", reference, neighbours, lpips))
+    faces = unit_rows(test.judge_face_features - train.judge_face_features.mean(0))
     rows = [np.flatnonzero(test.pool.face_identities == person) for person in people]
     first = faces[[row[0] for row in rows]]
-    agreements.append(_compare_features("drawing and the speaker's photograph", reference[1], first))
-    agreements.append(_compare_features("drawing and a stranger's photograph", reference[1], np.roll(first, 1, 0)))
+    similarities.append(_compare_features("drawing and the speaker's photograph", reference[1], first))
+    similarities.append(_compare_features("drawing and a stranger's photograph", reference[1], np.roll(first, 1, 0)))
     twice = [row for row in rows if len(row) > 1]
     if len(twice) > 1:
-        agreements.append(
+        similarities.append(
             _compare_features(
                 "two photographs of one person", faces[[r[0] for r in twice]], faces[[r[1] for r in twice]]
             )
         )
-    agreements.append(_compare_features("photographs of two people", first, np.roll(first, 1, 0)))
-    return agreements
+    similarities.append(_compare_features("photographs of two people", first, np.roll(first, 1, 0)))
+    return similarities
 
 
 def _compare(
     pair: str,
-    first: tuple[NDArray[np.uint8], NDArray[np.float64]],
-    second: tuple[NDArray[np.uint8], NDArray[np.float64]],
+    first: tuple[NDArray[np.uint8], NDArray[np.float32]],
+    second: tuple[NDArray[np.uint8], NDArray[np.float32]],
     lpips: OptionalLpips,
 ) -> PairSimilarity:
     difference = np.abs(first[0].astype(np.float64) - second[0]).mean() / 255
@@ -116,16 +117,11 @@ def _compare(
 
 def _compare_features(
     pair: str,
-    first: NDArray[np.float64],
-    second: NDArray[np.float64],
+    first: NDArray[np.float32],
+    second: NDArray[np.float32],
     pixel_difference: float | None = None,
     lpips: float | None = None,
 ) -> PairSimilarity:
-    cosines = (first * second).sum(1)
+    cosines = (first * second).sum(1, dtype=np.float64)
     interval = bootstrap_interval(cosines, np.arange(len(cosines)), len(cosines))
     return PairSimilarity(pair, len(cosines), float(cosines.mean()), interval, pixel_difference, lpips, cosines)
-
-
-def _unit(features: NDArray[np.floating]) -> NDArray[np.float64]:
-    features = features.astype(np.float64)
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)

@@ -1,4 +1,4 @@
-"""How alike two pictures look (MS-SSIM, LPIPS where its weights are), and whether a picture shows a face."""
+"""Similarity of pictures (MS-SSIM, and LPIPS where its weights are installed), and detection of faces in them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from data.faces.registry import load_analyzer
 from gan.perceptual import load_lpips
 
 DETECTION_SIDE = 256
-"""Drawings are enlarged to this side before the detector looks, pixels."""
+"""Side in pixels to which pictures are enlarged for the detector."""
 
-# Wang et al. 2003: exponents of the five scales.
+# Exponents of the five scales (Wang et al. 2003).
 _MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _MS_SSIM_KERNEL = 11
 
 
 class OptionalLpips:
-    """LPIPS (AlexNet) where its weights are on this machine.
+    """LPIPS (AlexNet), or None for every pair where its weights are not on this machine.
 
     Attributes:
-        missing: Why it can't be computed and what to do; None where it can.
+        missing: Why the weights are missing and where to get them; None where they are present.
     """
 
     def __init__(self) -> None:
@@ -36,22 +36,21 @@ class OptionalLpips:
 
     @torch.no_grad()
     def __call__(self, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float | None:
-        """Mean distance of two batches [N, S, S, 3]; None where the weights are missing."""
+        """Mean distance of two batches [N, S, S, 3] uint8; None where the weights are missing."""
         if self.missing is not None:
             return None
         return float(torch.cat([self._network(a, b) for a, b in _pairs(first, second)]).mean())
 
 
 def num_ms_ssim_scales(side: int) -> int:
-    """How many of MS-SSIM's five scales fit: each halves the picture, the last must hold the 11-px window."""
+    """Number of MS-SSIM's five scales that fit: each halves the side, the last must hold the 11-pixel window."""
     return max(n for n in range(1, 6) if n == 1 or side >= (_MS_SSIM_KERNEL - 1) * 2 ** (n - 1) + 1)
 
 
 def ms_ssim(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
-    """Mean multi-scale SSIM (Wang et al. 2003) of two batches [N, S, S, 3], with as many scales as fit.
+    """Mean multi-scale SSIM (Wang et al. 2003) of two batches [N, S, S, 3] uint8, with as many scales as fit.
 
-    The exponents of the scales that are used are scaled to sum to 1; compare only values of the same number
-    of scales.
+    The exponents of the scales used are normalised to sum to 1, so only values of the same number of scales compare.
     """
     import piq
 
@@ -77,14 +76,15 @@ def _to_tensor(images: NDArray[np.uint8]) -> torch.Tensor:
 
 
 def find_faces(images: NDArray[np.uint8], detector: FaceDetector | None = None) -> NDArray[np.bool_]:
-    """Whether a face detector finds a face in each picture, enlarged to 256 px.
+    """Whether a detector finds a face in each picture, enlarged to `DETECTION_SIDE`.
 
     Args:
         images: [N, S, S, 3] uint8.
-        detector: dlib's HOG detector by default: strict, frontal, trained on photographs alone.
+        detector: Any detector; dlib's HOG by default, which accepts frontal faces alone and was trained on
+            photographs.
 
     Returns:
-        [N].
+        [N] bool.
 
     Raises:
         ModelError: If dlib is missing.

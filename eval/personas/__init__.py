@@ -1,1 +1,1 @@
-"""What is only known of personas: the best possible result, and checks of the population."""
+"""Measurements that only personas allow: the best possible retrieval, and checks of their faces and voices."""

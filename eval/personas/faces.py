@@ -1,4 +1,4 @@
-"""Whether personas look as they should: found by dlib's detector, told apart by T and by another face network."""
+"""Checks of personas' faces: rate of detection by dlib, and verification by T and by another face network."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ DETECTION_SIZE = 128
 
 
 def detection_rate(dataset: ClipDataset, max_personas: int, images_each: int = 2) -> tuple[float, int]:
-    """How many pictures dlib's HOG detector finds a face in.
+    """Share of pictures in which dlib's HOG detector finds a face.
 
     Args:
-        dataset: Of personas; their pictures are rendered again at `DETECTION_SIZE`.
-        max_personas: The first so many of it.
-        images_each: Pictures of each.
+        dataset: A data set of personas; their pictures are rendered again at `DETECTION_SIZE`.
+        max_personas: Number of personas at most, the first of the data set.
+        images_each: Number of pictures of each.
 
     Returns:
         The rate in [0, 1], and the number of pictures.
@@ -44,7 +44,7 @@ def detection_rate(dataset: ClipDataset, max_personas: int, images_each: int = 2
 
 
 def verify_training_network(dataset: ClipDataset, max_personas: int) -> Verification:
-    """How well T's stored features tell the first personas of a data set apart."""
+    """Verification of the first personas of a data set by T's stored features."""
     features, owners = dataset.all_face_features()
     identities = dataset.identity_of[owners[:, 0]]
     chosen = identities < max_personas
@@ -52,7 +52,7 @@ def verify_training_network(dataset: ClipDataset, max_personas: int) -> Verifica
 
 
 def verify_judge(dataset: ClipDataset, judge: FaceRecognizer, max_personas: int) -> Verification:
-    """How well another face network tells the same faces apart."""
+    """Verification of the same faces by another face network."""
     features, identities = [], []
     people = range(min(max_personas, len(dataset.identities)))
     for person in tqdm(people, unit="persona", desc="judging faces", disable=None):

@@ -1,4 +1,4 @@
-"""How well anybody could do on personas: their latents are known, so the best possible ranking is too."""
+"""The best possible retrieval on personas, whose true traits are known."""
 
 from __future__ import annotations
 
@@ -14,20 +14,19 @@ LIMIT_NAMES: dict[Knowledge, str] = {
     "voice": "best possible, the voice's traits known",
     "sex": "best possible, only sex known",
 }
-"""Names of the systems in a report; "voice" bounds every model, "shared" what more clips of a voice can't reach."""
+"""Names of the systems in a report. "voice" bounds every model that hears one clip, "shared" any number of clips."""
 
 
 def limit_scores(dataset: ClipDataset, knows: Knowledge) -> NDArray[np.float64] | None:
-    """How well each face fits each voice to a Bayes-optimal ranker.
+    """Scores of a Bayes-optimal ranker for each pair of voice and face.
 
     Args:
         dataset: The judged split.
-        knows: What the ranker knows of a voice: the traits that voice and face share, what the voice shows of
-            them, or sex alone.
+        knows: What the ranker knows of a speaker: the traits that voice and face share, the traits as the voice
+            shows them, or sex alone.
 
     Returns:
-        [identities, identities] scores, voices by faces, the greater the better; None for data sets that are not
-        made of personas.
+        [identities, identities] scores, voices by faces, higher is better; None if the data set is not one of personas.
     """
     latents = read_traits(dataset)
     if latents is None:

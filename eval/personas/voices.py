@@ -1,4 +1,4 @@
-"""Whether personas sound as they should: Praat (through praat-parselmouth) measures clips, not our own code."""
+"""Checks of personas' voices: pitch and formants measured by Praat (package praat-parselmouth), not by our own code."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from data.personas.voices import voice_parameters
 from data.store.dataset import ClipDataset
 
 PITCH_RANGE = (60.0, 400.0)
-"""Hz, where Praat looks for the fundamental frequency."""
+"""Range in Hz in which Praat looks for the fundamental frequency."""
 
 FORMANT_CEILINGS = {"male": 4350.0, "female": 5000.0}
-"""Hz, below which Praat puts five formants; espeak-ng's man is larger than Praat's."""
+"""Frequencies in Hz below which Praat looks for five formants; espeak-ng's man is larger than Praat assumes."""
 
 MEASURED_FORMANTS = (3, 4)
-"""The formants whose medians tell the scale: lower ones depend more on what is said, and in which accent."""
+"""Numbers of the formants whose medians give the scale; lower ones depend more on text and accent."""
 
 
 @dataclass(frozen=True)
 class MeasuredVoices:
-    """What was heard and what was meant.
+    """Measured voices of N personas with C clips each, and the parameters they were made with.
 
     Attributes:
-        is_male: [N].
-        pitch: [N, C], median fundamental frequency of each clip in Hz; NaN where Praat hears no voice.
-        formant_scale: [N, C], geometric mean of the medians of `MEASURED_FORMANTS` in Hz.
-        target_pitch: [N] in Hz.
-        target_scale: [N], relative to espeak-ng's own.
+        is_male: [N] sex.
+        pitch: [N, C] median fundamental frequency of each clip in Hz; NaN where Praat finds no voiced frame.
+        formant_scale: [N, C] geometric mean of the medians of `MEASURED_FORMANTS` in Hz.
+        target_pitch: [N] pitch in Hz that the voice was made with.
+        target_scale: [N] scale of the formants that the voice was made with, relative to espeak-ng's own.
     """
 
     is_male: NDArray[np.bool_]
@@ -45,7 +45,7 @@ class MeasuredVoices:
 
 
 def measure_clip(waveform: Waveform, is_male: bool) -> tuple[float, float]:
-    """Median pitch, and the mean of the medians of formants, both in Hz.
+    """Median pitch, and geometric mean of the medians of `MEASURED_FORMANTS`, both in Hz; NaN without a voiced frame.
 
     Raises:
         ModelError: If praat-parselmouth is not installed.
@@ -69,11 +69,11 @@ def measure_clip(waveform: Waveform, is_male: bool) -> tuple[float, float]:
 
 
 def measure_voices(dataset: ClipDataset, max_personas: int) -> MeasuredVoices:
-    """Let Praat measure all clips of some personas.
+    """Measure all clips of some personas with Praat.
 
     Args:
-        dataset: Of personas.
-        max_personas: The first so many of it are measured.
+        dataset: A data set of personas.
+        max_personas: Number of personas at most, the first of the data set.
 
     Raises:
         DatasetError: If the data set is not one of personas.
@@ -89,12 +89,12 @@ def measure_voices(dataset: ClipDataset, max_personas: int) -> MeasuredVoices:
         clips = dataset.voices_of(person)[:num_clips]
         measured.append([measure_clip(dataset.waveform(clip), is_male[-1]) for clip in clips])
         targets.append((voice.pitch, voice.formant_scale))
-    heard, meant = np.array(measured), np.array(targets)
-    return MeasuredVoices(np.array(is_male), heard[..., 0], heard[..., 1], meant[:, 0], meant[:, 1])
+    values, target = np.array(measured), np.array(targets)
+    return MeasuredVoices(np.array(is_male), values[..., 0], values[..., 1], target[:, 0], target[:, 1])
 
 
 def whole_population(dataset: ClipDataset) -> tuple[Population, list[int]]:
-    """The population that a data set's personas are from, and the number of each of its identities in it.
+    """The population that a data set's personas were drawn from, and the number in it of each identity.
 
     Raises:
         DatasetError: If the data set is not one of personas.
@@ -107,7 +107,7 @@ def whole_population(dataset: ClipDataset) -> tuple[Population, list[int]]:
 
 
 def summarize_voices(voices: MeasuredVoices) -> dict[str, float]:
-    """Errors of the pitch, by clip and by persona, and correlations of the formant scale within each sex."""
+    """Errors of the pitch by clip and by persona, and correlations of the formant scale with its target by sex."""
     errors = voices.pitch / voices.target_pitch[:, None] - 1
     of_personas = np.nanmean(errors, axis=1)
     summary = {
@@ -121,13 +121,13 @@ def summarize_voices(voices: MeasuredVoices) -> dict[str, float]:
     }
     for sex, chosen in (("female", ~voices.is_male), ("male", voices.is_male)):
         target = np.log(voices.target_scale[chosen])
-        heard = np.log(voices.formant_scale[chosen])
-        summary[f"formant_scale_correlation_one_clip_{sex}"] = _correlation(target, heard[:, 0])
-        summary[f"formant_scale_correlation_{sex}"] = _correlation(target, np.nanmean(heard, axis=1))
+        measured = np.log(voices.formant_scale[chosen])
+        summary[f"formant_scale_correlation_one_clip_{sex}"] = _correlation(target, measured[:, 0])
+        summary[f"formant_scale_correlation_{sex}"] = _correlation(target, np.nanmean(measured, axis=1))
     return summary
 
 
-def _correlation(target: NDArray[np.float64], heard: Iterable[float]) -> float:
-    heard = np.asarray(heard)
-    usable = np.isfinite(heard)
-    return float(np.corrcoef(target[usable], heard[usable])[0, 1]) if usable.sum() > 2 else float("nan")
+def _correlation(target: NDArray[np.float64], measured: Iterable[float]) -> float:
+    measured = np.asarray(measured)
+    usable = np.isfinite(measured)
+    return float(np.corrcoef(target[usable], measured[usable])[0, 1]) if usable.sum() > 2 else float("nan")

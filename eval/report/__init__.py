@@ -1,1 +1,1 @@
-"""One folder with one report: texts, pictures, where numbers come from."""
+"""Parts that all reports share: the folder, Markdown, figures, provenance, and the mirror in Weights & Biases."""

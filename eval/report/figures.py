@@ -1,4 +1,4 @@
-"""What the figures of a report share: colours, axes, and pictures side by side."""
+"""Parts that a report's figures share: colours, axes, and pictures side by side."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def save_mosaic(path: Path, panels: Sequence[tuple[str, NDArray[np.uint8]]], num
     """Sets of pictures side by side.
 
     Args:
-        path: The PNG.
-        panels: Title and [N, S, S, 3] uint8 each.
-        num_columns: Of each panel.
+        path: The PNG to write.
+        panels: Title and pictures [N, S, S, 3] uint8 of each panel.
+        num_columns: Number of pictures side by side in a panel.
     """
     figure = Figure(figsize=(5.2 * len(panels), 5.6), layout="constrained")
     for axes, (title, images) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
@@ -31,7 +31,7 @@ def save_mosaic(path: Path, panels: Sequence[tuple[str, NDArray[np.uint8]]], num
 
 
 def tile(images: NDArray[np.uint8], num_columns: int) -> NDArray[np.uint8]:
-    """[N, S, S, 3] pictures as one, row by row; empty places are white."""
+    """Arrange pictures [N, S, S, 3] row by row as one picture; empty places are white."""
     num_rows = -(-len(images) // num_columns)
     side = images.shape[1]
     canvas = np.full((num_rows * num_columns, side, side, 3), 255, np.uint8)
@@ -41,7 +41,7 @@ def tile(images: NDArray[np.uint8], num_columns: int) -> NDArray[np.uint8]:
 
 
 def show_picture(axes: Axes, picture: NDArray[np.uint8], frame: str | None = None) -> None:
-    """Show [S, S, 3] uint8 RGB without ticks, in a frame of a colour if one is given."""
+    """Show [S, S, 3] uint8 RGB without ticks, with a frame of the given colour."""
     axes.imshow(picture, interpolation="bicubic")
     axes.set_xticks([])
     axes.set_yticks([])
@@ -52,7 +52,7 @@ def show_picture(axes: Axes, picture: NDArray[np.uint8], frame: str | None = Non
 
 
 def tidy_axes(axes: Axes) -> None:
-    """Leave out the upper and right spine and put a light grid behind the curves."""
+    """Hide the upper and right spine and draw a light grid behind the curves."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.tick_params(colors=MUTED, labelsize=8.5)
@@ -61,6 +61,6 @@ def tidy_axes(axes: Axes) -> None:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a PNG that names its software."""
+    """Write a figure as PNG, with the software's name as metadata."""
     metadata: dict[str, Any] = {"Software": "wav2face"}
     figure.savefig(path, dpi=_DPI, metadata=metadata, facecolor="white")

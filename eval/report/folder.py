@@ -1,4 +1,4 @@
-"""One folder, one report on one model and split: each evaluation adds its part and leaves the others' alone."""
+"""The folder of a report on one model and split, to which each evaluation adds its part."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any, Literal, get_args
 from data.files import write_file
 
 Kind = Literal["retrieval", "image_quality"]
-_SUBJECT = ("model", "dataset")
+_KEYS = ("model", "dataset")
 
 
 def write_report(out: Path, kind: Kind, content: dict[str, Any], text: str) -> None:
-    """Write an evaluation's part, and the whole report anew.
+    """Write one evaluation's part, and the whole report from all parts.
 
-    report.json has `results`, those of all parts, and `parts`, each evaluation's content by kind; report.md is the
-    parts' texts, one after the other, which stay in files of their own as well. Parts about another model or another
-    split than this one's are dropped.
+    report.json has `results` (the results of all parts) and `parts` (each evaluation's content by kind). report.md
+    joins the parts' texts, which are also kept in files of their own. Parts about another model or another split than
+    this one's are dropped.
 
     Args:
         out: An existing folder.
-        kind: Which evaluation.
+        kind: Name of the evaluation.
         content: Its numbers; keys `model`, `dataset` and `results` at least.
-        text: The same for classifiers, as Markdown.
+        text: The same as Markdown.
     """
     parts = {name: part for name, part in read_parts(out).items() if _about(part) == _about(content)}
     parts[kind] = _plain(content)
@@ -47,7 +47,7 @@ def write_report(out: Path, kind: Kind, content: dict[str, Any], text: str) -> N
 
 
 def read_parts(out: Path) -> dict[str, dict[str, Any]]:
-    """The parts of the report in a folder, by kind; none where there is no readable one."""
+    """The parts of a folder's report by kind; empty where there is no readable report."""
     try:
         parts = json.loads((out / "report.json").read_text(encoding="utf-8"))["parts"]
         return {kind: parts[kind] for kind in get_args(Kind) if kind in parts}
@@ -56,11 +56,11 @@ def read_parts(out: Path) -> dict[str, dict[str, Any]]:
 
 
 def _about(part: dict[str, Any]) -> Any:
-    return _plain({key: part[key] for key in _SUBJECT})
+    return _plain({key: part[key] for key in _KEYS})
 
 
 def _plain(value: Any) -> Any:
-    """Lists, dicts and numbers as JSON has them: NaN, which it has not, as null."""
+    """Lists, dicts and numbers as JSON allows them: values that are not finite become None."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

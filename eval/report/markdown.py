@@ -8,7 +8,7 @@ from typing import Any
 
 
 def percent(value: float) -> str:
-    """A rate in [0, 1] as percent with one decimal."""
+    """A rate in [0, 1] in percent with one decimal."""
     return f"{100 * value:.1f}"
 
 
@@ -28,7 +28,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]], align: str = "")
     Args:
         header: Column titles.
         rows: Cells; None is left empty.
-        align: One letter a column, `l` or `r`; by default the first to the left, the others to the right.
+        align: One letter `l` or `r` for each column; by default only the first column is aligned to the left.
 
     Raises:
         ValueError: If a row has another length than the header.
@@ -47,7 +47,7 @@ def _line(cells: Sequence[Any]) -> str:
 
 
 def provenance_section(provenance: dict[str, Any]) -> str:
-    """Which weights, data, split, code and settings: the part that all reports share."""
+    """The section about weights, data, split, code and settings, which all reports share."""
     model, dataset, code = provenance["model"], provenance["dataset"], provenance["code"]
     t, e = provenance["training_face_network"], provenance["judge"]
     commit = code["commit"] or "unknown (not a git checkout)"

@@ -1,4 +1,4 @@
-"""A written report, shown in Weights & Biases too; the report's folder stays the truth."""
+"""A copy of a written report in Weights & Biases; the report's folder stays the authority."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _TABLES = ("results", "floors", "bounds", "groups", "lengths", "listening")
 
 
 def mirror_report(trackers: Trackers, folder: Path, kind: Kind) -> str | None:
-    """Log the tables, pictures and headlines of a report's part and close the mirrors.
+    """Log the tables, pictures and headlines of a report's part and close the trackers.
 
     Args:
-        trackers: Open mirrors.
-        folder: Holds report.json and its pictures.
-        kind: Which part.
+        trackers: Open trackers.
+        folder: Folder with report.json and its pictures.
+        kind: Name of the part.
 
     Returns:
         The command that uploads an offline W&B run, where there is one.
@@ -39,7 +39,7 @@ def mirror_report(trackers: Trackers, folder: Path, kind: Kind) -> str | None:
 
 
 def as_table(entries: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[Any]]]:
-    """Entries of a report as columns and rows: `recall: {"1": ..}` becomes a column `recall@1`."""
+    """Columns and rows of a report's entries: `recall: {"1": ..}` becomes a column `recall@1`."""
     flat = []
     for entry in entries:
         row: dict[str, Any] = {}
@@ -54,12 +54,12 @@ def as_table(entries: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[An
 
 
 def _cell(value: Any) -> Any:
-    """Intervals as text: a cell holds one value."""
+    """An interval becomes text, since a cell holds one value."""
     return " to ".join(f"{number:.4g}" for number in value) if isinstance(value, list) else value
 
 
 def headline_numbers(report: dict[str, Any]) -> dict[str, float]:
-    """The numbers that stand for a report: recalls of the primary metrics in the first gallery, or image distances."""
+    """The headline numbers of a report: recalls of the primary metrics in the first gallery, or image distances."""
     numbers: dict[str, float] = {}
     for entry in report["results"]:
         if entry["task"] == "image_quality":

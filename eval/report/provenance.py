@@ -1,4 +1,4 @@
-"""Where a report's numbers come from: which weights, data, split, settings and state of the code."""
+"""The origin of a report's numbers: weights, data, split, settings and state of the code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from eval.model_under_test import ModelUnderTest
 
 
 def describe_code() -> dict[str, Any]:
-    """The commit of this code and whether files were changed since; None where there is no git checkout."""
+    """The commit of this code, whether files were changed since (both None without a git checkout), and versions."""
     folder = Path(__file__).resolve().parent
 
     def git(*arguments: str) -> str | None:
@@ -56,7 +56,7 @@ def describe_machine() -> str:
 
 
 def describe_model(model: ModelUnderTest) -> dict[str, Any]:
-    """The model's origin, hash, kind and size, and the config of its run where that lies beside it."""
+    """The model's source, hash, type and size, and the config of its training where that lies beside its folder."""
     whole = model.encoder if model.voice2face is None else model.voice2face
     config = Path(model.source).parent / "config.yaml"
     training: Any = None
@@ -64,7 +64,7 @@ def describe_model(model: ModelUnderTest) -> dict[str, Any]:
         try:
             training = yaml.safe_load(config.read_text(encoding="utf-8"))
         except (OSError, yaml.YAMLError):
-            training = None  # the report is about the model; what made it is a courtesy
+            training = None  # a report can do without the training's config
     return {
         "source": model.source,
         "type": whole.model_type,
@@ -93,7 +93,7 @@ def describe_dataset(dataset: ClipDataset, split: str) -> dict[str, Any]:
 
 
 def describe_network(info: FaceEncoderInfo | None) -> dict[str, Any] | None:
-    """A face network's name, hash and feature size, without where its file lies on this machine."""
+    """A face network's name, hash and feature size, without the path of its file."""
     if info is None:
         return None
     return {key: value for key, value in asdict(info).items() if key != "path"}

@@ -1,4 +1,4 @@
-"""What a number has to be compared with: systems that hear nothing, and bounds that no voice can pass."""
+"""Floors and bounds: the scores of systems that hear nothing, and scores that no model of voices can pass."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from data.faces.protocol import FaceRecognizer
 from eval.model_under_test import ModelUnderTest
 from eval.predictions import Pool, Predictions, extract_drawing_features
 from eval.retrieval.galleries import Gallery, GalleryDraw
-from eval.retrieval.metrics import MetricName, QueryRanks, Vectors, answer
+from eval.retrieval.metrics import MetricName, QueryRanks, Vectors, rank_queries
 from eval.retrieval.ranks import RankCounts
 
 SHUFFLED = "floor: shuffled voices"
@@ -26,51 +26,54 @@ _NUM_SHUFFLES = 10
 def rank_shuffled_voices(
     pool: Pool, gallery: Gallery, vectors: Vectors, metric: MetricName, *, seed: int, device: str = "cpu"
 ) -> QueryRanks:
-    """The answers of ten shuffles together: a single one is far from its mean where answers come in clusters."""
+    """Ranks of ten shuffles together, since the score of a single one varies where predictions form clusters."""
     shuffles = [
-        answer(pool, gallery, shuffled_voices(pool, vectors, [seed, i]), metric, device) for i in range(_NUM_SHUFFLES)
+        rank_queries(pool, gallery, shuffle_voices(pool, vectors, [seed, i]), metric, device)
+        for i in range(_NUM_SHUFFLES)
     ]
     return QueryRanks(
         RankCounts(
-            np.concatenate([answers.counts.better for answers in shuffles]),
-            np.concatenate([answers.counts.tied for answers in shuffles]),
+            np.concatenate([ranks.counts.better for ranks in shuffles]),
+            np.concatenate([ranks.counts.tied for ranks in shuffles]),
         ),
-        np.concatenate([answers.queries for answers in shuffles]),
-        np.concatenate([answers.owners for answers in shuffles]),
+        np.concatenate([ranks.queries for ranks in shuffles]),
+        np.concatenate([ranks.identities for ranks in shuffles]),
     )
 
 
-def shuffled_voices(pool: Pool, vectors: Vectors, seed: Sequence[int] = (0,)) -> Vectors:
-    """The model's own answers, each given to somebody else: what its answers score without their meaning."""
+def shuffle_voices(pool: Pool, vectors: Vectors, seed: Sequence[int] = (0,)) -> Vectors:
+    """The model's predictions, each assigned to a voice of another person, so that they say nothing of the speaker."""
     order = np.random.default_rng([*seed, 3]).permutation(np.unique(pool.query_identities))
     successor = dict(zip(order.tolist(), np.roll(order, 1).tolist(), strict=True))
-    rows_of = {owner: np.flatnonzero(pool.query_identities == owner) for owner in order.tolist()}
+    rows_of = {identity: np.flatnonzero(pool.query_identities == identity) for identity in order.tolist()}
     seen: dict[int, int] = {}
     rows = []
-    for owner in pool.query_identities.tolist():
-        other = rows_of[successor[owner]]
-        seen[owner] = seen.get(owner, -1) + 1
-        rows.append(other[seen[owner] % len(other)])
+    for identity in pool.query_identities.tolist():
+        other = rows_of[successor[identity]]
+        seen[identity] = seen.get(identity, -1) + 1
+        rows.append(other[seen[identity] % len(other)])
     return Vectors(vectors.queries[rows], vectors.faces, vectors.query_centre, vectors.face_centre)
 
 
 def mean_prediction(vectors: Vectors) -> Vectors:
-    """The mean over the training split as the answer to everybody.
+    """The mean prediction over the training split for every voice.
 
-    Once centred it is a zero vector, which ties with everything: exactly chance. Uncentred it prefers
-    average faces, whoever speaks.
+    Centred, it is a zero vector, whose ties give exactly chance. Uncentred, it prefers average faces.
     """
     everybody = np.repeat(vectors.query_centre[None], len(vectors.queries), axis=0)
     return Vectors(everybody, vectors.faces, vectors.query_centre, vectors.face_centre)
 
 
 def real_to_real(pool: Pool, faces: NDArray[np.floating], centre: NDArray[np.floating]) -> tuple[Pool, Vectors] | None:
-    """Each real face as the query for another real face of the same person; None if nobody has two.
+    """Each real face as a query for another real face of the same person.
 
     Args:
-        pool: The voices' pool, for its faces.
-        faces: [M, F] features.
-        centre: [F] their mean over the training split.
+        pool: The pool of the voices, whose faces are used.
+        faces: [M, F] features of the faces.
+        centre: [F] mean of faces over the training split.
+
+    Returns:
+        A pool whose queries are faces, and its vectors; None if nobody has two faces.
     """
     _, counts = np.unique(pool.face_identities, return_counts=True)
     if not (counts > 1).any():
@@ -82,7 +85,7 @@ def real_to_real(pool: Pool, faces: NDArray[np.floating], centre: NDArray[np.flo
 
 
 def same_pictures(gallery: Gallery) -> Gallery:
-    """The gallery whose right answers are the very faces that are the queries, for reconstructions."""
+    """The gallery of the query faces themselves, for reconstructions: each query's right answer is its own face."""
     draws = (GalleryDraw(draw.queries, draw.queries, np.arange(len(draw.queries))) for draw in gallery.draws)
     return replace(gallery, draws=tuple(draws))
 
@@ -90,7 +93,16 @@ def same_pictures(gallery: Gallery) -> Gallery:
 def drawn_from_true_features(
     model: ModelUnderTest, judge: FaceRecognizer, test: Predictions, train: Predictions, seed: int, max_train: int = 200
 ) -> tuple[Pool, Vectors]:
-    """F2F: the painter fed with T's features of real faces, judged by E: what drawing loses, voices aside."""
+    """F2F: drawings of T's features of real faces, compared with these faces by E; the loss of the generator alone.
+
+    Args:
+        model: A model with a generator.
+        judge: E.
+        test: Predictions for the judged split.
+        train: Predictions for training people.
+        seed: Seed of the drawings' noise.
+        max_train: Number of training faces that are drawn, for the mean of drawings.
+    """
     assert test.judge_face_features is not None and train.judge_face_features is not None
     drawn, drawn_train = (
         extract_drawing_features(

@@ -1,4 +1,4 @@
-"""Which queries, samples and curves the retrieval report shows."""
+"""Contents of the retrieval report's figures: the queries, samples and curves that are shown."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from eval.personas.limits import LIMIT_NAMES
 from eval.predictions import clip_noise_keys
 from eval.retrieval.baselines import rank_shuffled_voices
 from eval.retrieval.figures import QueryRow, save_queries, save_recall, save_samples, save_sensitivity
-from eval.retrieval.measure import PRIMARY, RetrievalMeasurement
-from eval.retrieval.metrics import recall_curve
+from eval.retrieval.measure import RetrievalMeasurement
+from eval.retrieval.metrics import PRIMARY_METRICS, recall_curve
 from eval.retrieval.ranks import score_matrix
 from gan.samples import draw_spectrogram
 
@@ -28,11 +28,15 @@ _SAMPLE_DRAWINGS = 5
 def save_pictures(
     out: Path, model: ModelUnderTest, dataset: ClipDataset, measured: RetrievalMeasurement, seed: int
 ) -> dict[str, str]:
-    """Save the pictures of a retrieval report and tell their file names, by what they show."""
+    """Save the figures of a retrieval report into a folder.
+
+    Returns:
+        File names by name of the figure.
+    """
     names = {}
     for space in measured.spaces:
         if space == "feature" and "image" in measured.spaces:
-            continue  # the drawing is made from the feature, and shows it
+            continue  # drawings are made from the feature, so the image space shows it
         names[f"queries_{space}"] = f"queries_{space}.png"
         _save_query_picture(out / names[f"queries_{space}"], model, dataset, measured, space, seed)
     if model.voice2face is not None:
@@ -40,15 +44,15 @@ def save_pictures(
         _save_sample_picture(out / names["samples"], model, dataset, measured, seed)
     curves, floors = {}, {}
     for space, vectors in measured.spaces.items():
-        pool, gallery, metric = measured.test.pool, measured.headline, PRIMARY[space]
+        pool, gallery, metric = measured.test.pool, measured.headline, PRIMARY_METRICS[space]
         curves[space] = recall_curve(measured.curves[space], gallery)
         floors[space] = recall_curve(rank_shuffled_voices(pool, gallery, vectors, metric, seed=seed), gallery)
     names["recall"] = "recall.png"
     limits = {LIMIT_NAMES[knows]: recall_curve(known, measured.headline) for knows, known in measured.limits.items()}
     save_recall(out / names["recall"], curves, measured.headlines(), floors, measured.lengths, limits)
-    if measured.listening:
+    if measured.sensitivity:
         names["listening"] = "listening.png"
-        save_sensitivity(out / names["listening"], measured.listening)
+        save_sensitivity(out / names["listening"], measured.sensitivity)
     return names
 
 
@@ -57,35 +61,35 @@ def _save_query_picture(
 ) -> None:
     test, vectors, draw = measured.test, measured.spaces[space], measured.whole_split.draws[0]
     queries, faces = vectors.queries[draw.queries], vectors.faces[draw.faces]
-    if PRIMARY[space] == "centred_cosine":
+    if PRIMARY_METRICS[space] == "centred_cosine":
         queries, faces = queries - vectors.query_centre, faces - vectors.face_centre
     scores = score_matrix(torch.from_numpy(queries).double(), torch.from_numpy(faces).double(), "cosine").numpy()
     right_scores = scores[np.arange(len(queries)), draw.targets]
     ranks = 1 + (scores > right_scores[:, None]).sum(1)
-    # Among equal ranks the surer one is better.
+    # Queries of equal rank are ordered by the score of the right face.
     order = np.lexsort((-right_scores, ranks))
     middle = max(0, len(order) // 2 - _SHOWN // 2)
     chosen = {"best": order[:_SHOWN], "median": order[middle : middle + _SHOWN], "worst": order[-_SHOWN:]}
     columns = ["voice", *(["drawing"] if model.voice2face is not None else []), "true face"]
     blocks = []
-    for title, questions in chosen.items():
+    for title, positions in chosen.items():
         rows = []
-        for question in questions.tolist():
-            clip = int(test.clips[draw.queries[question]])
-            top = np.argsort(-scores[question], kind="stable")[:_TOP]
-            true = _face(dataset, test.faces[draw.faces[draw.targets[question]]])
+        for query in positions.tolist():
+            clip = int(test.clips[draw.queries[query]])
+            top = np.argsort(-scores[query], kind="stable")[:_TOP]
+            true = _face(dataset, test.faces[draw.faces[draw.targets[query]]])
             left = [draw_spectrogram(dataset.waveform(clip), true.shape[0])]
             if model.voice2face is not None:
                 noise = sample_noise(clip_noise_keys(dataset, [clip], seed), model.voice2face.noise_size)
-                left.append(draw_faces(model.voice2face, test.voice_features[[draw.queries[question]]], noise)[0])
-            positions = np.flatnonzero(top == draw.targets[question])
+                left.append(draw_faces(model.voice2face, test.voice_features[[draw.queries[query]]], noise)[0])
+            hits = np.flatnonzero(top == draw.targets[query])
             rows.append(
                 QueryRow(
-                    title=f"rank {ranks[question]} of {len(faces)}",
+                    title=f"rank {ranks[query]} of {len(faces)}",
                     pictures=[*left, true],
                     answers=[_face(dataset, test.faces[draw.faces[row]]) for row in top],
-                    scores=scores[question, top].tolist(),
-                    right=int(positions[0]) if len(positions) else -1,
+                    scores=scores[query, top].tolist(),
+                    right=int(hits[0]) if len(hits) else -1,
                 )
             )
         blocks.append((title, rows))
@@ -97,19 +101,21 @@ def _save_sample_picture(
 ) -> None:
     assert model.voice2face is not None
     test, draw = measured.test, measured.whole_split.draws[0]
-    # Spread over the split, and chosen by nothing that the model did.
+    # Spread over the split, independent of the model's predictions.
     step = max(1, len(draw.queries) // _SAMPLE_ROWS)
     rows = []
-    for question in range(0, len(draw.queries), step)[:_SAMPLE_ROWS]:
-        query, face = draw.queries[question], draw.faces[draw.targets[question]]
+    for position in range(0, len(draw.queries), step)[:_SAMPLE_ROWS]:
+        query, face = draw.queries[position], draw.faces[draw.targets[position]]
         true = _face(dataset, test.faces[face])
         keys = clip_noise_keys(dataset, [int(test.clips[query])], seed) + [
             f"{seed}/sample/{i}" for i in range(_SAMPLE_DRAWINGS - 1)
         ]
         noise = sample_noise(keys, model.voice2face.noise_size)
-        heard = draw_faces(model.voice2face, np.repeat(test.voice_features[[query]], len(keys), 0), noise)
-        seen = draw_faces(model.voice2face, test.face_features[[face]], noise[:1])
-        rows.append([draw_spectrogram(dataset.waveform(int(test.clips[query])), true.shape[0]), true, *seen, *heard])
+        from_voice = draw_faces(model.voice2face, np.repeat(test.voice_features[[query]], len(keys), 0), noise)
+        from_face = draw_faces(model.voice2face, test.face_features[[face]], noise[:1])
+        rows.append(
+            [draw_spectrogram(dataset.waveform(int(test.clips[query])), true.shape[0]), true, *from_face, *from_voice]
+        )
     columns = [
         "voice",
         "true face",

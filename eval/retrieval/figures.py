@@ -1,4 +1,4 @@
-"""The pictures of a report: queries with their answers, samples, curves, and how drawings agree."""
+"""Figures of a retrieval report, drawn with matplotlib: queries, samples, recall curves, sensitivity."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _COLOURS = {"joint": "#2f5fd0", "feature": "#c9702a", "image": "#8a3fb0"}
 
 @dataclass(frozen=True)
 class QueryRow:
-    """One query of the query picture.
+    """One query of the figure of queries.
 
     Attributes:
-        title: Such as "rank 3 of 140".
-        pictures: [S, S, 3] uint8: what was heard, drawn, and the true face, as far as there is each.
-        answers: The first faces of the ranking.
-        scores: Their scores.
-        right: Which of them is the right one, by position; -1 if none.
+        title: Text such as "rank 3 of 140".
+        pictures: [S, S, 3] uint8: spectrogram of the voice, drawing if there is one, true face.
+        answers: The first faces of the ranking, [S, S, 3] uint8.
+        scores: Scores of these faces.
+        right: Position of the right face among them; -1 if it is not among them.
     """
 
     title: str
@@ -38,12 +38,12 @@ class QueryRow:
 
 
 def save_queries(path: Path, blocks: Sequence[tuple[str, Sequence[QueryRow]]], columns: Sequence[str]) -> None:
-    """Queries one under the other in blocks (best, median, worst); the right face is framed in green.
+    """Draw queries in rows and blocks (best, median, worst); the right face has a green frame.
 
     Args:
-        path: The PNG.
-        blocks: Title and rows.
-        columns: What `QueryRow.pictures` show.
+        path: The PNG to write.
+        blocks: Title and queries of each block.
+        columns: Titles of `QueryRow.pictures`.
     """
     rows = [(title if i == 0 else "", row) for title, block in blocks for i, row in enumerate(block)]
     num_left, num_right = len(columns), max(len(row.answers) for _, row in rows)
@@ -71,12 +71,12 @@ def save_queries(path: Path, blocks: Sequence[tuple[str, Sequence[QueryRow]]], c
 
 
 def save_samples(path: Path, columns: Sequence[str], rows: Sequence[Sequence[NDArray[np.uint8]]]) -> None:
-    """A grid of pictures, a person a row.
+    """Draw a grid of pictures with one person in each row.
 
     Args:
-        path: The PNG.
-        columns: Titles; equal neighbours share one.
-        rows: [S, S, 3] uint8 pictures, one a column.
+        path: The PNG to write.
+        columns: Titles of the columns; neighbours with the same title share it.
+        rows: Pictures [S, S, 3] uint8 of each row, one for each column.
     """
     figure = Figure(figsize=(1.2 * len(columns), 1.2 * len(rows) + 0.35), layout="constrained")
     axes = figure.subplots(len(rows), len(columns), squeeze=False)
@@ -97,15 +97,15 @@ def save_recall(
     lengths: Sequence[RetrievalResult],
     limits: dict[str, NDArray[np.float64]],
 ) -> None:
-    """R@k over k for each space with its intervals, floor and chance; beside it R@10 over the seconds heard.
+    """Draw R@k over k for each space with intervals, floor and chance, and R@10 over the length of speech.
 
     Args:
-        path: The PNG.
+        path: The PNG to write.
         curves: [size] R@1 .. R@size by space.
-        results: The headline line of each space.
-        floors: Curves of shuffled voices, by space.
-        lengths: Lines by seconds heard.
-        limits: Curves of the best possible rankers, by name; empty where the truth is not known.
+        results: Headline result of each space.
+        floors: Curves of shuffled voices by space.
+        lengths: Results by length of speech.
+        limits: Curves of the best possible rankers by name; empty where true traits are not known.
     """
     figure = Figure(figsize=(11, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[1.7, 1])
@@ -127,7 +127,7 @@ def save_recall(
         points = [int(k) for k in result.recall]
         values = np.array([result.recall[str(k)] for k in points])
         bounds = np.array([result.ci95[str(k)] for k in points])
-        # A percentile interval need not hold the mean of very few people; bars can't be negative.
+        # With very few people a percentile interval may exclude the mean; error bars can't be negative.
         errors = np.clip(np.stack([values - bounds[:, 0], bounds[:, 1] - values]), 0, None)
         left.errorbar(points, 100 * values, 100 * errors, color=colour, fmt="o", markersize=3.5, capsize=2, linewidth=1)
     left.plot([], [], color=MUTED, linewidth=1, linestyle=":", label="shuffled voices")
@@ -165,9 +165,9 @@ def _plot_lengths(axes: Axes, lengths: Sequence[RetrievalResult]) -> None:
     for second, value, row in zip(seconds, values, lengths, strict=True):
         text = f"{100 * row.extra['long_enough']:.0f} % this long"
         axes.annotate(text, (second, 100 * value), (5, -12), textcoords="offset points", fontsize=7.5, color=MUTED)
-    axes.set(xlabel="seconds heard", ylabel=f"R@{k} (%), joint space", ylim=(0, None), xticks=seconds)
+    axes.set(xlabel="seconds of speech", ylabel=f"R@{k} (%), joint space", ylim=(0, None), xticks=seconds)
     axes.set_xlim(0, seconds[-1] * 1.35)
-    axes.set_title("How much speech does it take?", fontsize=10, color=INK)
+    axes.set_title("Recall by length of speech", fontsize=10, color=INK)
 
 
 def _length_recall(lengths: Sequence[RetrievalResult]) -> str | None:
@@ -176,18 +176,18 @@ def _length_recall(lengths: Sequence[RetrievalResult]) -> str | None:
     return "10" if "10" in lengths[0].recall else max(lengths[0].recall, key=int)
 
 
-def save_sensitivity(path: Path, agreements: Sequence[PairSimilarity]) -> None:
-    """Every pair's cosine as a dot, means as bars: what differs in two drawings, from least to most."""
-    figure = Figure(figsize=(9, 0.55 * len(agreements) + 1.1), layout="constrained")
+def save_sensitivity(path: Path, similarities: Sequence[PairSimilarity]) -> None:
+    """Draw the cosine of every pair as a dot and the means as bars, a row for each kind of pair."""
+    figure = Figure(figsize=(9, 0.55 * len(similarities) + 1.1), layout="constrained")
     axes = figure.subplots()
     random = np.random.default_rng(0)
-    for row, agreement in enumerate(agreements):
-        drawn = agreement.pixel_difference is not None
-        colour = _COLOURS["image"] if drawn else (RIGHT if "drawing" not in agreement.pair else _COLOURS["feature"])
-        y = row + random.uniform(-0.22, 0.22, agreement.num)
-        axes.scatter(agreement.cosines, y, s=7, color=colour, alpha=0.35, linewidths=0)
-        axes.plot([agreement.cosine] * 2, [row - 0.32, row + 0.32], color=colour, linewidth=2.5)
-    axes.set_yticks(range(len(agreements)), [f"{a.pair} ({a.num})" for a in agreements], fontsize=8.5)
+    for row, similarity in enumerate(similarities):
+        drawn = similarity.pixel_difference is not None
+        colour = _COLOURS["image"] if drawn else (RIGHT if "drawing" not in similarity.pair else _COLOURS["feature"])
+        y = row + random.uniform(-0.22, 0.22, similarity.num)
+        axes.scatter(similarity.cosines, y, s=7, color=colour, alpha=0.35, linewidths=0)
+        axes.plot([similarity.cosine] * 2, [row - 0.32, row + 0.32], color=colour, linewidth=2.5)
+    axes.set_yticks(range(len(similarities)), [f"{s.pair} ({s.num})" for s in similarities], fontsize=8.5)
     axes.invert_yaxis()
     axes.axvline(0, color=CHANCE, linewidth=1)
     axes.set_xlim(-1.02, 1.02)

@@ -1,7 +1,7 @@
-"""Which voices are asked against which faces: seeded draws of galleries, the same for every space and metric.
+"""Galleries: seeded draws of queries and faces, the same for every space and metric.
 
-A draw picks identities, one face of each as the gallery and one query of each that has any. Scoring every
-system on the same draws makes their differences mean something.
+A draw takes some identities, one face of each as the gallery, and one query of each that has one. All systems are
+scored on the same draws, so that their differences are not due to the draws.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from eval.predictions import Pool
 GalleryKind = Literal["random", "whole_split", "same_sex"]
 
 MIN_SAME_SEX = 5
-"""People of either sex that same-sex galleries need: fewer would be drawn again and again."""
+"""Number of people of either sex that same-sex galleries need."""
 
 
 @dataclass(frozen=True)
 class GalleryDraw:
-    """One gallery and its queries, as rows of the pool.
+    """One gallery and its queries, given as rows of the pool.
 
     Attributes:
         queries: [q] int64 rows of the queries.
         faces: [g] int64 rows of the faces.
-        targets: [q] int64, for each query the position in `faces` of its right answer.
+        targets: [q] int64, the position in `faces` of the right answer to each query.
     """
 
     queries: NDArray[np.int64]
@@ -38,12 +38,12 @@ class GalleryDraw:
 
 @dataclass(frozen=True)
 class Gallery:
-    """A kind of gallery, drawn several times.
+    """Several draws of one kind of gallery.
 
     Attributes:
         kind: `random` identities, the `whole_split`, or random identities of the `same_sex`.
-        size: Faces in each draw.
-        draws: At least one.
+        size: Number of faces in each draw.
+        draws: The draws, at least one.
     """
 
     kind: GalleryKind
@@ -63,19 +63,19 @@ def draw_galleries(
     """The protocol's galleries, as far as the split is large enough for them.
 
     Args:
-        pool: Queries and faces. Galleries are made of its identities that have both, whatever else has a
-            face: a data set's extra photographs come from elsewhere and would be told apart by their look.
-        sizes: Gallery sizes of random identities; those larger than the split are left out.
-        num_draws: Draws of each random kind. The whole split is drawn ten times if any identity has a
-            choice of queries or faces, else once: there is only one.
-        seed: Decides all draws.
+        pool: Queries and faces. Galleries are made of the identities that have both. Other people's photographs come
+            from other sources and could be excluded by their look alone.
+        sizes: Sizes of galleries of random identities; those larger than the split are left out.
+        num_draws: Number of draws of each random kind. The whole split is drawn ten times if any identity has
+            several queries or faces, else once.
+        seed: Seed of all draws.
         sexes: [identities] "female", "male" or "" where unknown; no same-sex galleries without it.
-        same_sex_size: At most so many of one sex; both sexes' galleries have the same size, else a chance
-            for each.
+        same_sex_size: Size of same-sex galleries at most; those of both sexes have the same size, so that chance is
+            the same.
 
     Returns:
-        Galleries in the order random (by size), whole split, same sex. Empty if fewer than two identities
-        pair.
+        Galleries in the order random (by size), whole split, same sex; none if fewer than two identities have both a
+        query and a face.
     """
     identities = pool.paired()
     if len(identities) < 2:
@@ -84,7 +84,7 @@ def draw_galleries(
     galleries = []
     for size in sorted(sizes):
         if size <= len(identities):
-            # The seed carries the size, so that asking for another size does not change this one.
+            # The size is part of the seed, so that a gallery does not depend on which other sizes are asked for.
             random = np.random.default_rng([seed, size])
             chosen = (random.choice(identities, size, replace=False) for _ in range(num_draws))
             galleries.append(Gallery("random", size, tuple(lookup.draw(c, random) for c in chosen)))
@@ -105,12 +105,12 @@ def draw_galleries(
 
 
 class _Lookup:
-    """Rows by identity, so that a draw costs its own size, not the pool's."""
+    """Rows of the pool by identity, so that the cost of a draw depends on its own size, not on the pool's."""
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
-        self.queries = _rows_by_owner(pool.query_identities)
-        self.faces = _rows_by_owner(pool.face_identities)
+        self.queries = _rows_by_identity(pool.query_identities)
+        self.faces = _rows_by_identity(pool.face_identities)
 
     def has_choice(self, identities: NDArray[np.int64]) -> bool:
         return any(len(self.queries[i]) > 1 or len(self.faces[i]) > 1 for i in identities.tolist())
@@ -120,17 +120,16 @@ class _Lookup:
         for position, identity in enumerate(identities.tolist()):
             candidates = self.faces[identity]
             query = random.choice(self.queries[identity])
-            rivals = candidates[candidates != self.pool.query_faces[query]]
-            if len(rivals):
+            others = candidates[candidates != self.pool.query_faces[query]]
+            if len(others):
                 queries.append(query)
                 targets.append(position)
-            # An identity whose only face is the query still stands in the gallery, as somebody else's wrong
-            # answer.
-            faces.append(random.choice(rivals if len(rivals) else candidates))
+            # An identity whose only face is the query stays in the gallery as a wrong answer to other queries.
+            faces.append(random.choice(others if len(others) else candidates))
         return GalleryDraw(*(np.array(rows, dtype=np.int64) for rows in (queries, faces, targets)))
 
 
-def _rows_by_owner(owners: NDArray[np.int64]) -> dict[int, NDArray[np.int64]]:
-    order = np.argsort(owners, kind="stable")
-    identities, starts = np.unique(owners[order], return_index=True)
+def _rows_by_identity(identity_of: NDArray[np.int64]) -> dict[int, NDArray[np.int64]]:
+    order = np.argsort(identity_of, kind="stable")
+    identities, starts = np.unique(identity_of[order], return_index=True)
     return dict(zip(identities.tolist(), np.split(order, starts[1:]), strict=True))

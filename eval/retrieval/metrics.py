@@ -1,4 +1,4 @@
-"""Retrieval results: recall, median rank and reciprocal rank, each with its chance and its interval."""
+"""Retrieval results: recall with chance and confidence interval, median rank, mean reciprocal rank."""
 
 from __future__ import annotations
 
@@ -20,16 +20,19 @@ Space = Literal["joint", "feature", "image", "image-to-image"]
 MetricName = Literal["cosine", "l2", "l1", "centred_cosine"]
 METRIC_NAMES: tuple[MetricName, ...] = (*METRICS, "centred_cosine")
 
+PRIMARY_METRICS: dict[str, MetricName] = {"joint": "cosine", "feature": "centred_cosine", "image": "centred_cosine"}
+"""The headline metric of each space; fixed beforehand, so that it is not chosen on a test split."""
+
 
 @dataclass(frozen=True)
 class Vectors:
-    """What one system says in one space.
+    """Vectors of queries and faces in one space, as one system gives them.
 
     Attributes:
-        queries: [Q, D], row i belongs to query i of the pool.
-        faces: [M, D], row j belongs to face j of the pool.
-        query_centre: [D] mean of what the system says over the *training* split, for `centred_cosine`.
-        face_centre: [D] mean of the faces of the training split.
+        queries: [Q, D] vectors of the pool's queries.
+        faces: [M, D] vectors of the pool's faces.
+        query_centre: [D] mean of the system's query vectors over the *training* split, for `centred_cosine`.
+        face_centre: [D] mean of the face vectors over the training split.
     """
 
     queries: NDArray[np.floating]
@@ -43,21 +46,22 @@ class RetrievalResult:
     """One line of a report. Rates lie in [0, 1].
 
     Attributes:
-        task: Always "retrieval".
-        system: Who was asked: the model, a floor or a bound.
-        space: Where the comparison is made.
-        metric: How; `likelihood` for a ranker that knows the truth.
-        judge: The face network whose features are compared.
-        gallery_kind: See `eval.retrieval.galleries.Gallery`.
-        gallery: Faces a gallery.
-        draws: Galleries averaged over.
-        identities: Different people asked for.
-        queries: Different queries asked.
+        system: Name of the system: the model, a floor or a bound.
+        space: Name of the space of the comparison.
+        metric: Name of the metric; `likelihood` for a ranker that knows the true traits.
+        judge: Name of the face network whose features are compared.
+        gallery_kind: Kind of the galleries, see `eval.retrieval.galleries.Gallery`.
+        gallery: Number of faces in a gallery.
+        draws: Number of galleries averaged over.
+        identities: Number of different people asked for.
+        queries: Number of different queries.
         recall: Probability that the right face is among the first k; keys are k as text.
-        chance: The same for blind guessing.
-        ci95: 95 % bootstrap interval of each recall, over the identities asked for.
-        median_rank: From 1; ties count half.
+        chance: Recall of guessing.
+        ci95: 95 % bootstrap interval of each recall over the identities asked for.
+        median_rank: Median rank from 1; ties count half.
         mean_reciprocal_rank: Mean of 1 / rank.
+        task: Always "retrieval".
+        extra: More keys for the entry in report.json.
     """
 
     system: str
@@ -85,21 +89,21 @@ class RetrievalResult:
 
 @dataclass(frozen=True)
 class QueryRanks:
-    """Ranks of every query of every draw of one gallery, flat.
+    """Ranks of the right face for all queries of all draws of a gallery, in one array.
 
     Attributes:
-        counts: Ranks of the N = draws x queries questions.
-        queries: [N] int64 rows of the pool.
-        owners: [N] int64 identities asked for.
+        counts: Ranks of the N = draws x queries cases.
+        queries: [N] int64 rows of the queries in the pool.
+        identities: [N] int64 identities of the queries.
     """
 
     counts: RankCounts
     queries: NDArray[np.int64]
-    owners: NDArray[np.int64]
+    identities: NDArray[np.int64]
 
 
-def answer(pool: Pool, gallery: Gallery, vectors: Vectors, metric: MetricName, device: str = "cpu") -> QueryRanks:
-    """Rank the right face of every query of every draw.
+def rank_queries(pool: Pool, gallery: Gallery, vectors: Vectors, metric: MetricName, device: str = "cpu") -> QueryRanks:
+    """Rank the right face for every query of every draw of a gallery.
 
     Raises:
         ValueError: If the vectors don't fit the pool, or are not finite where they are used.
@@ -112,10 +116,10 @@ def answer(pool: Pool, gallery: Gallery, vectors: Vectors, metric: MetricName, d
     kernel: Metric = "cosine" if metric == "centred_cosine" else metric
     better, tied, queries = [], [], []
     for draw in gallery.draws:
-        asked, answers = vectors.queries[draw.queries], vectors.faces[draw.faces]
+        query_vectors, face_vectors = vectors.queries[draw.queries], vectors.faces[draw.faces]
         if metric == "centred_cosine":
-            asked, answers = asked - vectors.query_centre, answers - vectors.face_centre
-        counts = count_ranks(asked, answers, draw.targets, kernel, device=device)
+            query_vectors, face_vectors = query_vectors - vectors.query_centre, face_vectors - vectors.face_centre
+        counts = count_ranks(query_vectors, face_vectors, draw.targets, kernel, device=device)
         better.append(counts.better)
         tied.append(counts.tied)
         queries.append(draw.queries)
@@ -124,12 +128,12 @@ def answer(pool: Pool, gallery: Gallery, vectors: Vectors, metric: MetricName, d
 
 
 def rank_by_scores(pool: Pool, gallery: Gallery, scores: NDArray[np.floating]) -> QueryRanks:
-    """Rank the right face of every query of every draw by given scores.
+    """Rank the right face for every query of every draw of a gallery by given scores.
 
     Args:
-        pool: The voices and faces that the gallery draws from.
-        gallery: Its draws.
-        scores: [identities, identities] voices by faces, the greater the better.
+        pool: The voices and faces that the gallery is drawn from.
+        gallery: The gallery.
+        scores: [identities, identities] voices by faces, higher is better.
     """
     better, tied = [], []
     for draw in gallery.draws:
@@ -141,8 +145,8 @@ def rank_by_scores(pool: Pool, gallery: Gallery, scores: NDArray[np.floating]) -
     return QueryRanks(RankCounts(np.concatenate(better), np.concatenate(tied)), rows, pool.query_identities[rows])
 
 
-def summarise(
-    answers: QueryRanks,
+def summarize(
+    ranks: QueryRanks,
     gallery: Gallery,
     *,
     system: str,
@@ -153,32 +157,32 @@ def summarise(
     keep: NDArray[np.bool_] | None = None,
     extra: dict[str, Any] | None = None,
 ) -> RetrievalResult | None:
-    """Average the answers to a gallery into one line.
+    """Average ranks into one line of a report.
 
     Args:
-        answers: As from `answer`.
-        gallery: The gallery they belong to.
-        system: Who was asked.
+        ranks: As from `rank_queries`.
+        gallery: The gallery that they belong to.
+        system: Name of the system.
         space: Name of the space.
         metric: Name of the metric.
         judge: Name of the face network.
-        recalls: The k of R@k; those of the gallery's size and beyond are left out, being 1 by construction.
-        keep: [N] questions to keep (a group of people); all without it.
-        extra: More keys for the entry.
+        recalls: The k of R@k; those from the gallery's size on are left out, being 1 by definition.
+        keep: [N] bool, the cases to average (a group of people); all by default.
+        extra: More keys for the entry in report.json.
 
     Returns:
-        None if no question is left.
+        None if no case is kept.
     """
-    chosen = np.ones(len(answers.owners), dtype=bool) if keep is None else keep
+    chosen = np.ones(len(ranks.identities), dtype=bool) if keep is None else keep
     if not chosen.any():
         return None
-    owners, questions = np.unique(answers.owners[chosen], return_inverse=True)
-    counts = RankCounts(answers.counts.better[chosen], answers.counts.tied[chosen])
+    identities, rows = np.unique(ranks.identities[chosen], return_inverse=True)
+    counts = RankCounts(ranks.counts.better[chosen], ranks.counts.tied[chosen])
     ks = [k for k in recalls if k < gallery.size]
     hits = np.stack([counts.hit_probability(k) for k in ks], axis=1)
     recall = {str(k): float(rate) for k, rate in zip(ks, hits.mean(0), strict=True)}
-    interval = dict(zip(recall, bootstrap_intervals(hits, questions, len(owners)), strict=True))
-    ranks = counts.middle_rank
+    interval = dict(zip(recall, bootstrap_intervals(hits, rows, len(identities)), strict=True))
+    middle_ranks = counts.middle_rank
     return RetrievalResult(
         system=system,
         space=space,
@@ -187,17 +191,17 @@ def summarise(
         gallery_kind=gallery.kind,
         gallery=gallery.size,
         draws=len(gallery.draws),
-        identities=len(owners),
-        queries=len(np.unique(answers.queries[chosen])),
+        identities=len(identities),
+        queries=len(np.unique(ranks.queries[chosen])),
         recall=recall,
         chance={str(k): k / gallery.size for k in ks},
         ci95=interval,
-        median_rank=float(np.median(ranks)),
-        mean_reciprocal_rank=float((1.0 / ranks).mean()),
+        median_rank=float(np.median(middle_ranks)),
+        mean_reciprocal_rank=float((1.0 / middle_ranks).mean()),
         extra=extra or {},
     )
 
 
-def recall_curve(answers: QueryRanks, gallery: Gallery) -> NDArray[np.float64]:
-    """[size] R@k for k = 1 .. size: the cumulative match curve."""
-    return np.array([answers.counts.hit_probability(k).mean() for k in range(1, gallery.size + 1)])
+def recall_curve(ranks: QueryRanks, gallery: Gallery) -> NDArray[np.float64]:
+    """[size] R@k for k = 1 .. size (cumulative match curve)."""
+    return np.array([ranks.counts.hit_probability(k).mean() for k in range(1, gallery.size + 1)])

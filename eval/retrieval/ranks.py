@@ -1,8 +1,8 @@
-"""Exact ranks of the right answers, streamed: no score matrix is ever held whole.
+"""Exact ranks of right answers, computed block by block without the whole score matrix.
 
-A rank is told as two counts, the gallery items scored strictly better than the right one and those scored the
-same. Recall is then the *expectation over random orders of the ties* (`hit_probability`), so that a system
-which says the same of everybody reaches exactly chance, never more by the order of a sort.
+A rank is given by two counts: gallery items scored strictly higher than the right one, and items with the same score.
+Recall is the *expectation over random orders of the ties* (`hit_probability`), so that a system with the same
+prediction for every voice reaches exactly chance, whatever the order of a sort.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 Metric = Literal["cosine", "l2", "l1"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
 
-# Scores this close, relative to their size, are a tie: float64 sums of the same float32 numbers differ by far
-# less, and different faces by far more.
+# Relative difference up to which two scores are a tie: float64 sums of the same float32 numbers differ by far less,
+# different faces by far more.
 _TIE = 1e-10
 
 
 @dataclass(frozen=True)
 class RankCounts:
-    """For each query how many gallery items stand before the right one.
+    """Number of gallery items before the right one, for each query.
 
     Attributes:
         better: [Q] int64, items scored strictly better than the right one.
@@ -37,7 +37,7 @@ class RankCounts:
 
     @property
     def middle_rank(self) -> NDArray[np.float64]:
-        """[Q] ranks from 1, ties counted half: the expectation over their random orders."""
+        """[Q] ranks from 1, ties counted half: the expectation over random orders of the ties."""
         return 1.0 + self.better + 0.5 * self.tied
 
     def hit_probability(self, k: int) -> NDArray[np.float64]:
@@ -46,13 +46,13 @@ class RankCounts:
 
 
 def score_matrix(queries: torch.Tensor, gallery: torch.Tensor, metric: Metric) -> torch.Tensor:
-    """Similarities, higher is better.
+    """Scores of every query with every gallery item; higher is better.
 
     Args:
         queries: [Q, D] float64.
         gallery: [M, D] float64.
-        metric: `cosine` (a zero vector is equally like everything: 0), `l2` (minus the squared Euclidean
-            distance, which ranks as the distance does) or `l1` (minus the sum of absolute differences).
+        metric: `cosine` (0 for a zero vector), `l2` (minus the squared Euclidean distance, which gives the same ranks
+            as the distance) or `l1` (minus the sum of absolute differences).
 
     Returns:
         [Q, M] float64.
@@ -80,15 +80,14 @@ def count_ranks(
 
     Args:
         queries: [Q, D] finite.
-        gallery: [M, D] finite; anything sliceable by rows, a memory-mapped array too: it is read block by
-            block.
-        targets: [Q] row of the right item of each query.
+        gallery: [M, D] finite; it is read block by block and may be memory-mapped.
+        targets: [Q] row in the gallery of the right item for each query.
         metric: See `score_matrix`.
-        block_size: Rows of queries and of gallery a block; block_size ** 2 float64 scores are held at a time.
-        device: Where the products run.
+        block_size: Rows of a block of queries and of the gallery; block_size ** 2 float64 scores are held at a time.
+        device: Device that computes the scores.
 
     Raises:
-        ValueError: If shapes disagree or a value is not finite (a NaN would otherwise win every comparison).
+        ValueError: If shapes disagree or a value is not finite (no score compares as higher than NaN).
 
     Example:
         >>> import numpy as np
@@ -120,7 +119,7 @@ def count_ranks(
             same = excess.abs() <= tolerance
             num_better += ((excess > 0) & ~same).sum(1)
             num_tied += same.sum(1)
-            # The right item is no rival of itself; found by its place, because its score may be rounded.
+            # The right item is no tie of itself. It is found by position, since its score may be rounded differently.
             inside = (target_rows >= columns.start) & (target_rows < columns.stop)
             own = (target_rows - columns.start).clamp(0, excess.shape[1] - 1)
             num_tied -= (inside & same.gather(1, own[:, None])[:, 0]).long()
@@ -155,7 +154,7 @@ def _pairwise(left: torch.Tensor, right: torch.Tensor, metric: Metric) -> torch.
 
 
 def _magnitude(left: torch.Tensor, right: torch.Tensor, metric: Metric) -> torch.Tensor:
-    """[Q] size of the terms that a score is summed from: its rounding error is proportional to it."""
+    """[Q] magnitude of the terms of a score, to which its rounding error is proportional."""
     if metric == "cosine":
         return torch.ones(len(left), dtype=left.dtype, device=left.device)
     power = 2 if metric == "l2" else 1

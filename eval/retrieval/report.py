@@ -1,4 +1,4 @@
-"""The retrieval part of a report: numbers for programs, text for classifiers, pictures for both."""
+"""The retrieval part of a report: JSON, Markdown and figures."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from data.store.dataset import ClipDataset
 from eval.model_under_test import ModelUnderTest
 from eval.report.folder import write_report
 from eval.retrieval.figure_contents import save_pictures
-from eval.retrieval.measure import PRIMARY, RetrievalMeasurement
-from eval.retrieval.metrics import QueryRanks, recall_curve
+from eval.retrieval.measure import RetrievalMeasurement
+from eval.retrieval.metrics import PRIMARY_METRICS, QueryRanks, recall_curve
 from eval.retrieval.text import as_markdown
 
 _MAX_K = 100
@@ -28,11 +28,11 @@ def write_retrieval_report(
 
     Args:
         out: The folder.
-        model: The model, to draw the pictures.
+        model: The model, which makes the drawings that figures show.
         dataset: The judged split.
         measured: The numbers.
         provenance: Keys `model`, `dataset`, `training_face_network`, `judge`, `code`, `settings`.
-        seed: Of the drawings' noise.
+        seed: Seed of the drawings' noise.
     """
     pictures = save_pictures(out, model, dataset, measured, seed)
     content = _as_json(measured, provenance, pictures)
@@ -42,26 +42,26 @@ def write_retrieval_report(
 def _as_json(measured: RetrievalMeasurement, provenance: dict[str, Any], pictures: dict[str, str]) -> dict[str, Any]:
     return {
         **provenance,
-        "primary_metrics": PRIMARY,
+        "primary_metrics": PRIMARY_METRICS,
         "results": [result.as_json() for result in measured.results],
-        # R@1, R@2 ... of each space in the headline gallery, for whoever draws the curve.
-        "curves": {space: _curve(answers, measured) for space, answers in measured.curves.items()},
-        # The same for the best possible rankers, where the truth is known.
+        # R@1, R@2 ... of each space in the headline gallery.
+        "curves": {space: _curve(ranks, measured) for space, ranks in measured.curves.items()},
+        # The same for the best possible rankers, where true traits are known.
         "limits": [
             {
                 "knows": knows,
                 "gallery_kind": measured.headline.kind,
                 "gallery": measured.headline.size,
-                "recall": {str(k): recall for k, recall in enumerate(_curve(answers, measured), start=1)},
+                "recall": {str(k): recall for k, recall in enumerate(_curve(ranks, measured), start=1)},
             }
-            for knows, answers in measured.limits.items()
+            for knows, ranks in measured.limits.items()
         ],
         "floors": [result.as_json() for result in measured.floors],
         "bounds": [result.as_json() for result in measured.bounds],
         "groups": [result.as_json() for result in measured.groups],
         "lengths": [result.as_json() for result in measured.lengths],
         "attributes": measured.attributes,
-        "listening": [agreement.as_json() for agreement in measured.listening],
+        "listening": [similarity.as_json() for similarity in measured.sensitivity],
         "reconstruction": measured.reconstruction,
         "faces_found": measured.faces_found,
         "notes": measured.notes,
@@ -69,6 +69,6 @@ def _as_json(measured: RetrievalMeasurement, provenance: dict[str, Any], picture
     }
 
 
-def _curve(answers: QueryRanks, measured: RetrievalMeasurement) -> list[float]:
-    curve: list[float] = recall_curve(answers, measured.headline)[:_MAX_K].tolist()
+def _curve(ranks: QueryRanks, measured: RetrievalMeasurement) -> list[float]:
+    curve: list[float] = recall_curve(ranks, measured.headline)[:_MAX_K].tolist()
     return curve

@@ -11,9 +11,8 @@ from eval.retrieval.metrics import Vectors
 def spaces_of(test: Predictions, train: Predictions) -> dict[str, Vectors]:
     """Queries and faces of each space, with the centres of the training split.
 
-    Either side is centred on its own mean over the training split: what a system says of training voices,
-    and the training faces. Drawings and photographs differ in the mean, and that difference tells nobody
-    from anybody.
+    Queries are centred on the mean prediction for training voices, faces on the mean of training faces. The means of
+    drawings and of photographs differ, and that difference says nothing about identity.
     """
     spaces = {
         "joint": _vectors(test.voice_embeddings, test.face_embeddings, train.voice_embeddings, train.face_embeddings),
@@ -31,7 +30,7 @@ def spaces_of(test: Predictions, train: Predictions) -> dict[str, Vectors]:
 
 
 def _vectors(queries: Floats, faces: Floats, train_queries: Floats, train_faces: Floats) -> Vectors:
-    # In float64, so that a constant answer minus its own mean is zero.
+    # In float64, so that a constant prediction minus its own mean is zero.
     return Vectors(
         queries.astype(np.float64),
         faces.astype(np.float64),

@@ -1,4 +1,4 @@
-"""The retrieval report as Markdown: pictures first, then numbers with all they have to be read with."""
+"""The retrieval report as Markdown: figures first, then numbers with their intervals, chance and bounds."""
 
 from __future__ import annotations
 
@@ -7,13 +7,20 @@ from typing import Any
 
 from eval.personas.limits import LIMIT_NAMES
 from eval.report.markdown import number_interval, percent, percent_interval, provenance_section, table
-from eval.retrieval.baselines import SHUFFLED
-from eval.retrieval.measure import PRIMARY, RetrievalMeasurement
-from eval.retrieval.metrics import RECALLS, RetrievalResult
+from eval.retrieval.baselines import MEAN_FACE, SHUFFLED
+from eval.retrieval.breakdowns import MIN_GROUP
+from eval.retrieval.measure import RetrievalMeasurement
+from eval.retrieval.metrics import PRIMARY_METRICS, RECALLS, RetrievalResult
 
 
 def as_markdown(measured: RetrievalMeasurement, provenance: dict[str, Any], pictures: dict[str, str]) -> str:
-    """The report's text; arguments as in `eval.retrieval.report`, pictures by name."""
+    """The report's text.
+
+    Args:
+        measured: The numbers.
+        provenance: As `eval.retrieval.report.write_retrieval_report` takes it.
+        pictures: File names of the figures by name.
+    """
     model, dataset = provenance["model"], provenance["dataset"]
     headline = measured.headlines()
     parts = [
@@ -21,21 +28,24 @@ def as_markdown(measured: RetrievalMeasurement, provenance: dict[str, Any], pict
         _sentence(headline),
     ]
     captions = {
-        "samples": "The voice, the speaker's face, the drawing of the face's true feature, and what is "
-        "drawn from the voice with several noises. People are spread over the split, not chosen.",
-        "queries_image": "Image space: each drawing, judged by E, asks for its speaker among all people of "
-        "the split. Green: the right face.",
-        "queries_joint": "Joint space: each voice asks for its speaker's face among all people of the split. "
-        "Green: the right face.",
-        "queries_feature": "Feature space: the face feature regressed from each voice asks for its speaker.",
-        "recall": "Recall in the headline gallery with 95 % intervals; dotted: the same answers, given to others.",
-        "listening": "What must agree (same voice) and what must not (other people), one dot a person.",
+        "samples": "The voice, the speaker's face, the drawing of that face's true feature, and drawings from the "
+        "voice with several noises. People are spread over the split, not selected.",
+        "queries_image": "Image space: E's feature of each drawing is the query, all people of the split are the "
+        "gallery. Green frame: the right face.",
+        "queries_joint": "Joint space: the embedding of each voice is the query, all people of the split are the "
+        "gallery. Green frame: the right face.",
+        "queries_feature": "Feature space: the face feature regressed from each voice is the query, all people of the "
+        "split are the gallery. Green frame: the right face.",
+        "recall": "Recall in the headline gallery with 95 % intervals. Dotted: the same predictions, assigned to "
+        "other people's voices.",
+        "listening": "Similarity of pairs that differ in noise, clip or person, one dot a person. Drawings of one "
+        "voice should be similar, those of two people should not.",
     }
     for name, caption in captions.items():
         if name in pictures:
             parts.append(f"![{name}]({pictures[name]})\n\n*{caption}*\n")
     parts.append(_headline_table(measured, headline))
-    parts += [_detail_table(measured), _listening_section(measured), _attribute_section(measured)]
+    parts += [_detail_table(measured), _sensitivity_section(measured), _attribute_section(measured)]
     parts += [_quality_section(measured), _length_section(measured), _group_section(measured)]
     parts += [provenance_section(provenance), _method_section(measured)]
     return "\n".join(part for part in parts if part)
@@ -93,7 +103,7 @@ def _headline_table(measured: RetrievalMeasurement, headline: Sequence[Retrieval
             ]
         )
     header = [
-        "who answers",
+        "system",
         "space",
         "metric",
         "judge",
@@ -132,8 +142,8 @@ def _detail_table(measured: RetrievalMeasurement) -> str:
     )
 
 
-def _listening_section(measured: RetrievalMeasurement) -> str:
-    if not measured.listening:
+def _sensitivity_section(measured: RetrievalMeasurement) -> str:
+    if not measured.sensitivity:
         return ""
     rows = [
         [
@@ -143,12 +153,12 @@ def _listening_section(measured: RetrievalMeasurement) -> str:
             None if a.pixel_difference is None else percent(a.pixel_difference),
             None if a.lpips is None else f"{a.lpips:.3f}",
         ]
-        for a in measured.listening
+        for a in measured.sensitivity
     ]
     header = ["pair", "people", "centred cosine, E (95 %)", "pixel difference %", "LPIPS"]
     return (
-        "## Does it listen?\n\nThe same voice must give the same person whatever the noise; another voice "
-        "must not.\n\n" + table(header, rows)
+        "## Sensitivity of the drawings\n\nDrawings of one voice should show the same person whatever the noise; those "
+        "of another person's voice should not.\n\n" + table(header, rows)
     )
 
 
@@ -168,7 +178,7 @@ def _attribute_section(measured: RetrievalMeasurement) -> str:
             for row in attributes["sex"]
         ]
         header = [
-            "sex said by",
+            "sex of",
             "compared with",
             "voices / people",
             "agreement % (95 %)",
@@ -186,16 +196,17 @@ def _attribute_section(measured: RetrievalMeasurement) -> str:
             ]
             for row in attributes["age"]
         ]
-        header = ["age said by", "voices / people", "mean error, years (95 %)", "the mean age for everybody"]
+        header = ["age of", "voices / people", "mean error, years (95 %)", "error of the mean age"]
         text += table(header, rows) + "\n"
     labelled = attributes["labelled_training_people"]
     measured_by = "measured on labelled training voices" if attributes["pitch_threshold_measured"] else "assumed"
     return text + (
-        f"Read by linear classifiers on face features of labelled training people ({labelled['sex']} with a "
-        f"sex, {labelled['age']} with an age). Pitch divides the sexes at "
-        f"{attributes['pitch_threshold_hz']:.0f} Hz, {measured_by}. AUC does not depend on a threshold: .5 "
-        "is blind. Common look removed: the drawings' mean over training voices is brought to the mean of training "
-        "photographs, because a classifier of photographs reads what all drawings share as a sex or an age.\n"
+        "Sex and age are predicted by linear models on face features, fitted to labelled training people "
+        f"({labelled['sex']} with a sex, {labelled['age']} with an age). The pitch threshold between the sexes is "
+        f"{attributes['pitch_threshold_hz']:.0f} Hz, {measured_by}. AUC does not depend on a threshold; guessing has "
+        "an AUC of .5. “Common look removed”: the mean of the drawings over training voices is moved to the mean of "
+        "training photographs, because a classifier of photographs takes a look that all drawings share for a sex or "
+        "an age.\n"
     )
 
 
@@ -212,7 +223,7 @@ def _quality_section(measured: RetrievalMeasurement) -> str:
         f2f = measured.reconstruction
         rows = [
             [
-                f"MS-SSIM, {f2f['ms_ssim_scales']} scales (more is closer)",
+                f"MS-SSIM, {f2f['ms_ssim_scales']} scales (higher is better)",
                 f2f["num_images"],
                 f"{f2f['ms_ssim']:.3f}",
                 f"{f2f['ms_ssim_stranger']:.3f}",
@@ -220,10 +231,12 @@ def _quality_section(measured: RetrievalMeasurement) -> str:
         ]
         if f2f["lpips"] is not None:
             distances = [f"{f2f['lpips']:.3f}", f"{f2f['lpips_stranger']:.3f}"]
-            rows.append(["LPIPS, AlexNet (less is closer)", f2f["num_images"], *distances])
-        text += table(["to the true face", "faces", "drawn from its true feature (F2F)", "a stranger's face"], rows)
+            rows.append(["LPIPS, AlexNet (lower is better)", f2f["num_images"], *distances])
+        text += table(
+            ["compared with the true face", "faces", "drawing of its true feature (F2F)", "another person's face"], rows
+        )
         if f2f["lpips"] is None:
-            text += f"\nLPIPS is left out: {f2f['lpips_missing']}\n"
+            text += f"\nLPIPS was not measured: {f2f['lpips_missing']}\n"
     return f"## Drawings\n\n{text}" if text else ""
 
 
@@ -245,7 +258,7 @@ def _length_section(measured: RetrievalMeasurement) -> str:
                 ]
             )
     header = [
-        "seconds heard",
+        "seconds used",
         "clips this long %",
         "gallery",
         "queries",
@@ -270,26 +283,27 @@ def _group_section(measured: RetrievalMeasurement) -> str:
     k = _main_k(measured.groups[0])
     header = ["space", "group", "queries / people", f"R@{k} %", "chance %"]
     return (
-        f"## By group of people\n\nEveryone is asked in the same galleries of {measured.headline.size}; "
-        f"groups of fewer than ten people have no row.\n\n{table(header, rows, 'llrrr')}"
+        f"## By group of people\n\nAll groups are measured in the same galleries of {measured.headline.size}; "
+        f"groups of fewer than {MIN_GROUP} people have no row.\n\n{table(header, rows, 'llrrr')}"
     )
 
 
 def _method_section(measured: RetrievalMeasurement) -> str:
     lines = [
-        "Galleries hold one face each of people who have both a voice and a face; each of them is asked for "
-        "by one of their voices. Faces and voices are drawn anew for each of a gallery's draws, and all "
-        "systems answer the same draws.",
-        "Ties count by the expectation over their random orders, so a constant answer reaches exactly chance.",
-        "Intervals are bootstraps over the people asked for (2,000 resamples, 95 %); they don't cover the "
-        "training's randomness.",
-        "`centred_cosine` subtracts the training split's mean from either side: what the model says of "
-        "training voices, and training faces. The metric of each space's headline was fixed beforehand: "
-        + ", ".join(f"{space} {metric}" for space, metric in PRIMARY.items())
+        "A gallery holds one face of each of several people who have both a voice and a face; one voice of each is "
+        "the query. Faces and voices are drawn anew for each draw of a gallery, and all systems are measured on the "
+        "same draws.",
+        "Ties count as the expectation over their random orders, so a constant prediction reaches exactly chance.",
+        "Intervals are bootstraps over the people asked for (2,000 resamples, 95 %). They do not cover the "
+        "randomness of training.",
+        "`centred_cosine` subtracts means over the training split: the mean prediction for training voices from "
+        "queries, the mean of training faces from faces. The headline metric of each space was fixed beforehand: "
+        + ", ".join(f"{space} {metric}" for space, metric in PRIMARY_METRICS.items())
         + ".",
-        f"“{SHUFFLED}”: the model's own answers, each given to somebody else.",
-        "Image space: one drawing a voice, with noise that depends on the clip and the seed alone.",
-        "T made the features and may have judged in training; only E judges drawings.",
+        f"“{SHUFFLED}”: the model's own predictions, each assigned to a voice of another person. “{MEAN_FACE}”: its "
+        "mean prediction for training voices, assigned to every voice.",
+        "Image space: one drawing of each voice, with noise that depends on the clip and the seed alone.",
+        "T made the data set's face features and may be part of the training loss; drawings are judged by E alone.",
         *_limit_notes(measured),
         *measured.notes,
     ]
@@ -300,7 +314,8 @@ def _limit_notes(measured: RetrievalMeasurement) -> list[str]:
     if not measured.limits:
         return []
     return [
-        "The people are synthetic personas, so the best possible ranking is known: by the likelihood ratio of the "
-        "traits that face and voice truly have. No model that hears voices and looks at faces can on average exceed "
-        f"“{LIMIT_NAMES['voice']}”; it would have to read all traits off one clip and one picture without error."
+        "The people are synthetic personas, so the best possible ranking is known: by the likelihood ratio of the true "
+        "traits of face and voice. No model of voices and faces can on average exceed "
+        f"“{LIMIT_NAMES['voice']}”; to reach it, a model would have to read all traits from one clip and one picture "
+        "without error."
     ]

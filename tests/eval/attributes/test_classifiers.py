@@ -4,11 +4,12 @@ import pytest
 from data.media.waveform import SAMPLE_RATE
 from eval.attributes.classifiers import (
     DEFAULT_PITCH_THRESHOLD,
+    LinearModel,
     area_under_curve,
     fit_logistic,
+    fit_pitch_threshold,
     fit_ridge,
     median_pitch,
-    pitch_threshold,
 )
 
 
@@ -41,8 +42,8 @@ def test_the_threshold_divides_two_groups_of_pitches_and_is_the_usual_one_withou
     random = np.random.default_rng(0)
     pitches = np.concatenate([random.normal(115, 10, 40), random.normal(215, 10, 40), [np.nan]])
     is_female = np.arange(81) >= 40
-    assert 135 < pitch_threshold(pitches, is_female) < 195
-    assert pitch_threshold(pitches[:3], is_female[:3]) == DEFAULT_PITCH_THRESHOLD
+    assert 135 < fit_pitch_threshold(pitches, is_female) < 195
+    assert fit_pitch_threshold(pitches[:3], is_female[:3]) == DEFAULT_PITCH_THRESHOLD
 
 
 def test_a_classifier_learns_a_direction_and_does_not_care_which_class_is_larger():
@@ -56,10 +57,28 @@ def test_a_classifier_learns_a_direction_and_does_not_care_which_class_is_larger
         fit_logistic(features, np.ones(400, dtype=bool))
 
 
-def test_separable_classes_with_fewer_examples_than_dimensions_give_finite_weights():
+def standardised_weights(model: LinearModel, features: np.ndarray) -> tuple[np.ndarray, float]:
+    """Weights and bias of a model on features of mean 0 and variance 1."""
+    centre = features.mean(0)
+    bias = model(centre[None])[0]
+    return model(centre + np.diag(features.std(0))) - bias, bias
+
+
+def test_the_logistic_solution_has_balanced_classes_and_a_penalty_of_d_examples():
     random = np.random.default_rng(2)
-    model = fit_logistic(random.normal(size=(20, 64)), np.arange(20) < 10)
-    assert np.isfinite(model.weights).all() and np.abs(model.weights).max() < 10
+    features, labels = random.normal(3, 2, size=(60, 8)), np.arange(60) < 12
+    weights, bias = standardised_weights(fit_logistic(features, labels, penalty=0.5), features)
+    # At the minimum the gradient is zero: X^T (a (p - y)) + penalty D w, with a total weight of N / 2 for each class.
+    x = (features - features.mean(0)) / features.std(0)
+    residual = np.where(labels, 60 / 2 / 12, 60 / 2 / 48) * (1 / (1 + np.exp(-x @ weights - bias)) - labels)
+    assert x.T @ residual + 0.5 * 8 * weights == pytest.approx(np.zeros(8), abs=1e-3)
+    assert residual.sum() == pytest.approx(0, abs=1e-3)
+
+
+def test_separable_classes_with_fewer_examples_than_dimensions_give_small_weights():
+    features = np.random.default_rng(2).normal(size=(20, 64))
+    weights, _ = standardised_weights(fit_logistic(features, np.arange(20) < 10), features)
+    assert np.abs(weights).max() < 0.1  # unpenalised, they would grow without limit
 
 
 def test_ridge_regression_finds_a_linear_law():

@@ -35,8 +35,8 @@ def test_the_models_galleries_have_the_limit_of_the_population(knows: Any) -> No
     gallery = draw_galleries(pool, sizes=(100,), num_draws=100)[0]
     scores = limit_scores(dataset_of(population), knows)
     assert scores is not None
-    answers = rank_by_scores(pool, gallery, scores)
-    assert len(answers.counts.better) == 100 * 100
+    ranks = rank_by_scores(pool, gallery, scores)
+    assert len(ranks.counts.better) == 100 * 100
     expected = retrieval_limit(
         population.is_male,
         population.face_traits,
@@ -45,7 +45,7 @@ def test_the_models_galleries_have_the_limit_of_the_population(knows: Any) -> No
         knows=knows,
         traits=population.traits,
     )
-    curve = recall_curve(answers, gallery)
+    curve = recall_curve(ranks, gallery)
     for k in (1, 5, 10):
         assert curve[k - 1] == pytest.approx(expected[k], abs=0.02)
 

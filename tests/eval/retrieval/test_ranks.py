@@ -58,20 +58,20 @@ def test_copies_of_the_right_face_are_ties_at_any_scale_and_place(metric, scale)
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_a_system_that_says_the_same_of_everybody_to_equal_faces_reaches_exactly_chance(metric):
+def test_one_prediction_for_everybody_among_equal_faces_reaches_exactly_chance(metric):
     counts = count_ranks(np.ones((10, 4)), np.ones((10, 4)), np.arange(10), metric, block_size=3)
     for k in (1, 2, 5):
         assert counts.hit_probability(k).mean() == pytest.approx(k / 10)
     assert counts.middle_rank.tolist() == [5.5] * 10
 
 
-def test_a_zero_vector_is_equally_like_everything():
+def test_a_zero_vector_ties_with_everything():
     counts = count_ranks(np.zeros((1, 4)), np.random.default_rng(0).normal(size=(6, 4)), np.array([2]), "cosine")
     assert (counts.better[0], counts.tied[0]) == (0, 5)
 
 
 @pytest.mark.parametrize("where", ["queries", "gallery"])
-def test_a_value_that_is_not_finite_is_an_error_and_no_victory(where):
+def test_a_value_that_is_not_finite_is_an_error(where):
     queries, gallery = np.ones((2, 3)), np.eye(3)
     (queries if where == "queries" else gallery)[1, 1] = np.nan
     with pytest.raises(ValueError, match=f"{where} hold values that are not finite"):
