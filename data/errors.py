@@ -31,6 +31,7 @@ Reason = Literal[
     "damaged",
     "not-finite",
     "truncated",
+    "clock-jumps",
     "out-of-range",
     "too-large",
     "too-long",

@@ -9,7 +9,7 @@ from data.sources.regroup import GroupConfig, Grouped, group_dataset
 from training.command import CommandParser, run_command
 
 _SHOWN = 10
-_ABSURD_SHARE, _ABSURD_NUMBER = 0.02, 20
+_MAX_SHARE, _MAX_NUMBER = 0.02, 20
 
 
 def parse(argv: list[str]) -> GroupConfig:
@@ -29,12 +29,12 @@ def parse(argv: list[str]) -> GroupConfig:
 
 
 def summarize(config: GroupConfig, grouped: Grouped) -> str:
-    """What was found and done, and what looks wrong."""
+    """The groups, what changes, and warnings of what looks wrong."""
     groups, after = grouped.groups, grouped.num_people
     joined = sum(len(group.members) for group in groups)
     after += len(groups) - joined
     lines = [
-        f"{config.dataset}: {grouped.num_people:,} people in {grouped.num_clips:,} clips; alike from a cosine of "
+        f"{config.dataset}: {grouped.num_people:,} people in {grouped.num_clips:,} clips; the same from a cosine of "
         f"{grouped.threshold:g} of {grouped.info.face_encoder.name}",
     ]
     if not groups:
@@ -42,7 +42,7 @@ def summarize(config: GroupConfig, grouped: Grouped) -> str:
     lines += [
         f"{joined:,} of these names belong to {len(groups):,} people: {after:,} people are left",
         f"in more than one split were {grouped.num_leaks:,} of them; {grouped.num_moved:,} clips change theirs",
-        "the largest groups (names joined, clips, least likeness of a member to the group):",
+        "the largest groups (names joined, clips, least cosine of a member to the group):",
     ]
     lines += [f"  {len(g.members):>6}{g.num_clips:>8}{g.least_similarity:>8.3f}  {g.identity}" for g in groups[:_SHOWN]]
     lines += _warnings(grouped)
@@ -52,11 +52,11 @@ def summarize(config: GroupConfig, grouped: Grouped) -> str:
 
 def _warnings(grouped: Grouped) -> list[str]:
     lines = []
-    if _is_absurd(grouped.groups[0], grouped.num_people):
+    if _is_too_large(grouped.groups[0], grouped.num_people):
         largest = grouped.groups[0]
         lines.append(
             f"warning: one group joins {len(largest.members):,} names, {len(largest.members) / grouped.num_people:.0%} "
-            "of all: faces that are each a little like the next were chained; use a higher --threshold"
+            "of all: single linkage has chained dissimilar faces; use a higher --threshold"
         )
     if grouped.num_contradictions:
         lines.append(
@@ -66,12 +66,12 @@ def _warnings(grouped: Grouped) -> list[str]:
     return lines
 
 
-def _is_absurd(group: Group, num_people: int) -> bool:
-    return len(group.members) > max(_ABSURD_NUMBER, _ABSURD_SHARE * num_people)
+def _is_too_large(group: Group, num_people: int) -> bool:
+    return len(group.members) > max(_MAX_NUMBER, _MAX_SHARE * num_people)
 
 
 def main(argv: list[str]) -> None:
-    """Group, and tell."""
+    """Group, and print the groups."""
     config = parse(argv)
     print(summarize(config, group_dataset(config)))
 

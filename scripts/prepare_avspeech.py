@@ -16,7 +16,7 @@ from training.command import CommandParser, run_command
 
 
 def main(argv: list[str]) -> None:
-    """Parse, prepare, print what became of the rows."""
+    """Parse, prepare, print the outcomes."""
     parser = CommandParser(
         prog="prepare_avspeech.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

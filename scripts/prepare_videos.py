@@ -16,15 +16,14 @@ import sys
 from pathlib import Path
 
 from data.errors import ConfigError
+from data.sources.command import format_warnings
 from data.videos.command import add_arguments, add_fetch_arguments, add_whole_video_arguments, run
 from data.videos.plan.lists import list_folder, read_channels
 from training.command import CommandParser, run_command
 
-_MAX_WARNINGS = 10
-
 
 def main(argv: list[str]) -> None:
-    """Parse, list, prepare, print what became of the rows."""
+    """Parse, list, prepare, print the outcomes."""
     parser = CommandParser(
         prog="prepare_videos.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -43,11 +42,9 @@ def main(argv: list[str]) -> None:
     if given.attributes and not given.root:
         raise ConfigError("--attributes goes with --root; in a list by channel these are columns")
     listing = list_folder(given.root, given.attributes) if given.root else read_channels(given.csv)
-    for warning in listing.warnings[:_MAX_WARNINGS]:
-        print(f"warning: {warning}", file=sys.stderr)
-    if (num_more := len(listing.warnings) - _MAX_WARNINGS) > 0:
-        print(f"warning: {num_more} more of this kind", file=sys.stderr)
-    run(given, listing.rows, downloads=given.root is None)
+    for line in format_warnings(listing.warnings):
+        print(line, file=sys.stderr)
+    run(given, listing.requests, downloads=given.root is None)
 
 
 if __name__ == "__main__":

@@ -61,9 +61,11 @@ def main(argv: list[str]) -> None:
     for reason, names in joined.unjoined.items():
         more = ", ..." if len(names) > _FIRST else ""
         print(f"left out: {len(names):,} {_WORDS[reason]}: {', '.join(names[:_FIRST])}{more}")
+    if joined.num_absent:
+        print(f"{joined.num_absent:,} people of the meta CSVs have neither recordings nor faces here")
     source = ", ".join(map(str, given.root))
     config = PeopleConfig(**read_settings(given))
-    prepared = prepare_people(joined.people, failures + joined.failures, config, source)
+    prepared = prepare_people(joined.people, failures + joined.failures, config, source, joined.warnings)
     print(summarize(config.out, prepared))
 
 

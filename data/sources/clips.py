@@ -1,4 +1,4 @@
-"""One person's files into rows of a shard: the work that preparation spreads over processes."""
+"""From one person's files to rows of a shard: the work that preparation spreads over processes."""
 
 from __future__ import annotations
 
@@ -7,44 +7,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from data.errors import MediaError, one_line
 from data.faces.analyzer import AnalyzedFace
-from data.faces.protocol import Device
-from data.faces.registry import cached_analyzer
-from data.media.audio import VoiceActivity, load_speech
+from data.media.audio import load_speech
 from data.media.decoding import MAX_SECONDS
 from data.media.images import read_image
+from data.media.voice_activity import VoiceActivity
 from data.media.waveform import Waveform
 from data.sources.people import Failure, Person
-from data.store.shards import Row, make_row
+from data.sources.recipe import FaceRecipe, load_face_networks
+from data.store.clip import Clip, Row, Source, to_row
 
 Media = TypeVar("Media")
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How files become rows.
+class Recipe(FaceRecipe):
+    """How files of people become clips.
 
     Attributes:
-        face_analyzer: As `load_analyzer` takes it.
-        insightface_root: Holds `models/<pack>/`; None for `~/.insightface`.
-        face_size: Side of the crops in pixels.
-        voice_activity: Whether silence is cut.
-        max_seconds: Longer recordings are refused.
-        device: Where face networks run.
+        voice_activity: Method by which silence is found and cut.
+        max_seconds: Longest recording that is accepted, in seconds.
     """
 
-    face_analyzer: str
-    insightface_root: str | None = None
-    face_size: int = 128
     voice_activity: VoiceActivity = "silero"
     max_seconds: float = MAX_SECONDS
-    device: Device = "cpu"
 
 
 @dataclass(frozen=True)
 class PersonTask:
-    """One person to describe."""
+    """One person whose files become clips."""
 
     person: Person
     recipe: Recipe
@@ -52,16 +46,16 @@ class PersonTask:
 
 @dataclass(frozen=True)
 class PersonClips:
-    """What became of a person: rows of a shard, and a failure for each file that could not be used."""
+    """Clips of one person as rows of a shard, and a failure for each file that can't be used."""
 
     rows: list[Row]
     failures: list[Failure]
 
 
 def make_clips(task: PersonTask) -> PersonClips:
-    """Decode, clean, align and describe all files of one person; a file that fails becomes a failure."""
+    """Decode and clean a person's recordings, crop and embed the faces; a file that can't be used becomes a failure."""
     person, recipe = task.person, task.recipe
-    analyzer = cached_analyzer(recipe.face_analyzer, recipe.insightface_root, recipe.device)
+    analyzer = load_face_networks(recipe)
     failures: list[Failure] = []
 
     def attempt(read: Callable[[Path], Media], paths: tuple[Path, ...]) -> dict[int, Media]:
@@ -71,7 +65,7 @@ def make_clips(task: PersonTask) -> PersonClips:
                 usable[number] = read(path)
             except MediaError as error:
                 failures.append(Failure(str(path), person.identity, error.reason, one_line(error)))
-            except Exception as error:  # a library that trips over one strange file must not end the run
+            except Exception as error:  # one file that a library can't handle must not end the run
                 message = one_line(f"{path}: {type(error).__name__}: {error}")
                 failures.append(Failure(str(path), person.identity, "unexpected", message))
         return usable
@@ -79,7 +73,7 @@ def make_clips(task: PersonTask) -> PersonClips:
     def read_face(path: Path) -> AnalyzedFace:
         image = read_image(path)
         try:
-            return analyzer.describe(image, recipe.face_size)
+            return analyzer.analyze(image, recipe.face_size)
         except MediaError as error:
             raise MediaError(error.reason, f"{path}: {error}") from error
 
@@ -88,21 +82,34 @@ def make_clips(task: PersonTask) -> PersonClips:
 
     voices = attempt(read_voice, person.voices)
     faces = attempt(read_face, person.faces)
-    rows = _rows(person, list(voices.values()), list(faces.values()))
-    if person.videos:
-        for row, number in zip(rows, voices, strict=False):  # without a voice there is a row all the same
-            row["video_id"] = person.videos[number]
-    return PersonClips(rows, failures)
+    clips = _pair(person, voices, list(faces.values()), analyzer.recognizer.info.feature_size)
+    return PersonClips([to_row(clip) for clip in clips], failures)
 
 
-def _rows(person: Person, voices: list[Waveform], faces: list[AnalyzedFace]) -> list[Row]:
-    """One row a recording (one in all where there is none); face j goes into row j modulo their number."""
+def _pair(person: Person, voices: dict[int, Waveform], faces: list[AnalyzedFace], feature_size: int) -> list[Clip]:
+    """One clip a recording (one in all where there is none); face j goes into clip j modulo their number.
+
+    Args:
+        person: The person.
+        voices: Speech by number of the recording.
+        faces: Crops and face features.
+        feature_size: Length of a face feature.
+    """
     if not voices and not faces:
         return []
-    rows = []
-    num_rows = max(1, len(voices))
-    for i in range(num_rows):
-        clip_id = f"{person.identity}/{i}"
-        voice = voices[i] if voices else None
-        rows.append(make_row(clip_id, person.identity, person.attributes, voice, faces[i::num_rows]))
-    return rows
+    num_clips = max(1, len(voices))
+    clips = []
+    for i, number in enumerate(voices or [None]):
+        own = faces[i::num_clips]
+        clips.append(
+            Clip(
+                clip_id=f"{person.identity}/{i}",
+                identity=person.identity,
+                waveform=None if number is None else voices[number],
+                faces=[face.crop for face in own],
+                face_features=np.array([face.feature for face in own], np.float32).reshape(len(own), feature_size),
+                attributes=person.attributes,
+                source=Source(person.videos[number] if person.videos and number is not None else None),
+            )
+        )
+    return clips

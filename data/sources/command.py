@@ -1,4 +1,4 @@
-"""What the commands that prepare recordings and photographs of people have in common: arguments and summary."""
+"""The part that commands share which prepare recordings and photographs of people: arguments and summary."""
 
 from __future__ import annotations
 
@@ -8,51 +8,43 @@ import os
 from pathlib import Path
 from typing import Any
 
-from data.faces.alignment import FACE_SIZES
-from data.faces.protocol import DEVICES
 from data.media.decoding import MAX_SECONDS
+from data.sources.arguments import (
+    add_face_arguments,
+    add_split_arguments,
+    add_voice_activity_argument,
+    face_settings,
+)
 from data.sources.clips import Recipe
 from data.sources.prepare import FAILURES_NAME, Prepared
 from data.store.clip import SPLITS
-from data.store.split import DEFAULT_FRACTIONS
+
+_MAX_WARNINGS = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add all that does not depend on where people come from."""
     add = parser.add_argument
     add("--out", type=Path, required=True, help="folder of the data set")
-    add("--face-analyzer", required=True, help="insightface:<pack>, dlib, dlib:cnn, or aligned:<face network>")
-    add("--insightface-root", help="holds models/<pack>/*.onnx (default: ~/.insightface)")
-    add("--device", choices=DEVICES, default="cpu", help="where face networks run (default: %(default)s)")
-    add(
-        "--face-size",
-        type=int,
-        default=128,
-        choices=FACE_SIZES,
-        help="side of the crops (default: %(default)s)",
-    )
-    add("--voice-activity", choices=("silero", "none"), default="silero", help="whether silence is cut")
+    add_face_arguments(parser)
+    add_voice_activity_argument(parser)
     add(
         "--max-seconds",
         type=float,
         default=MAX_SECONDS,
-        help="longer recordings are refused (default: %(default)s)",
+        help="longest recording that is accepted (default: %(default)s)",
     )
-    add("--seed", type=int, default=0, help="of the split by identity")
-    add("--split-fractions", type=float, nargs=3, default=DEFAULT_FRACTIONS, metavar=("TRAIN", "VAL", "TEST"))
+    add_split_arguments(parser)
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a CPU)")
     add("--overwrite", action="store_true", help="replace a data set that was made from something else")
 
 
 def read_settings(given: argparse.Namespace) -> dict[str, Any]:
-    """What was given of the above, as fields of `PeopleConfig`."""
+    """The given arguments, as fields of `PeopleConfig`."""
     return {
         "out": given.out,
         "recipe": Recipe(
-            face_analyzer=given.face_analyzer,
-            insightface_root=given.insightface_root,
-            device=given.device,
-            face_size=given.face_size,
+            **face_settings(given),
             voice_activity=given.voice_activity,
             max_seconds=given.max_seconds,
         ),
@@ -63,8 +55,16 @@ def read_settings(given: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def format_warnings(warnings: list[str]) -> list[str]:
+    """The first warnings as lines, and how many more there are."""
+    lines = [f"warning: {warning}" for warning in warnings[:_MAX_WARNINGS]]
+    if (num_more := len(warnings) - _MAX_WARNINGS) > 0:
+        lines.append(f"warning: {num_more} more of this kind")
+    return lines
+
+
 def summarize(out: Path, prepared: Prepared) -> str:
-    """What was prepared and what was not, as a table."""
+    """A table of what was prepared, and a list of what was not."""
     info = prepared.info
     lines = [
         f"{out} was prepared before from the same files: nothing to do" if prepared.was_there else f"{out} is ready"
@@ -76,6 +76,7 @@ def summarize(out: Path, prepared: Prepared) -> str:
     lines.append(f"face features: {info.face_encoder.name}, sha256 {info.face_encoder.sha256[:16]}")
     lines.append(f"split: seed {info.split.seed}, sha256 {info.split.sha256[:16]}")
     lines.append("known of people: " + ", ".join(f"{name} {n}" for name, n in info.attribute_coverage.items()))
+    lines += format_warnings(prepared.warnings)
     reasons = collections.Counter(failure.reason for failure in prepared.failures)
     if reasons:
         lines.append(f"{len(prepared.failures)} failures, see {out / FAILURES_NAME}:")

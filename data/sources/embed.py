@@ -1,4 +1,4 @@
-"""Another face network's features for a data set that exists: everything else stays as it is, byte for byte."""
+"""The features of another face network for an existing data set; all else in it stays as it is, byte for byte."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from data.errors import DatasetError, MediaError
 from data.faces.analyzer import embed_crops
 from data.faces.protocol import Device, FaceRecognizer
 from data.faces.registry import cached_recognizer
-from data.media.images import decode_face
+from data.media.images import decode_crop
 from data.store.inventory import read_light_columns
 from data.store.publish import open_partial, publish, recover, writing_to
 from data.store.shards import DatasetInfo, read_info, write_info, write_tables
@@ -28,14 +28,14 @@ _COLUMN = "face_features"
 
 @dataclass(frozen=True)
 class EmbedConfig:
-    """What to rewrite, and by which network.
+    """Settings of a rewriting.
 
     Attributes:
         dataset: Folder of the data set; replaced as a whole when all is done.
-        face_encoder: As `load_recognizer` takes it.
-        insightface_root: Holds `models/<pack>/`; None for `~/.insightface`.
-        num_workers: Processes; the result does not depend on it.
-        device: Where the network runs.
+        face_encoder: New face network T, as `load_recognizer` takes it.
+        insightface_root: Folder that holds `models/<pack>/`; None for `~/.insightface`.
+        num_workers: Number of processes; the result does not depend on it.
+        device: Device that the network runs on.
     """
 
     dataset: Path
@@ -57,11 +57,11 @@ class _Task:
 def embed_dataset(config: EmbedConfig) -> tuple[DatasetInfo, bool]:
     """Replace the features of all crops, or finish a run that was interrupted.
 
-    The crops are those that are stored: where the first features came from photographs at their own resolution, the
-    new ones see a little less.
+    The new features are those of the stored crops, which may hold less detail than the photographs that the first
+    features were computed from.
 
     Returns:
-        What dataset.json says now, and whether there was something to do.
+        The new content of dataset.json, and whether there was something to do.
 
     Raises:
         DatasetError: If the data set is missing or damaged.
@@ -74,7 +74,9 @@ def embed_dataset(config: EmbedConfig) -> tuple[DatasetInfo, bool]:
     if recognizer.info.sha256 == info.face_encoder.sha256:
         return info, False
     info = replace(info, face_encoder=recognizer.info)
-    if "face_encoder_sha256" in info.request:  # the same request again would undo what is done here
+    if (
+        "face_encoder_sha256" in info.request
+    ):  # so that the same preparation again is refused, and does not undo the change
         info = replace(info, request={**info.request, "face_encoder_sha256": recognizer.info.sha256})
     request = {"embed": recognizer.info.sha256, "shards": info.shards, "split": info.split.sha256}
     with writing_to(config.dataset):
@@ -108,9 +110,9 @@ def _rewrite_shards(config: EmbedConfig, info: DatasetInfo, partial: Path) -> No
 
 
 def _rewrite_shard(task: _Task) -> int:
-    """One shard with new features; its number of rows."""
+    """Write one shard with new features, and return its number of rows."""
     recognizer = cached_recognizer(task.face_encoder, task.insightface_root, task.device)
-    read_light_columns(task.source)  # tells a missing or a foreign file from a damaged one
+    read_light_columns(task.source)  # a missing or a foreign file has a message of its own
     try:
         with pq.ParquetFile(task.source) as file:
             schema = _schema_with(file.schema_arrow, recognizer.info.feature_size)
@@ -121,29 +123,29 @@ def _rewrite_shard(task: _Task) -> int:
 
 
 def _rewritten_groups(file: pq.ParquetFile, schema: pa.Schema, recognizer: FaceRecognizer) -> Iterator[pa.Table]:
-    place = schema.get_field_index(_COLUMN)
+    column_number = schema.get_field_index(_COLUMN)
     for group in range(file.num_row_groups):
         table = file.read_row_group(group, use_threads=False)
         images = table["images"].to_pylist()
         counts = [len(own or ()) for own in images]
-        crops = [decode_face(image["bytes"]) for own in images for image in own or ()]
+        crops = [decode_crop(image["bytes"]) for own in images for image in own or ()]
         features = embed_crops(recognizer, np.stack(crops)) if crops else np.zeros((0, recognizer.info.feature_size))
         rows = np.split(features, np.cumsum(counts)[:-1])
-        column = pa.array([list(row) for row in rows], schema.field(place).type)
-        yield table.set_column(place, schema.field(place), column).cast(schema)
+        column = pa.array([list(row) for row in rows], schema.field(column_number).type)
+        yield table.set_column(column_number, schema.field(column_number), column).cast(schema)
 
 
 def _schema_with(schema: pa.Schema, feature_size: int) -> pa.Schema:
-    """The schema with features of another length, also in what it tells the library `datasets`."""
-    place = schema.get_field_index(_COLUMN)
-    field = schema.field(place)
+    """The schema with features of another length, also in its metadata for the library `datasets`."""
+    column_number = schema.get_field_index(_COLUMN)
+    field = schema.field(column_number)
     field = field.with_type(pa.list_(pa.list_(pa.float32(), feature_size)))
     metadata = dict(schema.metadata or {})
     if b"huggingface" in metadata:
         about = json.loads(metadata[b"huggingface"])
         about["info"]["features"][_COLUMN]["feature"]["length"] = feature_size
         metadata[b"huggingface"] = json.dumps(about).encode()
-    return schema.set(place, field).with_metadata(metadata)
+    return schema.set(column_number, field).with_metadata(metadata)
 
 
 def _report_crash(task: _Task) -> int:

@@ -1,4 +1,4 @@
-"""Who is the same person under several names: clips whose faces are alike, joined exactly and in little memory."""
+"""People who have several names: clips with similar faces are joined, exactly and in little memory."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
 from data.errors import DatasetError
 from data.faces.protocol import unit_rows
 
 BLOCK_SIZE = 2048
-"""Clips whose faces are compared with as many others at once."""
+"""Number of clips whose faces are compared with as many others at once."""
 
 _CLIPS_AT_ONCE = 4096
-_BORDERLINE = (
-    1e-5  # cosines so near the threshold are computed again: a block product's last bits depend on the machine
-)
+# Cosines so near the threshold are computed again: the last bits of a matrix product depend on the machine.
+_BORDERLINE = 1e-5
 
 ClipPairs = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]
-"""Rows of the one, rows of the other, and their cosines."""
+"""Numbers of the first clips, numbers of the second clips, and the cosines of their mean features."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,11 @@ class Group:
     """Earlier identities that are one person.
 
     Attributes:
-        identity: The name from now on: the smallest of the earlier ones.
-        members: The earlier names, sorted.
-        num_clips: Of all of them.
-        least_similarity: The lowest cosine between a member's mean face and the group's; far below the threshold it tells
-            of a chain of faces each like the next.
+        identity: New name, the smallest of the earlier ones.
+        members: Earlier names, sorted.
+        num_clips: Number of their clips.
+        least_similarity: Lowest cosine between a member's mean feature and the group's; a low value means that single
+            linkage has chained dissimilar faces.
     """
 
     identity: str
@@ -47,7 +48,7 @@ class Group:
 
 
 def read_mean_features(paths: Sequence[Path], feature_size: int) -> NDArray[np.float32]:
-    """The mean face of each clip.
+    """The mean face feature of each clip.
 
     Args:
         paths: Shards, whose clips follow each other in the result.
@@ -85,11 +86,11 @@ def cosine_blocks(
     """The upper half of the matrix of all cosines, block by block.
 
     Args:
-        features: [N, D] unit vectors, or zeros, which are like nothing.
+        features: [N, D] unit vectors, or zeros, which are similar to nothing.
         block_size: B; memory grows with its square.
 
     Yields:
-        First row and first column, and the block [up to B, up to B]; those on the diagonal are whole.
+        First row and first column, and the block [up to B, up to B]; blocks on the diagonal are whole.
     """
     starts = range(0, len(features), block_size)
     with tqdm(total=len(starts), unit="block", desc="comparing faces", disable=None, delay=2) as progress:
@@ -103,11 +104,11 @@ def cosine_blocks(
 def find_similar_pairs(
     features: NDArray[np.float32], threshold: float, block_size: int = BLOCK_SIZE
 ) -> Iterator[ClipPairs]:
-    """All pairs of clips whose mean faces are alike.
+    """All pairs of clips with similar mean features.
 
     Args:
         features: As `cosine_blocks`.
-        threshold: The least cosine, in (0, 1].
+        threshold: Least cosine, in (0, 1].
         block_size: As `cosine_blocks`; the pairs don't depend on it.
 
     Yields:
@@ -127,39 +128,9 @@ def find_similar_pairs(
 def _exact_cosines(
     features: NDArray[np.float32], first: NDArray[np.int64], second: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Cosines of pairs, summed in an order that no machine changes."""
+    """Cosines of pairs, summed in the same order on every machine."""
     pairs = zip(first.tolist(), second.tolist(), strict=True)
     return np.array([np.cumsum(features[i].astype(np.float64) * features[j])[-1] for i, j in pairs], np.float32)
-
-
-class Partition:
-    """Things of which some turn out to be the same: union-find in which the smallest stands for its part."""
-
-    def __init__(self, num_things: int) -> None:
-        self._parent = np.arange(num_things)
-
-    def join(self, first: NDArray[np.int64], second: NDArray[np.int64]) -> None:
-        """Take `first[i]` and `second[i]` for the same."""
-        first, second = self.find(first), self.find(second)
-        apart = first != second
-        # One number a pair: of a person's many clips each pair would come many times.
-        pairs = np.unique(first[apart] * len(self._parent) + second[apart])
-        for one, other in (divmod(pair, len(self._parent)) for pair in pairs.tolist()):
-            low, high = sorted((self._find_one(one), self._find_one(other)))
-            self._parent[high] = low
-
-    def find(self, things: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Who stands for each."""
-        found = self._parent[things]
-        while not np.array_equal(found, above := self._parent[found]):
-            found = above
-        self._parent[things] = found  # the way is short from now on
-        return found
-
-    def _find_one(self, thing: int) -> int:
-        while (above := int(self._parent[thing])) != thing:
-            thing = above
-        return thing
 
 
 def group_people(
@@ -175,20 +146,35 @@ def group_people(
 
     Args:
         features: [N, D] as from `read_mean_features`.
-        people: [N] whose each clip is, below `num_people`.
-        num_people: How many there are.
-        threshold: The least cosine of two clips of one person.
-        known: People who are known to be the same.
+        people: [N] number of each clip's person, below `num_people`.
+        num_people: Number of people.
+        threshold: Least cosine of two clips of one person.
+        known: Pairs of people who are known to be the same.
 
     Returns:
         [num_people] the smallest person of the group that each belongs to.
     """
-    partition = Partition(num_people)
-    for first, second in known:
-        partition.join(np.array([first]), np.array([second]))
+    links = np.array(known, np.int64).reshape(-1, 2)
     for first_clips, second_clips, _ in find_similar_pairs(features, threshold):
-        partition.join(people[first_clips], people[second_clips])
-    return partition.find(np.arange(num_people))
+        # Each pair of people once: many clips of two people would give many links.
+        links = np.unique(np.concatenate([links, np.stack([people[first_clips], people[second_clips]], 1)]), axis=0)
+    return smallest_connected(num_people, links)
+
+
+def smallest_connected(num_nodes: int, links: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The smallest node that each node of a graph is connected with, itself included.
+
+    Args:
+        num_nodes: N.
+        links: [L, 2] pairs of nodes.
+
+    Returns:
+        [N] numbers of nodes.
+    """
+    graph = coo_array((np.ones(len(links), np.bool_), (links[:, 0], links[:, 1])), (num_nodes, num_nodes))
+    _, component_of = connected_components(graph, directed=False)
+    _, smallest = np.unique(component_of, return_index=True)  # the first index of each component is its smallest node
+    return smallest.astype(np.int64)[component_of]
 
 
 def list_groups(
@@ -198,9 +184,9 @@ def list_groups(
 
     Args:
         features: [N, D] as from `read_mean_features`.
-        people: [N] whose each clip is.
-        names: Of people, sorted.
-        group_of: As from `group_people`.
+        people: [N] number of each clip's person.
+        names: Identities of the people, sorted.
+        group_of: [number of people] as from `group_people`.
     """
     sums = np.zeros((len(names), features.shape[1]), np.float64)
     np.add.at(sums, people, features)
@@ -211,13 +197,13 @@ def list_groups(
         if len(members) > 1:
             faces = unit_rows(sums[members])
             seen = faces.any(axis=1)
-            likeness = faces[seen] @ unit_rows(faces.sum(axis=0, keepdims=True))[0]
+            similarities = faces[seen] @ unit_rows(faces.sum(axis=0, keepdims=True))[0]
             groups.append(
                 Group(
                     identity=names[members[0]],
                     members=tuple(names[member] for member in members.tolist()),
                     num_clips=int(num_clips[members].sum()),
-                    least_similarity=float(likeness.min(initial=1.0)),
+                    least_similarity=float(similarities.min(initial=1.0)),
                 )
             )
     return sorted(groups, key=lambda group: (-len(group.members), -group.num_clips, group.identity))

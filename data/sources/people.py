@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from data.errors import DatasetError, MediaError
+from data.errors import MediaError, Reason
+from data.sources.tables import read_table
 from data.store.clip import Attributes
+from data.store.split import normalise_identity
+
+ATTRIBUTE_COLUMNS = ("sex", "gender", "age", "nationality")
 
 _SEXES: dict[str, Literal["female", "male"]] = {
     "f": "female",
@@ -22,26 +25,27 @@ _SEXES: dict[str, Literal["female", "male"]] = {
 
 
 _MAX_NAME_BYTES = 200
+_SHOWN = 5  # names in a warning
 
 
 @dataclass(frozen=True)
 class Failure:
-    """One file, row or person that could not be used.
+    """One file, row or person that can't be used.
 
     Attributes:
         path: The file as the user named its root, or the CSV file.
         identity: Whose it is.
-        reason: A short slug, see `MediaError.reason`.
-        message: What was wrong, in one line.
+        reason: A short slug, see `data.errors.Reason`.
+        message: What is wrong, in one line.
     """
 
     path: str
     identity: str
-    reason: str
+    reason: Reason
     message: str
 
     def as_dict(self) -> dict[str, str]:
-        """The row as it stands in failures.jsonl."""
+        """The line as it stands in failures.jsonl."""
         return asdict(self)
 
 
@@ -50,10 +54,10 @@ class Person:
     """The files of one identity.
 
     Attributes:
-        identity: The name.
+        identity: The name, in Unicode's form NFC.
         voices: Recordings, sorted.
-        faces: Pictures, sorted.
-        attributes: What is known.
+        faces: Photographs, sorted.
+        attributes: What is known of the person.
         videos: Ids of the videos that the recordings were taken from, one for each, or none.
     """
 
@@ -62,6 +66,37 @@ class Person:
     faces: tuple[Path, ...]
     attributes: Attributes
     videos: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class KnownPeople:
+    """What a CSV file says of people.
+
+    Attributes:
+        attributes: Sex, age and nationality, by identity.
+        identities: Who is in which video, by the path in the column `video`.
+        failures: One for each row or value that can't be used.
+        warnings: Lines about columns that are not used.
+        path: The file; None if there is none.
+    """
+
+    attributes: dict[str, Attributes] = field(default_factory=dict)
+    identities: dict[str, str] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    path: Path | None = None
+
+    def find_unmatched(self, names: Iterable[str]) -> list[Failure]:
+        """A failure for each identity of the file that is none of the names that have files."""
+        by_case = {name.casefold(): name for name in names}
+        failures = []
+        for identity in self.attributes:
+            similar = by_case.get(identity.casefold())
+            if similar != identity:
+                hint = f"; there is {similar!r}" if similar else ""
+                message = f"'{identity}' is the name of nobody who has files{hint}"
+                failures.append(Failure(str(self.path), identity, "unmatched-name", message))
+        return failures
 
 
 def check_identity(name: str) -> None:
@@ -83,43 +118,35 @@ def check_identity(name: str) -> None:
         raise MediaError("unsafe-identity", f"the identity {name!a} {problem}; rename it")
 
 
-def read_attributes(path: Path) -> tuple[dict[str, Attributes], list[Failure]]:
-    """Read what is known of people: a CSV with a header, `identity` and any of sex (or gender), age,
-    nationality.
-
-    Returns:
-        Attributes by identity, and a failure for each row or value that can't be used.
+def read_attributes(path: Path) -> KnownPeople:
+    """Read what is known of people: a table with `identity` and any of sex (or gender), age, nationality, video.
 
     Raises:
         DatasetError: If the file can't be read or has no column `identity`.
     """
-    known: dict[str, Attributes] = {}
-    failures: list[Failure] = []
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if "identity" not in (reader.fieldnames or ()):
-                raise DatasetError(f"{path}: no column 'identity' in its header")
-            for row in reader:
-                identity = row["identity"] or ""
-                try:
-                    check_identity(identity)
-                except MediaError as error:
-                    message = f"line {reader.line_num}: {error}"
-                    failures.append(Failure(str(path), ascii(identity)[1:-1], error.reason, message))
-                    continue
-                attributes, problems = parse_attributes(row)
-                known[identity] = complete(known.get(identity, Attributes()), attributes)
-                for problem in problems:
-                    message = f"line {reader.line_num}: {problem}"
-                    failures.append(Failure(str(path), identity, "bad-attribute", message))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path}: can't be read as a CSV file: {error}") from error
-    return known, failures
+    table = read_table(path)
+    table.find_column("identity")
+    known = KnownPeople(path=path, warnings=table.tell_unused(("identity", "video", *ATTRIBUTE_COLUMNS)))
+    for row in table.rows:
+        identity = normalise_identity(row.cells.get("identity", ""))
+        try:
+            check_identity(identity)
+        except MediaError as error:
+            failure = Failure(str(path), ascii(identity)[1:-1], error.reason, f"line {row.line}: {error}")
+            known.failures.append(failure)
+            continue
+        attributes, problems = parse_attributes(row.cells)
+        known.attributes[identity] = complete(known.attributes.get(identity, Attributes()), attributes)
+        known.failures.extend(
+            Failure(str(path), identity, "bad-attribute", f"line {row.line}: {problem}") for problem in problems
+        )
+        if video := row.cells.get("video"):
+            known.identities[video] = identity
+    return known
 
 
 def complete(first: Attributes, second: Attributes) -> Attributes:
-    """What two sources say of a person; what the first says stays."""
+    """What two sources say of a person; where they differ the first one counts."""
     return Attributes(
         sex=first.sex or second.sex,
         age=second.age if first.age is None else first.age,
@@ -127,8 +154,8 @@ def complete(first: Attributes, second: Attributes) -> Attributes:
     )
 
 
-def parse_attributes(row: Mapping[str, str | None]) -> tuple[Attributes, list[str]]:
-    """What a CSV's row says of a person, and what in it can't be understood and counts as unknown."""
+def parse_attributes(row: Mapping[str, str]) -> tuple[Attributes, list[str]]:
+    """What a row of a table says of a person, and a line for each value that can't be read and counts as unknown."""
     sex = (row.get("sex") or row.get("gender") or "").strip().lower()
     age_text = (row.get("age") or "").strip()
     age = _parse_age(age_text)
@@ -140,8 +167,17 @@ def parse_attributes(row: Mapping[str, str | None]) -> tuple[Attributes, list[st
     return Attributes(_SEXES.get(sex), age, (row.get("nationality") or "").strip() or None), problems
 
 
+def tell_left_out(root: Path, what: str, names: Iterable[str]) -> list[str]:
+    """A line that counts what of a root is left out and names some of it; none if nothing is."""
+    found = sorted(names)
+    if not found:
+        return []
+    more = ", ..." if len(found) > _SHOWN else ""
+    return [f"{root}: left out: {len(found):,} {what}: {', '.join(map(ascii, found[:_SHOWN]))}{more}"]
+
+
 def _parse_age(text: str) -> float | None:
-    """Years; a band "20-39" counts as its middle, an open one ">=60" as its bound; None if it is neither."""
+    """Years; of a band "20-39" its middle, of an open one ">=60" its bound; None if it is neither."""
     match = re.fullmatch(r"(?:>=?\s*)?(\d+(?:\.\d+)?)(?:\s*-\s*(\d+(?:\.\d+)?))?\+?", text)
     if match is None:
         return None

@@ -2,7 +2,7 @@
 
 Everything is built in a hidden folder beside the output and renamed at the end, so that the output is there
 whole or not at all. Each shard is published there by a rename of its own: a run that was killed goes on
-behind the last one.
+after the last one.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from tqdm import tqdm
 from data.errors import DatasetError
 from data.faces.alignment import check_face_size
 from data.faces.protocol import FaceEncoderInfo
-from data.faces.registry import cached_analyzer
 from data.files import write_file
 from data.sources.clips import PersonClips, PersonTask, Recipe, make_clips
 from data.sources.folder import scan_folder
-from data.sources.people import Failure, Person, read_attributes
-from data.store.clip import SPLITS, Split
+from data.sources.people import Failure, KnownPeople, Person, read_attributes
+from data.sources.recipe import load_face_networks
+from data.store.clip import SPLITS, Row, Split
 from data.store.inventory import count_shards
 from data.store.publish import find_finished, open_partial, publish, request_record, writing_to
-from data.store.shards import DatasetInfo, Row, SplitInfo, plan_shards, write_info, write_shard
+from data.store.shards import DatasetInfo, SplitInfo, plan_shards, write_info, write_shard
 from data.store.split import DEFAULT_FRACTIONS, assign_split, hash_assignment
 from data.workers import map_in_processes, use_one_thread
 
@@ -42,11 +42,11 @@ class PeopleConfig:
 
     Attributes:
         out: Folder of the data set.
-        recipe: How files become rows.
-        seed: Of the split.
+        recipe: Settings by which files become clips.
+        seed: Seed of the split.
         split_fractions: Shares of train, val and test.
-        num_workers: Processes; the result does not depend on it.
-        overwrite: Replace a data set that was made from something else.
+        num_workers: Number of processes; the result does not depend on it.
+        overwrite: Whether a data set that was made from something else is replaced.
     """
 
     out: Path
@@ -62,9 +62,9 @@ class PrepareConfig(PeopleConfig):
     """How a folder becomes a data set.
 
     Attributes:
-        root: ROOT/<identity>/{voices,faces}/*.
+        root: Folder ROOT/<identity>/{voices,faces}/*.
         extra_faces: More roots with faces.
-        attributes: CSV of what is known of people.
+        attributes: CSV file of sex, age and nationality.
     """
 
     root: Path
@@ -77,14 +77,16 @@ class Prepared:
     """A finished data set.
 
     Attributes:
-        info: As in its dataset.json.
-        failures: As in its failures.jsonl.
-        was_there: The same request had been prepared before, nothing was done.
+        info: Content of its dataset.json.
+        failures: Content of its failures.jsonl.
+        was_there: Whether the same request had been prepared before, so that nothing was done.
+        warnings: Lines about what was left out although it is no failure.
     """
 
     info: DatasetInfo
     failures: list[Failure]
     was_there: bool
+    warnings: list[str] = field(default_factory=list)
 
 
 def prepare_folder(config: PrepareConfig) -> Prepared:
@@ -97,30 +99,32 @@ def prepare_folder(config: PrepareConfig) -> Prepared:
         OutputError: If the output can't be written to, the disk is full, or something else is there.
     """
     _check(config)
-    attributes, failures = read_attributes(config.attributes) if config.attributes else ({}, [])
-    people, unusable = scan_folder(config.root, config.extra_faces, attributes)
-    return prepare_people(people, failures + unusable, config, str(config.root))
+    known = read_attributes(config.attributes) if config.attributes else KnownPeople()
+    scan = scan_folder(config.root, config.extra_faces, known)
+    return prepare_people(scan.people, known.failures + scan.failures, config, str(config.root), scan.warnings)
 
 
-def prepare_people(people: list[Person], failures: list[Failure], config: PeopleConfig, source: str) -> Prepared:
+def prepare_people(
+    people: list[Person], failures: list[Failure], config: PeopleConfig, source: str, warnings: Sequence[str] = ()
+) -> Prepared:
     """Prepare a data set of people whose files are known, or finish one whose preparation was interrupted.
 
     Args:
         people: Sorted by identity.
-        failures: What could not be used so far.
-        config: How, and where to.
-        source: What to call the place that they come from.
+        failures: Files, rows and people that can't be used.
+        config: Settings and the folder of the data set.
+        source: Name for messages of the place that they come from.
+        warnings: Lines to be passed on to the result.
 
     Raises:
         Wav2FaceError: As `prepare_folder`.
     """
     _check(config)
-    recipe = config.recipe
-    face_encoder = cached_analyzer(recipe.face_analyzer, recipe.insightface_root, recipe.device).recognizer.info
-    request = _describe_request(config, people, face_encoder)
+    face_encoder = load_face_networks(config.recipe).recognizer.info
+    request = _make_record(config, people, face_encoder)
     names = {"files_sha256": "files or attributes", "face_encoder_sha256": "face network"}
     if (info := find_finished(config.out, request, names, config.overwrite)) is not None:
-        return Prepared(info, _read_failures(config.out / FAILURES_NAME), was_there=True)
+        return Prepared(info, _read_failures(config.out / FAILURES_NAME), was_there=True, warnings=list(warnings))
     with writing_to(config.out):
         partial = open_partial(config.out, request)
         splits = {
@@ -139,7 +143,7 @@ def prepare_people(people: list[Person], failures: list[Failure], config: People
             (partial / f"{name}.{FAILURES_NAME}").unlink()
         write_info(partial, info)
         publish(partial, config.out)
-    return Prepared(info, failures, was_there=False)
+    return Prepared(info, failures, was_there=False, warnings=list(warnings))
 
 
 def _check(config: PeopleConfig) -> None:
@@ -148,7 +152,7 @@ def _check(config: PeopleConfig) -> None:
     assign_split("", config.seed, config.split_fractions)
 
 
-def _describe_request(config: PeopleConfig, people: list[Person], face_encoder: FaceEncoderInfo) -> dict[str, Any]:
+def _make_record(config: PeopleConfig, people: list[Person], face_encoder: FaceEncoderInfo) -> dict[str, Any]:
     """All that decides about the result: settings, T, names and sizes of files; no paths of this machine."""
     listing = hashlib.sha256()
     for person in people:
@@ -156,36 +160,36 @@ def _describe_request(config: PeopleConfig, people: list[Person], face_encoder: 
         for path in (*person.voices, *person.faces):
             size = path.stat().st_size if path.exists() else -1
             listing.update(f"{path.parent.name}/{path.name}\t{size}\n".encode("utf-8", "surrogateescape"))
-    return {
-        **request_record(config.recipe, face_encoder, config.seed, config.split_fractions),
-        "files_sha256": listing.hexdigest(),
-    }
+    record = request_record(config.recipe, face_encoder, config.seed, config.split_fractions)
+    if config.recipe.face_encoder is None:
+        del record["face_encoder"]  # data sets that were made before this setting existed lack it
+    return {**record, "files_sha256": listing.hexdigest()}
 
 
 def _write_shards(partial: Path, shards: dict[str, Sequence[Person]], config: PeopleConfig, feature_size: int) -> None:
-    """Describe everybody whose shard is not there yet, and publish shard after shard."""
+    """Make the clips of everybody whose shard is not there yet, and publish shard after shard."""
     missing = {name: people for name, people in shards.items() if not (partial / name).exists()}
     tasks = [PersonTask(person, config.recipe) for people in missing.values() for person in people]
     done = sum(map(len, shards.values())) - len(tasks)
-    described = map_in_processes(make_clips, tasks, config.num_workers, _describe_crash, use_one_thread)
+    results = map_in_processes(make_clips, tasks, config.num_workers, _report_crash, use_one_thread)
     with tqdm(total=len(tasks) + done, initial=done, unit="person", desc="preparing", disable=None) as progress:
 
         def rows(name: str) -> Iterator[Row]:
             failures: list[Failure] = []
             for _ in missing[name]:
-                result = next(described)
+                result = next(results)
                 failures += result.failures
                 progress.update()
                 yield from result.rows
-            # The shard has its name only when this has ended: one that is there has its failures beside it.
+            # The shard gets its name after this: a shard that is there has its failures beside it.
             write_file(partial / f"{name}.{FAILURES_NAME}", _to_jsonl(failures))
 
         for name in missing:
             write_shard(partial / name, rows(name), feature_size)
 
 
-def _describe_crash(task: PersonTask) -> PersonClips:
-    """What becomes of a person one of whose files killed the process that decoded it."""
+def _report_crash(task: PersonTask) -> PersonClips:
+    """The failure of a person one of whose files killed the process that decoded it."""
     person = task.person
     files = [*person.voices, *person.faces]
     message = f"a decoder crashed on one of these {len(files)} files; take them out one by one to find it"

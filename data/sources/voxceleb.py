@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import collections
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from data.errors import DatasetError
-from data.sources.people import Failure, Person, complete, parse_attributes
+from data.errors import DatasetError, Reason
+from data.sources.people import Failure, Person, complete, parse_attributes, tell_left_out
+from data.sources.tables import read_table
 from data.store.clip import Attributes
+from data.store.split import normalise_identity
 
 Item = TypeVar("Item")
 
@@ -24,11 +25,11 @@ _MAX_DEPTH = 6  # of folders of people under a root, such as ROOT/vox2/dev/aac/i
 
 @dataclass(frozen=True)
 class Celebrity:
-    """What the meta CSVs say of a person.
+    """A person as the meta CSVs describe them.
 
     Attributes:
         identity: VoxCeleb's id.
-        names: What folders of faces may be called besides: VGGFace's name, VGGFace2's id.
+        names: Other names of their folders of faces: VGGFace's name, VGGFace2's id.
         attributes: Sex and nationality, where they are given.
     """
 
@@ -42,14 +43,18 @@ class Joined:
     """VoxCeleb with faces.
 
     Attributes:
-        people: Who has both, or whoever has something if that was asked for; sorted by identity.
-        failures: One for whoever or whatever was left out.
+        people: Those who have both sides, or any side if that was asked for; sorted by identity.
+        failures: One for each person and folder that was left out.
         unjoined: Names of those left out, by reason.
+        warnings: Lines about files that are not read, and roots without a face.
+        num_absent: Number of people of the meta CSVs who have neither side here.
     """
 
     people: list[Person]
     failures: list[Failure]
-    unjoined: dict[str, list[str]]
+    unjoined: dict[Reason, list[str]]
+    warnings: list[str]
+    num_absent: int
 
 
 _Voices = dict[tuple[str, str], Path]
@@ -57,7 +62,7 @@ _Voices = dict[tuple[str, str], Path]
 
 
 def read_meta(paths: Sequence[Path]) -> tuple[dict[str, Celebrity], list[Failure]]:
-    """Read vox1_meta.csv, vox2_meta.csv, or others with their columns: tabs or commas, stray spaces, any order.
+    """Read vox1_meta.csv, vox2_meta.csv, or others with their columns, in any form that `read_table` takes.
 
     Returns:
         People by VoxCeleb's id, and a failure for each row or value that can't be used.
@@ -68,7 +73,13 @@ def read_meta(paths: Sequence[Path]) -> tuple[dict[str, Celebrity], list[Failure
     people: dict[str, Celebrity] = {}
     failures: list[Failure] = []
     for path in paths:
-        for line, row in _read_rows(path):
+        table = read_table(path)
+        if not any(map(_is_id_column, table.columns)):
+            raise DatasetError(
+                f"{path}: no column 'VoxCeleb1 ID' or 'VoxCeleb2 ID' in its first line; the official vox1_meta.csv and "
+                "vox2_meta.csv are expected"
+            )
+        for line, row in ((row.line, row.cells) for row in table.rows):
             identity = next((value for key, value in row.items() if _is_id_column(key)), "")
             if not _ID.fullmatch(identity):
                 message = f"line {line}: '{identity}' is no VoxCeleb id such as id10001"
@@ -87,26 +98,7 @@ def read_meta(paths: Sequence[Path]) -> tuple[dict[str, Celebrity], list[Failure
 
 
 def _is_id_column(key: str) -> bool:
-    return re.fullmatch(r"voxceleb\d?id", key) is not None
-
-
-def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Number of the line, and its cells by column, names in lower case and without spaces."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        header, _, _ = text.partition("\n")
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if "\t" in header else ",")
-        columns = [re.sub(r"[\s_]", "", cell).lower() for cell in next(reader, [])]
-        if not any(map(_is_id_column, columns)):
-            raise DatasetError(
-                f"{path}: no column 'VoxCeleb1 ID' or 'VoxCeleb2 ID' in its first line; the official vox1_meta.csv and "
-                "vox2_meta.csv are expected"
-            )
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                yield reader.line_num, dict(zip(columns, (cell.strip() for cell in cells), strict=False))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path}: can't be read as a CSV file: {error}") from error
+    return re.fullmatch(r"voxceleb_?\d?_?id", key) is not None
 
 
 def join_voxceleb(
@@ -131,17 +123,24 @@ def join_voxceleb(
     Raises:
         DatasetError: If a root can't be read, or no recording is in any.
     """
-    voices = _find_voices(roots)
+    files = _Files()
+    voices = _find_voices(roots, files)
     if not voices:
         raise DatasetError(
             f"{', '.join(map(str, roots))}: no recording in it; expected folders such as wav/id10001/<video>/00001.wav"
         )
-    faces, strangers = _find_faces(face_roots, meta)
+    faces, strangers = _find_faces(face_roots, meta, files)
+    warnings = files.tell()
+    warnings += [
+        f"{root}: no folder with the faces of anybody in it"
+        for root in face_roots
+        if not any(path.is_relative_to(root) for own in faces.values() for path in own)
+    ]
     people: list[Person] = []
     failures: list[Failure] = []
-    unjoined: dict[str, list[str]] = {}
+    unjoined: dict[Reason, list[str]] = {}
 
-    def leave_out(path: Path, identity: str, reason: str, message: str) -> None:
+    def leave_out(path: Path, identity: str, reason: Reason, message: str) -> None:
         failures.append(Failure(str(path), identity, reason, message))
         unjoined.setdefault(reason, []).append(identity)
 
@@ -166,28 +165,30 @@ def join_voxceleb(
     for folder in strangers:
         message = "no one in the meta CSVs has this name" if meta else "no meta CSV says whose faces these are: --meta"
         leave_out(folder, folder.name, "unknown-name", f"{folder}: {message}")
-    return Joined(people, failures, unjoined)
+    return Joined(people, failures, unjoined, warnings, len(meta.keys() - voices.keys() - faces.keys()))
 
 
 def spread(items: Sequence[Item], most: int | None) -> list[Item]:
-    """At most `most` of the items, evenly spaced; None for all."""
+    """At most `most` of the items, evenly spaced; all if it is None."""
     num = len(items) if most is None else min(most, len(items))
     return [items[i * len(items) // num] for i in range(num)]
 
 
-def _find_voices(roots: Sequence[Path]) -> dict[str, _Voices]:
+def _find_voices(roots: Sequence[Path], files: _Files) -> dict[str, _Voices]:
     """Recordings by VoxCeleb's id."""
     found: dict[str, _Voices] = {}
     for root in roots:
         for folder in _walk(root, lambda folder: _ID.fullmatch(folder.name) is not None):
-            for path in _files(folder, _VOICE_SUFFIXES):
+            for path in files.find(root, folder, _VOICE_SUFFIXES):
                 video = path.relative_to(folder).parts[0] if path.parent != folder else ""
                 found.setdefault(folder.name, {}).setdefault((video, path.stem), path)
     return found
 
 
-def _find_faces(roots: Sequence[Path], meta: dict[str, Celebrity]) -> tuple[dict[str, list[Path]], list[Path]]:
-    """Pictures by VoxCeleb's id, and folders with pictures of nobody who is known."""
+def _find_faces(
+    roots: Sequence[Path], meta: dict[str, Celebrity], files: _Files
+) -> tuple[dict[str, list[Path]], list[Path]]:
+    """Photographs by VoxCeleb's id, and folders with photographs of nobody who is known."""
     identity_of = {_plain(name): person.identity for person in meta.values() for name in person.names}
 
     def whose(folder: Path) -> str | None:
@@ -200,13 +201,13 @@ def _find_faces(roots: Sequence[Path], meta: dict[str, Celebrity]) -> tuple[dict
     for root in roots:
         for folder in _walk(root, lambda folder: whose(folder) is not None, strangers):
             identity = whose(folder)
-            if identity is not None and (files := _files(folder, _FACE_SUFFIXES)):
-                found.setdefault(identity, []).extend(files)
+            if identity is not None and (own := files.find(root, folder, _FACE_SUFFIXES)):
+                found.setdefault(identity, []).extend(own)
     return found, strangers
 
 
 def _walk(root: Path, is_wanted: Callable[[Path], bool], others: list[Path] | None = None) -> Iterator[Path]:
-    """Folders that are wanted, not looked into, and on request those others that hold pictures themselves."""
+    """Wanted folders, whose own folders are not looked into; others that hold photographs are added to `others`."""
     level = [root]
     for _ in range(_MAX_DEPTH):
         deeper = []
@@ -226,12 +227,37 @@ def _walk(root: Path, is_wanted: Callable[[Path], bool], others: list[Path] | No
         level = deeper
 
 
-def _files(folder: Path, suffixes: frozenset[str]) -> list[Path]:
-    """Files below a folder by suffix, sorted; a broken link is listed and becomes a failure, a pipe is not."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes and not path.name.startswith("."))
-    return sorted(path for path in found if path.is_file() or not path.exists())
+class _Files:
+    """Lists of files by suffix, and the files that were left out of them, by root."""
+
+    def __init__(self) -> None:
+        self._hidden: dict[Path, list[str]] = collections.defaultdict(list)
+        self._others: dict[Path, list[str]] = collections.defaultdict(list)
+
+    def find(self, root: Path, folder: Path, suffixes: frozenset[str]) -> list[Path]:
+        """Files below a folder of a root, sorted; a broken link is listed and becomes a failure, a pipe is not."""
+        found = []
+        for path in folder.rglob("*"):
+            if not (path.is_file() or not path.exists()):
+                continue
+            if path.name.startswith("."):
+                self._hidden[root].append(str(path.relative_to(root)))
+            elif path.suffix.lower() in suffixes:
+                found.append(path)
+            else:
+                self._others[root].append(str(path.relative_to(root)))
+        return sorted(found)
+
+    def tell(self) -> list[str]:
+        """Lines about the files that were left out."""
+        lines = []
+        for root, names in self._hidden.items():
+            lines += tell_left_out(root, "files that begin with a dot", names)
+        for root, names in self._others.items():
+            lines += tell_left_out(root, "files of other suffixes", names)
+        return lines
 
 
 def _plain(name: str) -> str:
-    """A name as different lists write it: case, spaces, underscores and dashes don't matter."""
-    return re.sub(r"[\s_-]+", "_", name.strip().lower())
+    """A name in the form by which names are compared: whatever its case, spaces, underscores, dashes, Unicode form."""
+    return re.sub(r"[\s_-]+", "_", normalise_identity(name).strip().lower())

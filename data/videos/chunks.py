@@ -1,4 +1,4 @@
-"""A chunk of rows, the unit of work: fetched, described, and published as shards with its rows' states."""
+"""A chunk of requests, the unit of work: fetched, turned into clips, and published with its outcomes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from data.errors import DatasetError, FetchStopped, MediaError, OutputError, one_line
-from data.store.clip import SPLITS, Attributes
-from data.store.shards import Row, clip_schema, encode_shard
+from data.errors import DatasetError, FetchStopped, MediaError, OutputError, Reason, one_line
+from data.store.clip import SPLITS, Attributes, Row
+from data.store.shards import clip_schema, encode_shard
 from data.store.split import assign_split
 from data.store.storage import Storage
 from data.videos.download.config import FetchConfig
@@ -29,17 +29,17 @@ TEXT_COLUMNS = ("flags",)
 
 @dataclass(frozen=True)
 class ChunkConfig:
-    """What all chunks of a run have in common.
+    """Settings that all chunks of a run share.
 
     Attributes:
-        out: Where shards go, as `Storage` takes it.
-        recipe: How videos become rows.
-        fetch: How they are fetched; None if all are files of this machine.
-        seed: Of the split.
+        out: Place of the shards, as `Storage` takes it.
+        recipe: Settings by which videos become clips.
+        fetch: Settings of downloads; None if all videos are files of this machine.
+        seed: Seed of the split.
         split_fractions: Shares of train, val and test.
         feature_size: Length of a face feature.
-        time_limit: Time limit of fetching a row, and of describing it.
-        low_memory: Whether sources are deleted as soon as their chunk is published.
+        time_limit: Seconds that fetching a request may take, and as many again its clips.
+        low_memory: Whether downloads are deleted as soon as their chunk is published.
     """
 
     out: str
@@ -54,53 +54,53 @@ class ChunkConfig:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Rows of a chunk that are to be done; others of it may have been done before."""
+    """Requests of a chunk that are to be done; others of it may have been done before."""
 
     names: ChunkNames
-    rows: Sequence[VideoRequest | BadRequest]
+    requests: Sequence[VideoRequest | BadRequest]
 
 
 @dataclass
 class ChunkReport:
-    """What became of the rows of a chunk in this run.
+    """Outcomes of a chunk in this run.
 
     Attributes:
-        states: A state for each row that was done.
-        seconds: Spent, by stage.
-        stopped: Why everything is to stop; None as long as it is not.
+        outcomes: One for each request that was done.
+        seconds: Seconds spent, by step.
+        stopped: Error that stops the whole run; None as long as there is none.
     """
 
-    states: list[Outcome] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     stopped: FetchStopped | None = None
 
-    def add_seconds(self, stage: str, seconds: float) -> None:
-        """Count what a stage took."""
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+    def add_seconds(self, step: str, seconds: float) -> None:
+        """Add seconds spent on a step."""
+        self.seconds[step] = self.seconds.get(step, 0.0) + seconds
 
 
 class ChunkWorker:
-    """Does chunk after chunk, fetching a row in one process while another describes the row before."""
+    """Does chunk after chunk; one process fetches a request while another one makes the clips of the request before."""
 
     def __init__(self, config: ChunkConfig) -> None:
         """Start nothing yet."""
         self._config = config
         self._storage = Storage(config.out)
         self._fetcher = WorkerProcess()
-        self._describer = WorkerProcess(use_one_thread)
+        self._extractor = WorkerProcess(use_one_thread)
 
     def prepare(
         self,
         chunk: Chunk,
         stop: threading.Event | None = None,
-        on_outcome: Callable[[Outcome], None] = lambda state: None,
+        on_outcome: Callable[[Outcome], None] = lambda outcome: None,
     ) -> ChunkReport:
-        """Do a chunk's rows and publish them.
+        """Do a chunk's requests and publish their clips.
 
         Args:
-            chunk: Rows, in their order.
-            stop: Once it is set, what is done is published and the rest left.
-            on_outcome: Told of each row that is done.
+            chunk: Requests, in their order.
+            stop: Event that ends the work early: what is done is published, the rest is left.
+            on_outcome: Function that is called with each outcome.
 
         Raises:
             OutputError: If the shards can't be written; nothing of the chunk is published then.
@@ -109,72 +109,72 @@ class ChunkWorker:
         """
         stop = stop or threading.Event()
         report, rows_of = ChunkReport(), {}
-        for row, source in self._fetched(chunk.rows, report, stop):
-            if isinstance(row, BadRequest):
-                state = Outcome(row.index, "failed", reason=row.reason, message=row.message)
+        for request, source in self._fetched(chunk.requests, report, stop):
+            if isinstance(request, BadRequest):
+                outcome = Outcome(request.index, "failed", reason=request.reason, message=request.message)
             elif isinstance(source, MediaError):
-                state = _failed(row, source.reason, str(source))
+                outcome = _failed(request, source.reason, str(source))
             else:
                 try:
-                    described = self._describe(row, source, stop)
+                    extracted = self._extract(request, source, stop)
                 except WorkerStoppedError:
                     break
-                for stage, seconds in described.seconds.items():
-                    report.add_seconds(stage, seconds)
-                state = self._state_of(row, described, source)
-                rows_of[row.index] = described.rows
-            report.states.append(state)
-            on_outcome(state)
-        if report.states:
+                for step, seconds in extracted.seconds.items():
+                    report.add_seconds(step, seconds)
+                outcome = self._outcome_of(request, extracted, source)
+                rows_of[request.index] = extracted.rows
+            report.outcomes.append(outcome)
+            on_outcome(outcome)
+        if report.outcomes:
             start = time.monotonic()
-            publish_chunk(self._storage, chunk.names, report.states, rows_of, self._config.feature_size)
+            publish_chunk(self._storage, chunk.names, report.outcomes, rows_of, self._config.feature_size)
             report.add_seconds("publish", time.monotonic() - start)
         if self._config.low_memory and self._config.fetch is not None:
-            done = {state.row for state in report.states}
-            for row in chunk.rows:
-                if isinstance(row, VideoRequest) and row.path is None and row.index in done:
-                    forget(row, self._config.fetch)
+            done = {outcome.row for outcome in report.outcomes}
+            for request in chunk.requests:
+                if isinstance(request, VideoRequest) and request.path is None and request.index in done:
+                    forget(request, self._config.fetch)
         return report
 
     def close(self) -> None:
         """End both processes."""
         self._fetcher.close()
-        self._describer.close()
+        self._extractor.close()
 
     def _fetched(
-        self, rows: Sequence[VideoRequest | BadRequest], report: ChunkReport, stop: threading.Event
+        self, requests: Sequence[VideoRequest | BadRequest], report: ChunkReport, stop: threading.Event
     ) -> Iterator[tuple[VideoRequest | BadRequest, SourceFile | MediaError]]:
-        """Rows with their sources; each is fetched while its caller is busy with the one before."""
+        """Requests with their files; each is fetched while the caller is busy with the one before."""
         with ThreadPoolExecutor(1) as ahead:
             upcoming: Future[SourceFile | MediaError] | None = None
             try:
-                for place, row in enumerate(rows):
-                    source = (upcoming or ahead.submit(self._fetch, row, report, stop)).result()
+                for i, request in enumerate(requests):
+                    source = (upcoming or ahead.submit(self._fetch, request, report, stop)).result()
                     if stop.is_set():
                         return
-                    if place + 1 < len(rows):
-                        upcoming = ahead.submit(self._fetch, rows[place + 1], report, stop)
-                    yield row, source
+                    if i + 1 < len(requests):
+                        upcoming = ahead.submit(self._fetch, requests[i + 1], report, stop)
+                    yield request, source
             except WorkerStoppedError:
                 return
             except FetchStopped as stopped:
                 report.stopped = stopped
 
     def _fetch(
-        self, row: VideoRequest | BadRequest, report: ChunkReport, stop: threading.Event
+        self, request: VideoRequest | BadRequest, report: ChunkReport, stop: threading.Event
     ) -> SourceFile | MediaError:
-        """The row's source, or why there is none."""
-        if isinstance(row, BadRequest):
-            return MediaError(row.reason, row.message)
-        if row.path is not None:
-            return SourceFile(row.path, 0.0)
+        """The request's file, or why there is none."""
+        if isinstance(request, BadRequest):
+            return MediaError(request.reason, request.message)
+        if request.path is not None:
+            return SourceFile(request.path)
         config = self._config
-        assert config.fetch is not None, row
-        if stop.wait(wait_seconds(row, config.fetch)):
+        assert config.fetch is not None, request
+        if stop.wait(wait_seconds(request, config.fetch)):
             raise WorkerStoppedError
         start = time.monotonic()
         try:
-            return self._fetcher.call(fetch, row, config.fetch, seconds=config.time_limit, stop=stop)
+            return self._fetcher.call(fetch, request, config.fetch, seconds=config.time_limit, stop=stop)
         except MediaError as error:
             return error
         except TimeoutError as error:
@@ -186,36 +186,36 @@ class ChunkWorker:
         finally:
             report.add_seconds("fetch", time.monotonic() - start)
 
-    def _describe(self, row: VideoRequest, source: SourceFile, stop: threading.Event) -> ExtractedClips:
-        """What the describing process says; a row over which it died is tried once more, alone with a fresh one."""
-        problem = ""
+    def _extract(self, request: VideoRequest, source: SourceFile, stop: threading.Event) -> ExtractedClips:
+        """The clips of a request; one whose process died is tried once more, in a fresh process."""
+        config, problem = self._config, ""
         for _ in range(2):
             try:
-                return self._describer.call(
-                    extract_clips, row, source, self._config.recipe, seconds=self._config.time_limit, stop=stop
+                return self._extractor.call(
+                    extract_clips, request, source, config.recipe, seconds=config.time_limit, stop=stop
                 )
             except TimeoutError as error:
-                return ExtractedClips([], "timeout", f"describing it was {error}", {})
+                return ExtractedClips([], "timeout", f"the work on it was {error}", {})
             except WorkerDiedError as error:
                 problem = str(error)
             except RuntimeError as error:
                 return ExtractedClips([], "unexpected", str(error), {})
         return ExtractedClips([], "crashed", f"a decoder crashed: {problem}", {})
 
-    def _state_of(self, row: VideoRequest, described: ExtractedClips, source: SourceFile) -> Outcome:
-        if not described.rows:
-            # Where files of this machine lie is of no interest in a data set.
-            return _failed(row, described.reason, described.message.replace(source.path, Path(source.path).name))
+    def _outcome_of(self, request: VideoRequest, extracted: ExtractedClips, source: SourceFile) -> Outcome:
+        if extracted.reason is not None:
+            # Paths of this machine are kept out of the data set.
+            return _failed(request, extracted.reason, extracted.message.replace(source.path, Path(source.path).name))
         return Outcome(
-            row.index,
+            request.index,
             "published",
-            row.video_id,
-            identity=row.identity,
-            split=assign_split(row.identity, self._config.seed, self._config.split_fractions),
-            clips=[clip["clip_id"] for clip in described.rows],
-            num_faces=sum(len(clip["images"]) for clip in described.rows),
-            known=known_attributes(row.attributes),
-            flags=" ".join(sorted({flag for clip in described.rows for flag in clip["flags"].split()})),
+            request.video_id,
+            identity=request.identity,
+            split=assign_split(request.identity, self._config.seed, self._config.split_fractions),
+            clips=[clip["clip_id"] for clip in extracted.rows],
+            num_faces=sum(len(clip["images"]) for clip in extracted.rows),
+            known=known_attributes(request.attributes),
+            flags=" ".join(sorted({flag for clip in extracted.rows for flag in clip["flags"].split()})),
         )
 
 
@@ -224,8 +224,8 @@ def known_attributes(attributes: Attributes) -> list[str]:
     return [name for name in ("sex", "age", "nationality") if getattr(attributes, name) is not None]
 
 
-def _failed(row: VideoRequest, reason: str, message: str) -> Outcome:
-    return Outcome(row.index, "failed", row.video_id, reason=reason, message=one_line(message))
+def _failed(request: VideoRequest, reason: Reason, message: str) -> Outcome:
+    return Outcome(request.index, "failed", request.video_id, reason=reason, message=one_line(message))
 
 
 def publish_chunk(
@@ -235,39 +235,39 @@ def publish_chunk(
     rows_of: Mapping[int, Sequence[Row]],
     feature_size: int,
 ) -> None:
-    """Add rows to what is there of a chunk: its shards first, then the states, which make it valid.
+    """Add clips to those that are there of a chunk: its shards first, then the outcomes, which make them count.
 
-    A run that was killed in between leaves rows that no state knows; they are dropped here.
+    A run that was killed in between leaves clips that no outcome names; they are dropped here.
 
     Args:
-        storage: Where.
-        names: Of the chunk.
-        new: States of rows that were done; they replace older ones.
-        rows_of: The clips of each row of the list that is published.
+        storage: Place of the shards.
+        names: Names of the chunk's files.
+        new: Outcomes of this run; they replace older ones.
+        rows_of: Clips of each published request as rows of a shard, by the request's index.
         feature_size: Length of a face feature.
 
     Raises:
         OutputError: If the place can't be written to.
         DatasetError: If what is there is damaged.
     """
-    states = {**read_outcomes(storage, names), **{state.row: state for state in new}}
+    outcomes = {**read_outcomes(storage, names), **{outcome.row: outcome for outcome in new}}
     schema = clip_schema(feature_size, texts=TEXT_COLUMNS)
-    is_new = {state.row for state in new}
+    is_new = {outcome.row for outcome in new}
     try:
         for split in SPLITS:
-            members = sorted((state for state in states.values() if state.split == split), key=lambda state: state.row)
-            old_ids = {clip for state in members if state.row not in is_new for clip in state.clips}
+            members = sorted((own for own in outcomes.values() if own.split == split), key=lambda own: own.row)
+            old_ids = {clip for own in members if own.row not in is_new for clip in own.clips}
             old = _read_rows(storage, names.shard(split), old_ids)
             clips = [
                 clip
-                for state in members
-                for clip in (rows_of[state.row] if state.row in is_new else [old[clip] for clip in state.clips])
+                for own in members
+                for clip in (rows_of[own.row] if own.row in is_new else [old[clip] for clip in own.clips])
             ]
             if clips:
                 storage.write(names.shard(split), encode_shard(clips, schema))
             else:
                 storage.remove(names.shard(split))
-        write_outcomes(storage, names, states.values())
+        write_outcomes(storage, names, outcomes.values())
     except OSError as error:
         raise OutputError(
             f"{storage.url}: can't be written to: {error.strerror or error}; "
@@ -276,7 +276,7 @@ def publish_chunk(
 
 
 def _read_rows(storage: Storage, name: str, wanted: set[str]) -> dict[str, Row]:
-    """Rows of a shard by clip id.
+    """Wanted rows of a shard by clip id.
 
     Raises:
         DatasetError: If one of them is missing or the file is damaged.

@@ -10,7 +10,7 @@ from data.errors import ConfigError, OutputError
 from data.videos.chunks import Chunk, ChunkConfig, ChunkReport, ChunkWorker
 from data.videos.plan.outcomes import Outcome
 
-_RAY_RETRIES = 3  # of a chunk whose machine went away
+_RAY_RETRIES = 3  # of a chunk whose machine is lost
 
 
 def run_locally(
@@ -23,17 +23,17 @@ def run_locally(
     """Do chunks on this machine.
 
     Args:
-        chunks: Read as workers become free.
-        config: Of all chunks.
-        num_workers: How many chunks are under way at once.
-        stop: Once it is set, chunks under way are published as far as they are, and no other is begun.
-        on_outcome: Told of each row that is done, from any thread.
+        chunks: Chunks, read as workers become free.
+        config: Settings of all chunks.
+        num_workers: Number of chunks under way at once.
+        stop: Event that ends the run early: chunks under way are published as far as they are done, no other begins.
+        on_outcome: Function that is called with each outcome, from any thread.
 
     Yields:
         Reports in the order in which chunks end.
 
     Raises:
-        Wav2FaceError: What a chunk raises; all others are stopped then.
+        Wav2FaceError: The error of a chunk; all other chunks are stopped then.
     """
     lock, results = threading.Lock(), queue.SimpleQueue[ChunkReport | BaseException | None]()
 
@@ -85,7 +85,7 @@ def run_on_ray(
     """Do chunks on the Ray cluster that RAY_ADDRESS names, or on one of this machine's cores.
 
     Shards, sources and models must be reachable from all machines under the same names. Arguments, results and
-    errors as `run_locally`; but what is under way when everything stops is done again by the next run.
+    errors as `run_locally`, but chunks that are under way when the run is stopped are done again by the next run.
 
     Raises:
         ConfigError: If Ray is not installed or the cluster can't be reached.
@@ -108,8 +108,8 @@ def run_on_ray(
                 report = ray.get(reference)
                 if (chunk := next(chunks, None)) is not None:
                     under_way[actor.prepare.remote(chunk)] = actor
-                for state in report.states:
-                    on_outcome(state)
+                for outcome in report.outcomes:
+                    on_outcome(outcome)
                 yield report
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None
@@ -123,7 +123,7 @@ def run_on_ray(
 
 
 def _start_ray(num_workers: int) -> None:
-    """Join the cluster that the environment names, or start one here."""
+    """Join the cluster that RAY_ADDRESS names, or start one on this machine."""
     import os
 
     import ray

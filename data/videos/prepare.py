@@ -1,4 +1,4 @@
-"""From a list of videos to a data set: what is missing is done, chunk by chunk; the rest is left as it is."""
+"""From a list of videos to a data set: requests without an outcome are done, chunk by chunk."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tqdm import tqdm
 from data.errors import ConfigError, OutputError
 from data.faces.alignment import check_face_size
 from data.faces.protocol import FaceEncoderInfo
+from data.sources.recipe import load_face_networks
 from data.store.clip import SPLITS
 from data.store.publish import request_record, writing_to
 from data.store.shards import INFO_NAME, DatasetInfo, SplitInfo, decode_info, encode_info
@@ -27,32 +28,32 @@ from data.videos.download.fetch import sweep
 from data.videos.executors import run_locally, run_on_ray
 from data.videos.plan.outcomes import ChunkNames, Outcome, Status, Totals, count_outcomes, read_outcomes
 from data.videos.plan.requests import RequestList
-from data.videos.watch.clips import VideoRecipe, load_face_networks
+from data.videos.watch.clips import VideoRecipe
 
 CHUNK_ROWS = 64
-"""Rows a chunk: few enough that a killed run loses minutes, many enough that a shard is worth a file."""
+"""Requests a chunk: few enough that a killed run loses minutes, many enough that a shard is worth a file."""
 
 
 @dataclass(frozen=True)
 class VideosConfig:
-    """What to prepare, how, and where to.
+    """Settings of a preparation.
 
     Attributes:
-        out: A folder, or any place that fsspec reaches.
-        recipe: How videos become rows.
-        fetch: How they are fetched; None if all are files of this machine.
-        first_row: Rows before it are left out.
-        last_row: Rows from it on are left out; None for all.
-        retry: Reasons for which failed rows are tried again.
-        seed: Of the split.
+        out: Folder of the data set, or any place that fsspec reaches.
+        recipe: Settings by which videos become clips.
+        fetch: Settings of downloads; None if all videos are files of this machine.
+        first_row: First row of the list that is done.
+        last_row: First row after it that is not done; None for all.
+        retry: Reasons for which failed requests are tried again.
+        seed: Seed of the split.
         split_fractions: Shares of train, val and test.
-        num_workers: Chunks under way at once; the result does not depend on it.
-        executor: Where they are done.
-        time_limit: Time limit of fetching a row, and of describing it.
-        low_memory: Whether sources are deleted as soon as their clips are published.
-        chunk_rows: Rows a chunk.
-        spectrogram: What the data set says of the spectrogram that encoders shall use.
-        verbose: Whether each row is told of.
+        num_workers: Number of chunks under way at once; the result does not depend on it.
+        executor: Machines that do the chunks: this one, or a Ray cluster.
+        time_limit: Seconds that fetching a request may take, and as many again its clips.
+        low_memory: Whether downloads are deleted as soon as their clips are published.
+        chunk_rows: Number of requests a chunk.
+        spectrogram: Settings of the spectrogram that encoders shall use, for dataset.json.
+        verbose: Whether each outcome is printed.
     """
 
     out: str
@@ -74,15 +75,15 @@ class VideosConfig:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run did.
+    """Result of a run.
 
     Attributes:
-        info: What dataset.json says now.
-        status: Of the rows that were asked for.
-        seconds: Spent by all workers together, by stage.
+        info: Content of dataset.json.
+        status: Counts of the outcomes that were asked for.
+        seconds: Seconds spent by all workers together, by step.
         elapsed: Seconds that the run took.
-        num_done: Rows that it did.
-        signal: That ended it early; None if none did.
+        num_done: Number of requests that it did.
+        signal: Signal that ended it early; None if none did.
     """
 
     info: DatasetInfo
@@ -94,14 +95,14 @@ class RunResult:
 
 
 def prepare_videos(
-    config: VideosConfig, rows: RequestList, on_outcome: Callable[[Outcome], None] | None = None
+    config: VideosConfig, requests: RequestList, on_outcome: Callable[[Outcome], None] | None = None
 ) -> RunResult:
-    """Do all rows that have no state yet, or failed for a reason that is to be tried again.
+    """Do all requests that have no outcome yet, or failed for a reason that is to be tried again.
 
     Args:
-        config: See there.
-        rows: The list.
-        on_outcome: Told of each row that is done, from any thread.
+        config: Settings.
+        requests: The list.
+        on_outcome: Function that is called with each outcome, from any thread.
 
     Raises:
         ConfigError: If a setting is out of range.
@@ -111,85 +112,86 @@ def prepare_videos(
         FetchStopped: If a server takes this machine for a robot; what was done before is published.
     """
     start = time.monotonic()
-    span = row_span(rows, config.first_row, config.last_row)
+    span = row_span(requests, config.first_row, config.last_row)
     _check(config)
     storage = Storage(config.out)
     face_encoder = load_face_networks(config.recipe).recognizer.info
-    request = _describe_request(config, rows, face_encoder)
+    record = _make_record(config, requests, face_encoder)
     seconds: dict[str, float] = {}
     num_done, stopped = 0, None
     with writing_to(config.out), storage.locked(), _stoppable() as (stop, received):
         if config.fetch is not None:
             sweep(config.fetch)  # what a killed run left
-        extra = _claim(storage, request, config, face_encoder)
-        before = read_status(storage, rows.num_rows, span, config.chunk_rows)
+        extra = _claim(storage, record, config, face_encoder)
+        before = read_status(storage, requests.num_rows, span, config.chunk_rows)
         todo = before.pending + _count_retried(config.retry, before)
         run = run_on_ray if config.executor == "ray" else run_locally
         num_workers = max(1, min(config.num_workers, -(-todo // config.chunk_rows)))
-        with tqdm(total=todo, unit="row", desc="preparing", disable=None) as progress:
+        with tqdm(total=todo, unit="request", desc="preparing", disable=None) as progress:
 
-            def tell(state: Outcome) -> None:
+            def report_outcome(outcome: Outcome) -> None:
                 progress.update()
                 if config.verbose:
-                    tqdm.write(_tell_row(state))
+                    tqdm.write(_format_outcome(outcome))
                 if on_outcome is not None:
-                    on_outcome(state)
+                    on_outcome(outcome)
 
-            chunks = _missing_chunks(storage, rows, span, config)
-            for report in run(chunks, _chunk_config(config, face_encoder), num_workers, stop, tell) if todo else ():
-                for stage, spent in report.seconds.items():
-                    seconds[stage] = seconds.get(stage, 0.0) + spent
-                num_done += len(report.states)
+            chunks = _missing_chunks(storage, requests, span, config)
+            settings = _chunk_config(config, face_encoder)
+            for report in run(chunks, settings, num_workers, stop, report_outcome) if todo else ():
+                for step, spent in report.seconds.items():
+                    seconds[step] = seconds.get(step, 0.0) + spent
+                num_done += len(report.outcomes)
                 if report.stopped is not None:
                     stopped = report.stopped
                     stop.set()
         if config.fetch is not None:
             sweep(config.fetch)  # what a download that was given up left
         totals = Totals()
-        status = read_status(storage, rows.num_rows, span, config.chunk_rows, totals)
-        info = _summarize(totals, request, config, face_encoder, extra)
+        status = read_status(storage, requests.num_rows, span, config.chunk_rows, totals)
+        info = _summarize(totals, record, config, face_encoder, extra)
         storage.write(INFO_NAME, encode_info(info))
     if stopped is not None:
         raise stopped
     return RunResult(info, status, seconds, time.monotonic() - start, num_done, received[0] if received else None)
 
 
-def row_span(rows: RequestList, first: int, last: int | None) -> tuple[int, int]:
-    """The rows that are asked for, as a range.
+def row_span(requests: RequestList, first: int, last: int | None) -> tuple[int, int]:
+    """The range of rows that is asked for.
 
     Raises:
         ConfigError: If there are none.
     """
-    end = rows.num_rows if last is None else min(last, rows.num_rows)
+    end = requests.num_rows if last is None else min(last, requests.num_rows)
     if not 0 <= first < end:
         wanted = f"rows {first} to {'the end' if last is None else last}"
-        raise ConfigError(f"{wanted}: there are none, the list holds rows 0 to {rows.num_rows}")
+        raise ConfigError(f"{wanted}: there are none, the list holds rows 0 to {requests.num_rows}")
     return first, end
 
 
 def read_status(
     storage: Storage, num_rows: int, span: tuple[int, int], chunk_rows: int, totals: Totals | None = None
 ) -> Status:
-    """How far the rows of a range are, by the side files alone.
+    """Counts of the outcomes of a range of rows.
 
     Args:
-        storage: Where they are.
-        num_rows: Of the list.
-        span: The range.
-        chunk_rows: Rows a chunk.
-        totals: If given, the rows of all chunks, whatever the range, are counted on it in the same pass.
+        storage: Place of the data set.
+        num_rows: Number of rows of the list.
+        span: First row, and first row after the range.
+        chunk_rows: Number of rows a chunk.
+        totals: Sums to which the outcomes of all chunks, whatever the range, are added in the same pass; None for none.
     """
     there = set(storage.names())
 
-    def states() -> Iterator[Outcome]:
+    def outcomes() -> Iterator[Outcome]:
         for names, _, _ in _chunk_spans(num_rows, span if totals is None else (0, num_rows), chunk_rows):
-            if names.states in there:
+            if names.outcomes in there:
                 of_chunk = read_outcomes(storage, names)
                 if totals is not None:
                     totals.add(names, of_chunk.values())
-                yield from (state for row, state in of_chunk.items() if span[0] <= row < span[1])
+                yield from (outcome for row, outcome in of_chunk.items() if span[0] <= row < span[1])
 
-    return count_outcomes(states(), span[1] - span[0])
+    return count_outcomes(outcomes(), span[1] - span[0])
 
 
 def _chunk_spans(num_rows: int, span: tuple[int, int], chunk_rows: int) -> Iterator[tuple[ChunkNames, int, int]]:
@@ -206,19 +208,19 @@ def _chunk_spans(num_rows: int, span: tuple[int, int], chunk_rows: int) -> Itera
 
 
 def _missing_chunks(
-    storage: Storage, rows: RequestList, span: tuple[int, int], config: VideosConfig
+    storage: Storage, requests: RequestList, span: tuple[int, int], config: VideosConfig
 ) -> Iterator[Chunk]:
-    """What is still to be done of each chunk, found out when its turn comes."""
-    for names, first, last in _chunk_spans(rows.num_rows, span, config.chunk_rows):
-        states = read_outcomes(storage, names)
-        done = {row for row, state in states.items() if state.state == "published" or state.reason not in config.retry}
+    """The requests of each chunk that are still to be done, found out when its turn comes."""
+    for names, first, last in _chunk_spans(requests.num_rows, span, config.chunk_rows):
+        outcomes = read_outcomes(storage, names)
+        done = {row for row, own in outcomes.items() if own.state == "published" or own.reason not in config.retry}
         if done.issuperset(range(first, last)):
             continue
-        yield Chunk(names, [row for row in rows.read(first, last) if row.index not in done])
+        yield Chunk(names, [request for request in requests.read(first, last) if request.index not in done])
 
 
 def _check(config: VideosConfig) -> None:
-    """Refuse settings that can't be, before any work."""
+    """Refuse settings that are out of range, before any work."""
     check_face_size(config.recipe.face_size)
     _check_positive("--workers", config.num_workers)
     _check_positive("--chunk-rows", config.chunk_rows)
@@ -232,22 +234,22 @@ def _check_positive(name: str, value: int) -> None:
         raise ConfigError(f"{name} {value}: at least 1 expected")
 
 
-def _describe_request(config: VideosConfig, rows: RequestList, face_encoder: FaceEncoderInfo) -> dict[str, Any]:
+def _make_record(config: VideosConfig, requests: RequestList, face_encoder: FaceEncoderInfo) -> dict[str, Any]:
     """All that decides about the result but the range of rows, which may grow; no paths of this machine."""
     return {
         **request_record(config.recipe, face_encoder, config.seed, config.split_fractions),
         "chunk_rows": config.chunk_rows,
-        "list_sha256": rows.sha256,
+        "list_sha256": requests.sha256,
     }
 
 
 def _claim(
-    storage: Storage, request: dict[str, Any], config: VideosConfig, face_encoder: FaceEncoderInfo
+    storage: Storage, record: dict[str, Any], config: VideosConfig, face_encoder: FaceEncoderInfo
 ) -> dict[str, Any]:
-    """Make the output ours: go on with a data set of the same request, begin one where nothing is.
+    """Go on with a data set that was made with the same settings, or begin one where nothing is.
 
     Returns:
-        What else its dataset.json says.
+        Additional content of its dataset.json.
 
     Raises:
         OutputError: If something else is there.
@@ -256,11 +258,11 @@ def _claim(
     if there is None:
         if storage.names():
             raise OutputError(f"{storage.url}: already exists and is no data set; choose another --out")
-        storage.write(INFO_NAME, encode_info(_summarize(Totals(), request, config, face_encoder, {})))
+        storage.write(INFO_NAME, encode_info(_summarize(Totals(), record, config, face_encoder, {})))
         return {}
     info = decode_info(there.decode("utf-8", "replace"), f"{storage.url}/{INFO_NAME}")
     names = {"face_encoder_sha256": "face network", "list_sha256": "list of videos"}
-    if changed := [names.get(key, key) for key in request if info.request.get(key) != request[key]]:
+    if changed := [names.get(key, key) for key in record if info.request.get(key) != record[key]]:
         raise OutputError(
             f"{storage.url}: holds a data set made otherwise ({', '.join(changed)}); choose another --out, "
             "or the settings in its dataset.json"
@@ -269,10 +271,10 @@ def _claim(
 
 
 def _count_retried(reasons: Sequence[str], before: Status) -> int:
-    """How many rows are to be tried again.
+    """Number of requests that are to be tried again.
 
     Raises:
-        ConfigError: If a reason is none of those that are there.
+        ConfigError: If no request failed for one of the reasons.
     """
     if unknown := [reason for reason in reasons if reason not in before.failures]:
         there = ", ".join(sorted(before.failures)) or "none"
@@ -295,12 +297,12 @@ def _chunk_config(config: VideosConfig, face_encoder: FaceEncoderInfo) -> ChunkC
 
 def _summarize(
     totals: Totals,
-    request: dict[str, Any],
+    record: dict[str, Any],
     config: VideosConfig,
     face_encoder: FaceEncoderInfo,
     extra: dict[str, Any],
 ) -> DatasetInfo:
-    """dataset.json, from what is published of all chunks, whatever range this run was asked for."""
+    """The content of dataset.json, from the outcomes of all chunks, whatever range this run was asked for."""
     return DatasetInfo(
         num_clips=totals.num_clips,
         num_identities={split: sum(s == split for s in totals.splits.values()) for split in SPLITS},
@@ -311,20 +313,22 @@ def _summarize(
         face_size=config.recipe.face_size,
         split=SplitInfo(config.seed, config.split_fractions, hash_assignment(totals.splits)),
         attribute_coverage={name: len(totals.known.get(name, ())) for name in ("sex", "age", "nationality")},
-        request=request,
+        request=record,
         extra={**extra, **({"spectrogram": dict(config.spectrogram)} if config.spectrogram else {})},
     )
 
 
-def _tell_row(state: Outcome) -> str:
-    """A row's state in a line."""
-    what = f"{state.num_faces} faces, {len(state.clips)} clips" if state.clips else f"{state.reason}: {state.message}"
-    return f"row {state.row} {state.video_id}: {state.state}, {what}"
+def _format_outcome(outcome: Outcome) -> str:
+    """An outcome in a line."""
+    what = f"{outcome.num_faces} faces, {len(outcome.clips)} clips"
+    if not outcome.clips:
+        what = f"{outcome.reason}: {outcome.message}"
+    return f"row {outcome.row} {outcome.video_id}: {outcome.state}, {what}"
 
 
 @contextmanager
 def _stoppable() -> Iterator[tuple[threading.Event, list[signal.Signals]]]:
-    """An event that SIGTERM and SIGINT set instead of ending the program, and which of them came."""
+    """An event that SIGTERM and SIGINT set instead of ending the program, and the signals that came."""
     stop, received = threading.Event(), list[signal.Signals]()
 
     def handle(number: int, frame: Any) -> None:

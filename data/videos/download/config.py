@@ -1,4 +1,4 @@
-"""Where videos are downloaded from, and what a download may cost."""
+"""Settings of downloads."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ YOUTUBE_MAX_PER_HOUR = 300.0
 
 @dataclass(frozen=True)
 class FetchConfig:
-    """Where videos come from and what a download may cost.
+    """Where videos are downloaded from, and the limits of a download.
 
     Attributes:
-        sources: Folder of this machine where they are kept, by id and section.
-        url_template: With {id}.
-        section: Fetch only the row's section where that can be had; else the whole video.
+        sources: Folder of this machine that keeps downloads, by id and section.
+        url_template: Address with {id} in the place of the video's id.
+        section: Whether only the section that is asked for is downloaded, where the server allows it.
         margin: Seconds before and after a section.
-        height: Of the pictures, in pixels: the greatest not above it, else the smallest.
-        max_per_hour: Downloads that all processes of this machine begin together, 0 for no limit; None for
+        height: Height of the pictures in pixels: the greatest not above it, else the smallest.
+        max_per_hour: Number of downloads that all processes of this machine begin in an hour, 0 for no limit; None for
             `YOUTUBE_MAX_PER_HOUR` where the template is YouTube's, no limit elsewhere.
-        sleep: Seconds from the beginning of a download to that of the next, at least.
-        cookies: A file of cookies in Netscape's format.
-        retries: Attempts after the first, where another one makes sense.
-        socket_timeout: Seconds of silence that end a download.
-        time_limit: A download that takes longer is given up.
-        max_backoff: Seconds that are waited for a server that asks for patience, in all.
-        max_bytes: A video that is larger is refused.
+        sleep: Least seconds from the beginning of a download to that of the next.
+        cookies: File of cookies in Netscape's format.
+        retries: Number of attempts after the first, where another one makes sense.
+        socket_timeout: Seconds without data after which an attempt fails.
+        time_limit: Seconds that a download may take.
+        max_backoff: Seconds in all that are waited for a server that refuses more requests.
+        max_bytes: Largest size of a video that is accepted.
     """
 
     sources: str | Path
@@ -50,7 +50,7 @@ class FetchConfig:
 
     @property
     def folder(self) -> Path:
-        """`sources`."""
+        """`sources` as an absolute path."""
         return Path(self.sources).absolute()
 
     @property

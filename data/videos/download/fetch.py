@@ -1,4 +1,4 @@
-"""From a row of a list to a local file: a thin interface to yt-dlp, with a cache, limits and named failures."""
+"""From a request to a local file: a thin interface to yt-dlp, with a cache, limits and named failures."""
 
 from __future__ import annotations
 
@@ -34,26 +34,25 @@ _FIRST_BACKOFF = 1.0  # seconds, doubled from attempt to attempt
 _POLL_SECONDS = 0.1
 
 
-def wait_seconds(row: VideoRequest, config: FetchConfig) -> float:
-    """Reserve the moment at which a row's download may begin.
+def wait_seconds(request: VideoRequest, config: FetchConfig) -> float:
+    """Reserve the moment at which a request's download may begin.
 
     Returns:
-        Seconds until then; 0 where none is needed.
+        Seconds until then; 0 if nothing is to be downloaded.
 
     Raises:
         FetchStopped: If a site has taken this machine for a robot since the run began.
         OutputError: If the folder of sources can't be written to.
     """
-    if row.path is not None or _place(row, config).exists():
+    if request.path is not None or _cached_path(request, config).exists():
         return 0.0
     return pace.take_turn(config.folder, config.interval)
 
 
-def fetch(row: VideoRequest, config: FetchConfig) -> SourceFile:
-    """The row's video as a local file; downloaded, unless it is there already.
+def fetch(request: VideoRequest, config: FetchConfig) -> SourceFile:
+    """The request's video as a local file, downloaded unless it is there already.
 
-    Half a file is never taken for a whole one: files are checked against what the server and their own index say
-    before they get their name.
+    A file gets its name only after it was checked against its own index and the size that the server declared.
 
     Raises:
         MediaError: `gone`, `private`, `blocked`, `age-restricted`, `live`, `network`, `not-a-video`, `no-format`,
@@ -61,28 +60,29 @@ def fetch(row: VideoRequest, config: FetchConfig) -> SourceFile:
         FetchStopped: If the site takes this machine for a robot.
         OutputError: If the folder of sources can't be written to, or the disk is full.
     """
-    if row.path is not None:
-        return SourceFile(row.path, 0.0)
-    place = _place(row, config)
-    if (offset := _find(place)) is not None:
-        return SourceFile(str(place), offset)
+    if request.path is not None:
+        return SourceFile(request.path)
+    target = _cached_path(request, config)
+    if (found := _find(target)) is not None:
+        return found
     pace.check_stop(config.folder)
     limits = Limits(time.monotonic() + config.time_limit, config.max_bytes)
-    with _claimed(place, limits) as folder:
-        if (offset := _find(place)) is None:  # another process may have been faster
-            path = _download(row, config, folder, limits)
+    with _claimed(target, limits) as folder:
+        if (found := _find(target)) is None:  # another process may have been faster
+            path = _download(request, config, folder, limits)
             try:
-                offset = check_source(path)
+                origin = check_source(path)
             except MediaError as error:
-                raise MediaError(error.reason, f"{_url(row, config)}: {error}") from error
-            path.replace(place)
-    return SourceFile(str(place), offset)
+                raise MediaError(error.reason, f"{_url(request, config)}: {error}") from error
+            path.replace(target)
+            found = SourceFile(str(target), origin)
+    return found
 
 
-def forget(row: VideoRequest, config: FetchConfig) -> None:
-    """Delete the row's file, which other rows of the video share where whole videos are fetched."""
-    if row.path is None:
-        _place(row, config).unlink(missing_ok=True)
+def forget(request: VideoRequest, config: FetchConfig) -> None:
+    """Delete the request's file, which other requests of the same video share where whole videos are fetched."""
+    if request.path is None:
+        _cached_path(request, config).unlink(missing_ok=True)
 
 
 def sweep(config: FetchConfig) -> None:
@@ -94,57 +94,59 @@ def sweep(config: FetchConfig) -> None:
         return
     pace.clear_stop(config.folder)
     for leftover in [*config.folder.glob(f".*{_PARTIAL}"), *config.folder.glob(f".*{_LOCK}")]:
-        place = leftover.with_name(leftover.name[1:].removesuffix(_PARTIAL).removesuffix(_LOCK))
-        with suppress(TimeoutError), exclusive_lock(_hidden(place, _LOCK), time_limit=0):
-            shutil.rmtree(_hidden(place, _PARTIAL), ignore_errors=True)
+        target = leftover.with_name(leftover.name[1:].removesuffix(_PARTIAL).removesuffix(_LOCK))
+        with suppress(TimeoutError), exclusive_lock(_hidden(target, _LOCK), time_limit=0):
+            shutil.rmtree(_hidden(target, _PARTIAL), ignore_errors=True)
 
 
-def _place(row: VideoRequest, config: FetchConfig) -> Path:
-    """Where the row's file is kept; ids that differ in case alone, templates and heights have names of their own."""
-    window = _window(row, config)
+def _cached_path(request: VideoRequest, config: FetchConfig) -> Path:
+    """Path of the request's file; a hash tells ids apart that differ in case alone, templates and heights."""
+    window = _window(request, config)
     span = f"_{window[0]:.3f}-{window[1]:.3f}" if window else ""
-    digest = hashlib.sha256(f"{_url(row, config)}\t{config.height}\t{span}".encode()).hexdigest()
-    return config.folder / f"v_{row.video_id}{span}_{digest[:10]}{_SUFFIX}"
+    # Sections of earlier versions did not say where the video begins; they are not taken for ones of today.
+    kind = "origin" if window else ""
+    digest = hashlib.sha256(f"{_url(request, config)}\t{config.height}\t{span}{kind}".encode()).hexdigest()
+    return config.folder / f"v_{request.video_id}{span}_{digest[:10]}{_SUFFIX}"
 
 
-def _window(row: VideoRequest, config: FetchConfig) -> tuple[float, float] | None:
-    if not config.section or row.start is None or row.end is None:
+def _window(request: VideoRequest, config: FetchConfig) -> tuple[float, float] | None:
+    if not config.section or request.start is None or request.end is None:
         return None
-    return max(0.0, row.start - config.margin), row.end + config.margin
+    return max(0.0, request.start - config.margin), request.end + config.margin
 
 
-def _url(row: VideoRequest, config: FetchConfig) -> str:
-    return config.url_template.replace("{id}", urllib.parse.quote(row.video_id, safe=""))
+def _url(request: VideoRequest, config: FetchConfig) -> str:
+    return config.url_template.replace("{id}", urllib.parse.quote(request.video_id, safe=""))
 
 
-def _find(place: Path) -> float | None:
-    """Offset of a file that is there; None if it is not, or if a crash of the machine has damaged it."""
-    if not place.exists():
+def _find(target: Path) -> SourceFile | None:
+    """The file that is there; None if it is missing, or damaged by a crash of the machine."""
+    if not target.exists():
         return None
     try:
-        return check_source(place)
+        return SourceFile(str(target), check_source(target))
     except MediaError:
-        place.unlink(missing_ok=True)
+        target.unlink(missing_ok=True)
         return None
 
 
 @contextmanager
-def _claimed(place: Path, limits: Limits) -> Iterator[Path]:
+def _claimed(target: Path, limits: Limits) -> Iterator[Path]:
     """An empty folder to download a file in, which no other process can have at the same time."""
     with ExitStack() as held:
         while True:
             try:
-                place.parent.mkdir(parents=True, exist_ok=True)
-                held.enter_context(exclusive_lock(_hidden(place, _LOCK), time_limit=0))
+                target.parent.mkdir(parents=True, exist_ok=True)
+                held.enter_context(exclusive_lock(_hidden(target, _LOCK), time_limit=0))
                 break
             except TimeoutError:
                 limits.check(0)
                 time.sleep(_POLL_SECONDS)
             except OSError as error:
                 raise OutputError(
-                    f"{place.parent}: can't be written to: {error.strerror or error}; choose another place"
+                    f"{target.parent}: can't be written to: {error.strerror or error}; choose another place"
                 ) from error
-        folder = _hidden(place, _PARTIAL)
+        folder = _hidden(target, _PARTIAL)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         try:
@@ -153,20 +155,20 @@ def _claimed(place: Path, limits: Limits) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _hidden(place: Path, suffix: str) -> Path:
-    return place.with_name(f".{place.name}{suffix}")
+def _hidden(target: Path, suffix: str) -> Path:
+    return target.with_name(f".{target.name}{suffix}")
 
 
-def _download(row: VideoRequest, config: FetchConfig, folder: Path, limits: Limits) -> Path:
-    """Try, and try again where that makes sense."""
+def _download(request: VideoRequest, config: FetchConfig, folder: Path, limits: Limits) -> Path:
+    """Attempts until one succeeds or another one makes no sense."""
     waited = 0.0
     for attempt in itertools.count():
-        result = _attempt(row, config, folder, limits)
+        result = _attempt(request, config, folder, limits)
         if isinstance(result, Path):
             return result
         if result.wait is None or attempt == config.retries:
             raise result.error
-        # At random, so that processes that were refused together do not come back together.
+        # Random, so that processes that were refused together don't retry together.
         backoff = _FIRST_BACKOFF * 2**attempt * random.uniform(0.5, 1.0)
         wait = max(result.wait, backoff) if result.is_busy else backoff / 4
         if result.is_busy and config.interval:
@@ -178,15 +180,15 @@ def _download(row: VideoRequest, config: FetchConfig, folder: Path, limits: Limi
     raise AssertionError("unreachable")
 
 
-def _attempt(row: VideoRequest, config: FetchConfig, folder: Path, limits: Limits) -> Path | Refusal:
-    """One attempt: the file, or why there is none."""
+def _attempt(request: VideoRequest, config: FetchConfig, folder: Path, limits: Limits) -> Path | Refusal:
+    """The file that one attempt gives, or why it gives none."""
     downloader, log = _open_downloader(config)
     log.lines.clear()
-    url = _url(row, config)
+    url = _url(request, config)
     try:
         info = downloader.extract_info(url, download=False)
         _check_info(info)
-        window = _window(row, config)
+        window = _window(request, config)
         if window is not None:
             try:
                 path = folder / "section.mp4"
@@ -197,7 +199,7 @@ def _attempt(row: VideoRequest, config: FetchConfig, folder: Path, limits: Limit
         return _download_whole(downloader, info, folder, limits)
     except FetchStopped:
         raise
-    except Exception as error:  # yt-dlp's extractors raise whatever their sites make them
+    except Exception as error:  # yt-dlp's extractors raise exceptions of any type
         try:
             return explain(error, url, log.lines)
         except FetchStopped as stopped:
@@ -206,7 +208,7 @@ def _attempt(row: VideoRequest, config: FetchConfig, folder: Path, limits: Limit
 
 
 def _check_info(info: dict[str, Any] | None) -> None:
-    """Refuse what is no single, finished video."""
+    """Refuse anything but a single, finished video."""
     if info is None:
         raise MediaError("not-a-video", "nothing is there")
     if info.get("_type", "video") != "video":
@@ -216,7 +218,7 @@ def _check_info(info: dict[str, Any] | None) -> None:
 
 
 def _download_whole(downloader: Any, info: dict[str, Any], folder: Path, limits: Limits) -> Path:
-    """All of the video, by yt-dlp's own downloaders."""
+    """The whole video, by yt-dlp's own downloaders."""
 
     def watch(progress: dict[str, Any]) -> None:
         limits.check(progress.get("downloaded_bytes") or 0, progress.get("total_bytes") or 0)
@@ -234,16 +236,16 @@ def _download_whole(downloader: Any, info: dict[str, Any], folder: Path, limits:
 
 
 class _Log:
-    """What yt-dlp says goes here instead of to the terminal."""
+    """Collects yt-dlp's messages, which would go to the terminal."""
 
     def __init__(self) -> None:
         self.lines: collections.deque[str] = collections.deque(maxlen=50)
 
     def debug(self, message: str) -> None:
-        """Progress: of no interest."""
+        """Ignore progress."""
 
     def warning(self, message: str) -> None:
-        """Kept for explanations."""
+        """Keep a message for explanations of failures."""
         self.lines.append(message)
 
     error = warning
@@ -251,7 +253,7 @@ class _Log:
 
 @functools.lru_cache(maxsize=1)
 def _open_downloader(config: FetchConfig) -> tuple[Any, _Log]:
-    """yt-dlp's, one a process: making it costs more than a download on a fast network."""
+    """yt-dlp's downloader and its log, one a process: making it costs more than a download on a fast network."""
     import yt_dlp
 
     log = _Log()
@@ -264,8 +266,8 @@ def _open_downloader(config: FetchConfig) -> tuple[Any, _Log]:
         "playlistend": 1,
         "cachedir": str(config.folder / ".yt-dlp"),
         "socket_timeout": config.socket_timeout,
-        "buffersize": 128,  # at first: slow servers shall not escape the deadline
-        "retries": 0,  # retries are ours, with their back-off
+        "buffersize": 128,  # at first, so that the deadline is checked with slow servers, too
+        "retries": 0,  # `_download` retries, with a back-off
         "fragment_retries": config.retries,
         "extractor_retries": config.retries,
         "file_access_retries": 0,

@@ -1,4 +1,4 @@
-"""How fast videos are fetched: one small file beside the sources, shared by all processes and by later runs."""
+"""Rate limit of downloads: one small file in the folder of sources, shared by all processes and by later runs."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _LONGEST_WAIT, _MOST_WAITING = 3600.0, 100  # a turn further away comes from a c
 
 @dataclass
 class _Pace:
-    """What the file holds.
+    """Content of the file.
 
     Attributes:
         next_turn: Unix time before which no download begins.
-        stopped: Why none begins at all; empty if they may.
+        stopped: Message of the stop of all downloads; empty if there is none.
     """
 
     next_turn: float = 0.0
@@ -33,8 +33,8 @@ def take_turn(folder: Path, interval: float) -> float:
     """Reserve the next moment at which a download may begin.
 
     Args:
-        folder: Where the sources lie.
-        interval: Seconds from one beginning to the next, over all processes that share the folder.
+        folder: Folder of the sources.
+        interval: Least seconds between the beginnings of two downloads, over all processes that share the folder.
 
     Returns:
         Seconds until then.
@@ -57,10 +57,10 @@ def take_turn(folder: Path, interval: float) -> float:
 
 
 def check_stop(folder: Path) -> None:
-    """Raise what `stop` left.
+    """Refuse to begin a download after a stop.
 
     Raises:
-        FetchStopped: If no download may begin.
+        FetchStopped: If `stop` was called and `clear_stop` was not.
     """
     try:
         pace = _parse((folder / PACE_NAME).read_bytes())
@@ -71,19 +71,19 @@ def check_stop(folder: Path) -> None:
 
 
 def push_back(folder: Path, seconds: float) -> None:
-    """No process begins a download for a while: the server asked for it."""
+    """Let no process begin a download for some seconds, as the server asks for."""
     with _open_pace(folder) as pace:
         pace.next_turn = max(pace.next_turn, time.time() + seconds)
 
 
 def stop(folder: Path, message: str) -> None:
-    """No process begins a download any more, until `clear_stop`."""
+    """Let no process begin a download until `clear_stop`."""
     with _open_pace(folder) as pace:
         pace.stopped = message
 
 
 def clear_stop(folder: Path) -> None:
-    """A new run may try again; its pace goes on from that of the last one."""
+    """Let downloads begin again; the rate limit goes on from the last run."""
     if (folder / PACE_NAME).exists():
         with _open_pace(folder) as pace:
             pace.stopped = ""
@@ -91,7 +91,7 @@ def clear_stop(folder: Path) -> None:
 
 @contextmanager
 def _open_pace(folder: Path) -> Iterator[_Pace]:
-    """What the file says, to be changed while no other process can read it."""
+    """The content of the file, which no other process can read or change meanwhile; changes are written back."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / PACE_NAME
@@ -104,7 +104,7 @@ def _open_pace(folder: Path) -> Iterator[_Pace]:
 
 
 def _parse(content: bytes) -> _Pace:
-    """A file that a kill left half written counts as none."""
+    """The content; that of an empty file if a kill left it half written."""
     try:
         values = json.loads(content)
         return _Pace(float(values["next_turn"]), str(values["stopped"]))

@@ -1,4 +1,4 @@
-"""What fetching needs, told before it begins."""
+"""Checks before the first download: programs, settings, cookies."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def preflight(config: FetchConfig) -> list[str]:
     """Check that videos can be fetched.
 
     Returns:
-        Lines that say with what, and what to mind.
+        Lines about the programs that are used, and warnings.
 
     Raises:
         ConfigError: If something needed is missing, or a setting is out of range.
@@ -35,17 +35,17 @@ def preflight(config: FetchConfig) -> list[str]:
     except ImportError as error:
         raise ConfigError(f"yt-dlp is not installed; {_INSTALL}") from error
     version = yt_dlp.version.__version__
-    lines = [f"yt-dlp {version}{_tell_age(version)}"]
+    lines = [f"yt-dlp {version}{_format_age(version)}"]
     ffmpeg = find_ffmpeg()
     if ffmpeg is None:
         raise ConfigError(f"no ffmpeg is found, which joins pictures and sound; {_INSTALL} brings one")
     lines.append(f"ffmpeg: {Path(ffmpeg).name}")
     if config.is_youtube:
-        lines.append(_tell_javascript())
+        lines.append(_format_javascript())
     if config.interval:
         lines.append(f"at most {3600 / config.interval:.0f} downloads an hour begin on this machine (--max-per-hour)")
     if config.cookies is not None:
-        lines += _tell_cookies(Path(config.cookies))
+        lines += _format_cookies(Path(config.cookies))
     return lines
 
 
@@ -84,8 +84,8 @@ def _check(config: FetchConfig) -> None:
             raise ConfigError(f"{name}: {value:g} is out of range; at least {least:g} expected")
 
 
-def _tell_age(version: str) -> str:
-    """A reminder where yt-dlp is so old that it may not know today's sites."""
+def _format_age(version: str) -> str:
+    """A reminder to update a yt-dlp that may be too old for today's sites."""
     try:
         year, month, day = (int(part) for part in version.split(".")[:3])
         age = (datetime.date.today() - datetime.date(year, month, day)).days
@@ -94,8 +94,8 @@ def _tell_age(version: str) -> str:
     return f" is {age} days old; sites change: pip install -U yt-dlp" if age > _OLD_DAYS else ""
 
 
-def _tell_javascript() -> str:
-    """Which JavaScript runtime yt-dlp would take for YouTube."""
+def _format_javascript() -> str:
+    """The JavaScript runtime that yt-dlp would use for YouTube."""
     from yt_dlp.dependencies import yt_dlp_ejs
     from yt_dlp.globals import supported_js_runtimes
 
@@ -114,7 +114,7 @@ def _tell_javascript() -> str:
     )
 
 
-def _tell_cookies(path: Path) -> list[str]:
+def _format_cookies(path: Path) -> list[str]:
     if not path.is_file():
         raise ConfigError(f"--cookies {path}: there is no such file; a cookies.txt in Netscape's format is expected")
     jar = http.cookiejar.MozillaCookieJar(path)

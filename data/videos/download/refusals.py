@@ -1,4 +1,4 @@
-"""Why a video did not come: yt-dlp's exceptions and sites' messages, as the reasons of failure lists."""
+"""Reasons of failed downloads, from yt-dlp's exceptions and the sites' messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from data.errors import FetchStopped, MediaError, OutputError, one_line
+from data.errors import FetchStopped, MediaError, OutputError, Reason, one_line
 
 _FULL_DISK = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS)
 _FULL_DISK_MESSAGE = re.compile(r"No space left on device|File too large|Disk quota exceeded|Read-only file system")
@@ -23,7 +23,7 @@ _ROBOT = re.compile(
 
 _TIMED_OUT = re.compile(r"timed? ?out", re.IGNORECASE)
 
-_STATUS_REASONS = {
+_STATUS_REASONS: dict[int, Reason] = {
     401: "private",
     402: "private",
     403: "blocked",
@@ -33,52 +33,50 @@ _STATUS_REASONS = {
     451: "blocked",
 }
 
-# The first that matches decides: sites put "Video unavailable" before what is really the matter.
-_MESSAGES = [
-    (reason, re.compile(pattern, re.IGNORECASE))
-    for reason, pattern in [
-        (
-            "private",
-            r"private video|video is private|members.only|members on level|join this channel|music premium"
-            r"|requires payment|for registered users|log ?in required|account is required",
-        ),
-        ("age-restricted", r"confirm your age|age.restricted|inappropriate for some users|verify your age"),
-        (
-            "blocked",
-            r"(in|from) your (country|location|region)|geo.?restrict|blocked it|blocked by|access denied|forbidden"
-            r"|too many requests|playback on other (websites|applications) has been disabled",
-        ),
-        (
-            "live",
-            r"live event (will begin|has ended)|premieres? in|premiere will begin|is (offline|not live)"
-            r"|not currently live|live stream recording is not available",
-        ),
-        ("no-format", r"requested format is not available|no video formats found|drm protected|only images"),
-        (
-            "gone",
-            r"video (is )?(unavailable|no longer available|not available)|has been (removed|terminated|deleted|closed)"
-            r"|does not exist|looks truncated|removed by the (uploader|user)|account.{0,60}terminated"
-            r"|video isn.{1,7}t available",
-        ),
-        ("not-a-video", r"unsupported url|no suitable extractor|is not a valid url|unusual and will be skipped"),
-        (
-            "network",
-            r"timed? ?out|connection (reset|refused|aborted|broken)|connection was closed|network is unreachable"
-            r"|name resolution|name or service not known|failed to resolve|incomplete ?read|bytes read"
-            r"|content too short|did not get any data|remote end closed|\bssl|http error 5"
-            r"|unable to download (webpage|api page|video data)|got error|more expected|giving up after",
-        ),
-    ]
+# The first match decides: sites put "Video unavailable" before the actual reason.
+_PATTERNS: list[tuple[Reason, str]] = [
+    (
+        "private",
+        r"private video|video is private|members.only|members on level|join this channel|music premium"
+        r"|requires payment|for registered users|log ?in required|account is required",
+    ),
+    ("age-restricted", r"confirm your age|age.restricted|inappropriate for some users|verify your age"),
+    (
+        "blocked",
+        r"(in|from) your (country|location|region)|geo.?restrict|blocked it|blocked by|access denied|forbidden"
+        r"|too many requests|playback on other (websites|applications) has been disabled",
+    ),
+    (
+        "live",
+        r"live event (will begin|has ended)|premieres? in|premiere will begin|is (offline|not live)"
+        r"|not currently live|live stream recording is not available",
+    ),
+    ("no-format", r"requested format is not available|no video formats found|drm protected|only images"),
+    (
+        "gone",
+        r"video (is )?(unavailable|no longer available|not available)|has been (removed|terminated|deleted|closed)"
+        r"|does not exist|looks truncated|removed by the (uploader|user)|account.{0,60}terminated"
+        r"|video isn.{1,7}t available",
+    ),
+    ("not-a-video", r"unsupported url|no suitable extractor|is not a valid url|unusual and will be skipped"),
+    (
+        "network",
+        r"timed? ?out|connection (reset|refused|aborted|broken)|connection was closed|network is unreachable"
+        r"|name resolution|name or service not known|failed to resolve|incomplete ?read|bytes read"
+        r"|content too short|did not get any data|remote end closed|\bssl|http error 5"
+        r"|unable to download (webpage|api page|video data)|got error|more expected|giving up after",
+    ),
 ]
+_MESSAGES = [(reason, re.compile(pattern, re.IGNORECASE)) for reason, pattern in _PATTERNS]
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why one attempt failed.
+    """A failed attempt.
 
     Attributes:
-        error: With its reason.
-        wait: Seconds after which another attempt makes sense, as far as the server says; None if none does.
+        error: Error with its reason.
+        wait: Seconds after which another attempt makes sense, 0 if the server names none; None if none makes sense.
         is_busy: Whether the server has asked for fewer requests.
     """
 
@@ -87,13 +85,13 @@ class Refusal:
     is_busy: bool = False
 
 
-def explain(error: BaseException, subject: str, notes: Sequence[str] = ()) -> Refusal:
-    """Name what an attempt to fetch a video raised: by type and HTTP status first, by message last.
+def explain(error: BaseException, url: str, notes: Sequence[str] = ()) -> Refusal:
+    """The reason of an exception that an attempt raised, by its type and HTTP status first, by its message last.
 
     Args:
-        error: Of yt-dlp, PyAV or the network.
-        subject: The URL, for messages.
-        notes: What yt-dlp had to say before.
+        error: Exception of yt-dlp, PyAV or the network.
+        url: Address of the video, for messages.
+        notes: Messages that yt-dlp logged before.
 
     Raises:
         FetchStopped: If the site takes this machine for a robot.
@@ -107,7 +105,7 @@ def explain(error: BaseException, subject: str, notes: Sequence[str] = ()) -> Re
     everything = "\n".join([text, *notes])
     if _ROBOT.search(everything):
         raise FetchStopped(
-            f"{subject}: the site takes this machine for a robot ({text[:120]}); wait some hours, fetch fewer an hour "
+            f"{url}: the site takes this machine for a robot ({text[:120]}); wait some hours, fetch fewer an hour "
             "(--max-per-hour), or give the cookies of an account you can do without (--cookies); then run the same "
             "command again"
         ) from error
@@ -119,12 +117,12 @@ def explain(error: BaseException, subject: str, notes: Sequence[str] = ()) -> Re
             "then run the same command again to go on"
         ) from error
 
-    def refuse(reason: str, wait: float | None = None, is_busy: bool = False) -> Refusal:
-        return Refusal(MediaError(reason, f"{subject}: {text}"), wait, is_busy)
+    def refuse(reason: Reason, wait: float | None = None, is_busy: bool = False) -> Refusal:
+        return Refusal(MediaError(reason, f"{url}: {text}"), wait, is_busy)
 
     for cause in chain:
         if isinstance(cause, MediaError):
-            return Refusal(MediaError(cause.reason, f"{subject}: {cause}"))
+            return Refusal(MediaError(cause.reason, f"{url}: {cause}"))
         if isinstance(cause, HTTPError):
             if cause.status in (429, 503):
                 reason = _STATUS_REASONS.get(cause.status, "network")
@@ -142,7 +140,7 @@ def explain(error: BaseException, subject: str, notes: Sequence[str] = ()) -> Re
             return refuse("network")
     is_network = (TransportError, ContentTooShortError, ConnectionError, TimeoutError, http.client.HTTPException)
     if any(isinstance(cause, is_network) for cause in chain):
-        # A server that has said nothing for the socket's whole time limit is not given another one.
+        # A server that sent nothing for the socket's whole time limit is not tried again.
         is_stall = any(isinstance(cause, TimeoutError) or _TIMED_OUT.search(str(cause)) for cause in chain)
         return refuse("network", None if is_stall else 0.0)
     for reason, pattern in _MESSAGES:
@@ -152,7 +150,7 @@ def explain(error: BaseException, subject: str, notes: Sequence[str] = ()) -> Re
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An exception, what yt-dlp says caused it, and what Python says did."""
+    """An exception and its causes, those that yt-dlp names and those that Python names."""
     seen: set[int] = set()
     waiting: list[object] = [error]
     while waiting:
@@ -165,7 +163,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _without_noise(text: str) -> str:
-    """Without colours, line breaks, yt-dlp's name of the site and its invitation to report a bug."""
+    """The text without colours, line breaks, yt-dlp's name of the site and its invitation to report a bug."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", text).removeprefix("ERROR: ")
     text = re.sub(r"^\[[\w:+]+\] (?:[^\s:]+: )?", "", text)
     text = re.split(r"[;,.]? *(?:please report this issue on|\(caused by|Use --cookies-from-browser)", text)[0]
@@ -173,7 +171,7 @@ def _without_noise(text: str) -> str:
 
 
 def _retry_after(value: str | None) -> float:
-    """Seconds out of the header, which holds a number or a date; 0 if it is missing."""
+    """Seconds that the header names as a number or a date; 0 if it is missing."""
     if value is None:
         return 0.0
     try:

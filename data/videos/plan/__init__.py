@@ -1,1 +1,1 @@
-"""Lists of videos: what each row requests, and what came of it."""
+"""Lists of videos: requests, and their outcomes."""

@@ -1,24 +1,37 @@
-"""Lists of videos other than AVSpeech's: a folder of files, and a CSV of channels in the manner of Wav2Pix."""
+"""Lists of videos other than AVSpeech's: a folder of files, and a CSV file of channels in the manner of Wav2Pix."""
 
 from __future__ import annotations
 
 import collections
-import csv
 import hashlib
-import io
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from data.errors import DatasetError, MediaError
-from data.sources.people import check_identity, parse_attributes, read_attributes
+from data.sources.people import (
+    ATTRIBUTE_COLUMNS,
+    KnownPeople,
+    check_identity,
+    parse_attributes,
+    read_attributes,
+    tell_left_out,
+)
+from data.sources.tables import read_table
 from data.store.clip import Attributes
+from data.store.split import normalise_identity
 from data.videos.plan.requests import BadRequest, MemoryRequests, VideoRequest, check_span, check_video_id
 
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg")
+# fmt: off
+VIDEO_SUFFIXES = frozenset({
+    ".3g2", ".3gp", ".asf", ".avi", ".f4v", ".flv", ".m2t", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg",
+    ".mts", ".mxf", ".ogm", ".ogv", ".qt", ".ts", ".vob", ".webm", ".wmv",
+})
+# fmt: on
+"""Files of a folder that are taken for videos, in any case of letters."""
 
 _CHANNEL = ("channel", "identity", "name")
 _VIDEO = ("video_id", "id", "video", "url")
@@ -28,14 +41,14 @@ _MAX_NAME = 60  # of the 80 characters that an id may have
 
 @dataclass(frozen=True)
 class Listing:
-    """What a list asks for.
+    """The requests of a list.
 
     Attributes:
-        rows: In the list's order.
-        warnings: Lines about what of people could not be understood; it costs no row.
+        requests: Requests in the list's order.
+        warnings: Lines about what was left out or could not be read, although no request failed for it.
     """
 
-    rows: MemoryRequests
+    requests: MemoryRequests
     warnings: list[str]
 
 
@@ -43,51 +56,74 @@ def list_folder(root: Path, attributes: Path | None = None) -> Listing:
     """List the videos ROOT/* and ROOT/<identity>/*, sorted by name.
 
     Args:
-        root: Who is in a file that lies in it directly is told by the file's stem.
-        attributes: CSV as `data.sources.people.read_attributes` takes it. With a column `video` (paths below the root)
-            it also tells who is in these files.
+        root: Folder of videos. A file that lies in it directly has its stem as identity.
+        attributes: Table as `data.sources.people.read_attributes` takes it. Its column `video` (paths below the root)
+            names the identity of these files.
 
     Raises:
-        DatasetError: If the root is no folder or holds no video, or the CSV can't be read.
+        DatasetError: If the root is no folder or holds no video, or the table can't be read.
     """
-    known, unusable = read_attributes(attributes) if attributes else ({}, [])
-    identities = _read_identities(attributes) if attributes else {}
-    files = _find_videos(root)
+    known = read_attributes(attributes) if attributes else KnownPeople()
+    identity_of = {normalise_identity(path): identity for path, identity in known.identities.items()}
+    files, warnings = _find_videos(root, attributes)
     if not files:
         raise DatasetError(
-            f"{root}: no video in it; expected ROOT/*{VIDEO_SUFFIXES[0]} or ROOT/<identity>/*{VIDEO_SUFFIXES[0]} "
-            f"(or {', '.join(VIDEO_SUFFIXES[1:])})"
+            f"{root}: no video in it; expected ROOT/*.mp4 or ROOT/<identity>/*.mp4, or any of "
+            f"{' '.join(sorted(VIDEO_SUFFIXES))}" + "".join(f"; {warning}" for warning in warnings)
         )
     paths = [file.relative_to(root).as_posix() for file in files]
-    warnings = [f"{failure.path}: {failure.message}" for failure in unusable]
-    warnings += [f"{attributes}: no video {path} in {root}" for path in sorted(identities.keys() - set(paths))]
-    rows: list[VideoRequest | BadRequest] = []
+    names = {path: normalise_identity(path) for path in paths}
+    warnings += known.warnings + [f"{failure.path}: {failure.message}" for failure in known.failures]
+    warnings += [f"{attributes}: no video {path} in {root}" for path in sorted(identity_of.keys() - names.values())]
+    requests: list[VideoRequest | BadRequest] = []
     digest = hashlib.sha256()
-    for index, (file, path, video_id) in enumerate(zip(files, paths, _name(paths), strict=True)):
-        identity = identities.get(path) or (file.parent.name if "/" in path else file.stem)
-        people = known.get(identity, Attributes())
-        content = f"{path}\t{file.stat().st_size}\t{identity}\t{people}\n"
+    identities = set()
+    for index, (file, path, video_id) in enumerate(zip(files, paths, _make_ids(paths), strict=True)):
+        own = Path(names[path])
+        identity = identity_of.get(names[path]) or (own.parent.name if "/" in path else own.stem)
+        person = known.attributes.get(identity, Attributes())
+        content = f"{path}\t{file.stat().st_size}\t{identity}\t{person}\n"
         digest.update(content.encode("utf-8", "surrogateescape"))
+        identities.add(identity)
         try:
             check_identity(identity)
         except MediaError as error:
-            rows.append(BadRequest(index, error.reason, f"{str(file)!a}: {error}"))
+            requests.append(BadRequest(index, error.reason, f"{str(file)!a}: {error}"))
             continue
-        rows.append(VideoRequest(index, video_id, video_id, identity, attributes=people, path=str(file)))
-    return Listing(MemoryRequests(rows, digest.hexdigest()), warnings)
+        requests.append(VideoRequest(index, video_id, video_id, identity, attributes=person, path=str(file)))
+    warnings += [
+        f"{failure.path}: {failure.message}" for failure in known.find_unmatched(identities.union(identity_of.values()))
+    ]
+    return Listing(MemoryRequests(requests, digest.hexdigest()), warnings)
 
 
-def _find_videos(root: Path) -> list[Path]:
+def _find_videos(root: Path, table: Path | None) -> tuple[list[Path], list[str]]:
+    """Videos in a folder and in its folders, and lines about what is left out."""
     try:
         folders = [root, *sorted(entry for entry in root.iterdir() if entry.is_dir() and entry.name[0] != ".")]
         entries = [entry for folder in folders for entry in sorted(folder.iterdir())]
     except OSError as error:
         raise DatasetError(f"{root}: {error.strerror or error}; expected a folder of videos") from error
-    # A pipe that calls itself a video would be waited for without end.
-    return [e for e in entries if e.suffix.lower() in VIDEO_SUFFIXES and e.name[0] != "." and e.is_file()]
+    videos, hidden, deeper, others = [], [], [], []
+    for entry in entries:
+        name = entry.relative_to(root).as_posix()
+        if entry.name[0] == ".":
+            hidden.append(name)
+        elif entry.is_dir():
+            if entry.parent != root:
+                deeper.append(f"{name}/")
+        elif entry.suffix.lower() in VIDEO_SUFFIXES and entry.is_file():  # a pipe would be waited for without end
+            videos.append(entry)
+        elif entry != table:
+            others.append(name)
+    return videos, [
+        *tell_left_out(root, "files and folders that begin with a dot", hidden),
+        *tell_left_out(root, "folders in the folder of a person", deeper),
+        *tell_left_out(root, "files that have no suffix of a video", others),
+    ]
 
 
-def _name(paths: list[str]) -> list[str]:
+def _make_ids(paths: list[str]) -> list[str]:
     """An id for each path, readable where the path allows it and unique always."""
     plain = [str(Path(path).with_suffix("")).replace("/", "~") for path in paths]
     counts = collections.Counter(plain)
@@ -110,15 +146,8 @@ def _distinct(name: str, path: str) -> str:
     return f"{cleaned}~{hashlib.sha256(path.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}"
 
 
-def _read_identities(attributes: Path) -> dict[str, str]:
-    """Who is in which video, by its path below the root."""
-    with attributes.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        return {row["video"]: row["identity"] for row in reader if row.get("video") and row.get("identity")}
-
-
 def read_channels(path: Path) -> Listing:
-    """Read a CSV of videos by channel.
+    """Read a table of videos by channel, in any form that `read_table` takes.
 
     Its header names a column `channel` (or `identity`, `name`), which counts as the person, one of `video_id`, `id`,
     `video` or `url` (an id, or a YouTube address that holds it), and any of `start`, `end` (seconds), `sex` (or
@@ -127,59 +156,43 @@ def read_channels(path: Path) -> Listing:
     Raises:
         DatasetError: If the file can't be read, a column is missing, or it holds no row.
     """
-    rows: list[VideoRequest | BadRequest] = []
-    warnings: list[str] = []
-    seen: dict[str, int] = {}
-    try:
-        content = path.read_bytes()
-        with io.StringIO(content.decode("utf-8-sig"), newline="") as file:
-            reader = csv.DictReader(file)
-            reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
-            channel, video = _column(path, reader.fieldnames, _CHANNEL), _column(path, reader.fieldnames, _VIDEO)
-            for index, cells in enumerate(reader):
-                where = f"{path}: line {reader.line_num}"
-                try:
-                    row = _parse_row(index, cells, channel, video)
-                except MediaError as error:
-                    rows.append(BadRequest(index, error.reason, f"{where}: {error}"))
-                    continue
-                if (first := seen.setdefault(row.clip_id, reader.line_num)) != reader.line_num:
-                    rows.append(BadRequest(index, "duplicate-row", f"{where}: the same as line {first}"))
-                    continue
-                rows.append(row)
-                warnings += [f"{where}: {problem}" for problem in parse_attributes(cells)[1]]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path}: can't be read as a CSV file: {error}") from error
-    if not rows:
+    table = read_table(path)
+    channel, video = table.find_column(*_CHANNEL), table.find_column(*_VIDEO)
+    requests: list[VideoRequest | BadRequest] = []
+    warnings = table.tell_unused((channel, video, "start", "end", *ATTRIBUTE_COLUMNS))
+    first_lines: dict[str, int] = {}
+    for index, row in enumerate(table.rows):
+        where = f"{path}: line {row.line}"
+        try:
+            request = _parse_row(index, row.cells, channel, video)
+        except MediaError as error:
+            requests.append(BadRequest(index, error.reason, f"{where}: {error}"))
+            continue
+        if (first := first_lines.setdefault(request.clip_id, row.line)) != row.line:
+            requests.append(BadRequest(index, "duplicate-row", f"{where}: the same as line {first}"))
+            continue
+        requests.append(request)
+        warnings += [f"{where}: {problem}" for problem in parse_attributes(row.cells)[1]]
+    if not requests:
         raise DatasetError(f"{path}: holds no row below its header")
-    return Listing(MemoryRequests(rows, hashlib.sha256(content).hexdigest()), warnings)
+    return Listing(MemoryRequests(requests, hashlib.sha256(table.content).hexdigest()), warnings)
 
 
-def _column(path: Path, header: Iterable[str], names: tuple[str, ...]) -> str:
-    """The first of the names that the header has."""
-    present = set(header)
-    for name in names:
-        if name in present:
-            return name
-    raise DatasetError(f"{path}: no column {' or '.join(names)} in its header")
-
-
-def _parse_row(index: int, cells: Mapping[str, str | None], channel: str, video: str) -> VideoRequest:
-    """One row.
+def _parse_row(index: int, cells: Mapping[str, str], channel: str, video: str) -> VideoRequest:
+    """The request of one row.
 
     Raises:
         MediaError: `bad-row` or `unsafe-identity`.
     """
-    identity = (cells[channel] or "").strip()
+    identity = normalise_identity(cells.get(channel, ""))
     check_identity(identity)
-    video_id = find_video_id((cells[video] or "").strip())
-    start, end = _parse_span(cells.get("start"), cells.get("end"))
+    video_id = find_video_id(cells.get(video, ""))
+    start, end = _parse_span(cells.get("start", ""), cells.get("end", ""))
     clip_id = video_id if start is None else f"{video_id}_{start:.3f}-{end:.3f}"
     return VideoRequest(index, video_id, clip_id, identity, start, end, attributes=parse_attributes(cells)[0])
 
 
-def _parse_span(start_text: str | None, end_text: str | None) -> tuple[float, float] | tuple[None, None]:
-    texts = [(text or "").strip() for text in (start_text, end_text)]
+def _parse_span(*texts: str) -> tuple[float, float] | tuple[None, None]:
     if not any(texts):
         return None, None
     try:
@@ -212,9 +225,9 @@ def find_video_id(text: str) -> str:
 
 def _id_in_address(text: str) -> str | None:
     parts = urlsplit(text if "//" in text else f"https://{text}")
-    place = parts.path.strip("/").split("/")
-    if parts.hostname in _SITES and place == ["watch"]:
+    folders = parts.path.strip("/").split("/")
+    if parts.hostname in _SITES and folders == ["watch"]:
         return parse_qs(parts.query).get("v", [""])[0]
-    if parts.hostname in _SITES and len(place) == 2 and place[0] in ("embed", "live", "shorts", "v"):
-        return place[1]
-    return place[0] if parts.hostname == "youtu.be" and len(place) == 1 else None
+    if parts.hostname in _SITES and len(folders) == 2 and folders[0] in ("embed", "live", "shorts", "v"):
+        return folders[1]
+    return folders[0] if parts.hostname == "youtu.be" and len(folders) == 1 else None

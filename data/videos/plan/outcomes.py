@@ -1,4 +1,4 @@
-"""What became of each row of a list: published or failed, and why; a side file beside the shards of each chunk."""
+"""Outcomes: what became of each request, in a file beside the shards of each chunk."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from data.store.storage import Storage
 
 @dataclass(frozen=True)
 class Outcome:
-    """The state of one row.
+    """What became of one request. The attributes are the keys of its line in the file.
 
     Attributes:
-        row: Its place in the list.
-        state: `published` or `failed`.
-        video_id: Of a row that could be read.
-        reason: Why it failed: a short slug, see docs/videos.md.
-        message: What was wrong, in one line.
-        identity: Whose clips they are, if published.
-        split: Where they are.
-        clips: Their ids.
-        num_faces: How many crops they have in all.
-        known: What is known of the person: names of attributes.
+        row: Number of the request's row in the list.
+        state: Word `published` or `failed`.
+        video_id: Id of the video; empty if the row can't be read.
+        reason: Reason of the failure, a `data.errors.Reason`.
+        message: The same in one line.
+        identity: Identity of the published clips.
+        split: Split of the published clips.
+        clips: Ids of the published clips.
+        num_faces: Number of their crops.
+        known: Names of the attributes that are known of the person.
         flags: Words about the clips, separated by spaces.
     """
 
@@ -46,12 +46,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Status:
-    """How far a list is.
+    """Counts of outcomes.
 
     Attributes:
-        rows: How many are asked for.
-        published: Rows with at least one clip in the data set.
-        failures: Rows by reason.
+        rows: Number of requests.
+        published: Number of requests with at least one clip in the data set.
+        failures: Number of failed requests, by reason.
     """
 
     rows: int
@@ -60,76 +60,76 @@ class Status:
 
     @property
     def pending(self) -> int:
-        """Rows that are still to be done."""
+        """Number of requests that are still to be done."""
         return self.rows - self.published - sum(self.failures.values())
 
     def as_dict(self) -> dict[str, Any]:
-        """As `--status --json` prints it."""
+        """The counts as `--status --json` prints them."""
         failures = dict(sorted(self.failures.items()))
         return {"rows": self.rows, "published": self.published, "pending": self.pending, "failures": failures}
 
 
 @dataclass(frozen=True)
 class ChunkNames:
-    """The files of a chunk: a shard a split, and the side file with its rows' states."""
+    """Names of a chunk's files: a shard a split, and the outcomes of its requests."""
 
     number: int
     num_chunks: int
 
     def shard(self, split: Split) -> str:
         """The name of the shard of a split."""
-        return f"{split}-{self._place}.parquet"
+        return f"{split}-{self._suffix}.parquet"
 
     @property
-    def states(self) -> str:
-        """The name of the side file; it is written last, and what it does not say has not happened."""
-        return f"rows-{self._place}.jsonl"
+    def outcomes(self) -> str:
+        """The name of the file of outcomes; it is written last, and clips that it does not name don't count."""
+        return f"rows-{self._suffix}.jsonl"
 
     @property
-    def _place(self) -> str:
+    def _suffix(self) -> str:
         return f"{self.number:05d}-of-{self.num_chunks:05d}"
 
 
 def read_outcomes(storage: Storage, names: ChunkNames) -> dict[int, Outcome]:
-    """The states of a chunk's rows, by row; none if nothing of it has been done.
+    """The outcomes of a chunk, by row; none if nothing of it has been done.
 
     Raises:
-        DatasetError: If the side file is damaged.
+        DatasetError: If the file is damaged.
     """
-    content = storage.read(names.states)
+    content = storage.read(names.outcomes)
     if content is None:
         return {}
     try:
-        states = [Outcome(**json.loads(line)) for line in content.decode().splitlines()]
+        outcomes = [Outcome(**json.loads(line)) for line in content.decode().splitlines()]
     except (ValueError, TypeError) as error:
-        message = f"{storage.url}/{names.states}: damaged ({error}); remove it and run the same command again"
+        message = f"{storage.url}/{names.outcomes}: damaged ({error}); remove it and run the same command again"
         raise DatasetError(message) from error
-    return {state.row: state for state in states}
+    return {outcome.row: outcome for outcome in outcomes}
 
 
-def write_outcomes(storage: Storage, names: ChunkNames, states: Iterable[Outcome]) -> None:
-    """Write a chunk's side file, sorted by row; what a state has nothing to say about is left out."""
+def write_outcomes(storage: Storage, names: ChunkNames, outcomes: Iterable[Outcome]) -> None:
+    """Write a chunk's outcomes, sorted by row; empty values are left out."""
     lines = []
-    for state in sorted(states, key=lambda state: state.row):
-        said = {key: value for key, value in asdict(state).items() if value or key == "row"}
-        lines.append(json.dumps(said, ensure_ascii=False) + "\n")
-    storage.write(names.states, "".join(lines))
+    for outcome in sorted(outcomes, key=lambda outcome: outcome.row):
+        filled = {key: value for key, value in asdict(outcome).items() if value or key == "row"}
+        lines.append(json.dumps(filled, ensure_ascii=False) + "\n")
+    storage.write(names.outcomes, "".join(lines))
 
 
-def count_outcomes(states: Iterable[Outcome], num_rows: int) -> Status:
-    """How far a list of which `num_rows` are asked for is."""
+def count_outcomes(outcomes: Iterable[Outcome], num_rows: int) -> Status:
+    """The counts of outcomes of `num_rows` requests."""
     published, failures = 0, collections.Counter[str]()
-    for state in states:
-        if state.state == "published":
+    for outcome in outcomes:
+        if outcome.state == "published":
             published += 1
         else:
-            failures[state.reason] += 1
+            failures[outcome.reason] += 1
     return Status(num_rows, published, failures)
 
 
 @dataclass
 class Totals:
-    """Sums over all rows that are published; what dataset.json says."""
+    """Sums over all published requests, for dataset.json."""
 
     num_clips: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
     num_faces: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
@@ -137,15 +137,15 @@ class Totals:
     splits: dict[str, Split] = field(default_factory=dict)
     known: dict[str, set[str]] = field(default_factory=lambda: collections.defaultdict(set))
 
-    def add(self, names: ChunkNames, states: Iterable[Outcome]) -> None:
-        """Count a chunk's rows."""
-        for state in states:
-            if state.split is None:
+    def add(self, names: ChunkNames, outcomes: Iterable[Outcome]) -> None:
+        """Add the outcomes of a chunk."""
+        for outcome in outcomes:
+            if outcome.split is None:
                 continue
-            num_clips, shard = len(state.clips), names.shard(state.split)
-            self.num_clips[state.split] += num_clips
-            self.num_faces[state.split] += state.num_faces
+            num_clips, shard = len(outcome.clips), names.shard(outcome.split)
+            self.num_clips[outcome.split] += num_clips
+            self.num_faces[outcome.split] += outcome.num_faces
             self.shards[shard] = self.shards.get(shard, 0) + num_clips
-            self.splits[state.identity] = state.split
-            for attribute in state.known:
-                self.known[attribute].add(state.identity)
+            self.splits[outcome.identity] = outcome.split
+            for attribute in outcome.known:
+                self.known[attribute].add(outcome.identity)

@@ -1,4 +1,4 @@
-"""Lists of videos: what a row asks for, and reading AVSpeech's CSV a row at a time."""
+"""Requests: what each row of a list of videos asks for."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from data.errors import MediaError
+from data.errors import MediaError, Reason
 from data.store.clip import Attributes
 
-MAX_CLIP_SECONDS = 600.0
-"""Rows that ask for more are refused; AVSpeech's clips last 3 to 10 seconds."""
+MAX_REQUEST_SECONDS = 600.0
+"""Longest clip that a row may ask for; AVSpeech's clips last 3 to 10 seconds."""
 
 _VIDEO_ID = re.compile(r"[A-Za-z0-9._~-]{1,80}")
 
 
 @dataclass(frozen=True)
 class VideoRequest:
-    """What one row of a list asks for.
+    """A clip, or a whole video, that a row of a list asks for.
 
     Attributes:
-        index: Its place among the list's rows, from 0.
-        video_id: Letters, digits and `. _ ~ -` only; may begin with dashes, never leaves a folder.
-        clip_id: Unique within the list.
-        identity: The person or channel where it is known, else the video's id.
+        index: Number of the row in the list, from 0.
+        video_id: Id of the video: letters, digits and `. _ ~ -` only; may begin with dashes, never leaves a folder.
+        clip_id: Name of the clip, unique within the list.
+        identity: Person or channel where it is known, else the video's id.
         start: Second of the video at which the clip begins; None for the whole video, cut into clips.
         end: Second at which it ends.
-        x: Centre of the speaker's face in the clip's first frame, relative to its width; None if not known.
-        y: Relative to its height.
-        attributes: What is known of the person.
-        path: A local file, instead of a download.
+        x: Centre of the speaker's face in the clip's first frame, as a share of its width; None if not known.
+        y: The same, as a share of its height.
+        attributes: Sex, age and nationality of the person, where they are known.
+        path: Local file in the place of a download.
     """
 
     index: int
@@ -50,7 +50,7 @@ class BadRequest:
     """A row that can't be used, and why."""
 
     index: int
-    reason: str
+    reason: Reason
     message: str
 
 
@@ -58,31 +58,31 @@ class RequestList(Protocol):
     """A list of videos.
 
     Attributes:
-        num_rows: Its length.
-        sha256: Of its content: another hash, another list.
+        num_rows: Number of rows.
+        sha256: Hash of its content: another hash, another list.
     """
 
     num_rows: int
     sha256: str
 
     def read(self, first: int, last: int) -> list[VideoRequest | BadRequest]:
-        """Rows first (from 0) up to, not including, last."""
+        """The requests of rows first (from 0) up to, not including, last."""
         ...
 
 
 class MemoryRequests:
-    """A list that is short enough to be held."""
+    """A list that is held in memory."""
 
-    def __init__(self, rows: Sequence[VideoRequest | BadRequest], sha256: str) -> None:
-        """Take rows over; their indices must be their places."""
-        assert [row.index for row in rows] == list(range(len(rows)))
-        self._rows = list(rows)
-        self.num_rows = len(rows)
+    def __init__(self, requests: Sequence[VideoRequest | BadRequest], sha256: str) -> None:
+        """Take requests whose indices are 0, 1, 2 and so on."""
+        assert [request.index for request in requests] == list(range(len(requests)))
+        self._requests = list(requests)
+        self.num_rows = len(requests)
         self.sha256 = sha256
 
     def read(self, first: int, last: int) -> list[VideoRequest | BadRequest]:
-        """See `RequestList`."""
-        return self._rows[first:last]
+        """The requests of rows first (from 0) up to, not including, last."""
+        return self._requests[first:last]
 
 
 def check_video_id(video_id: str) -> None:
@@ -96,15 +96,15 @@ def check_video_id(video_id: str) -> None:
 
 
 def check_span(start: float, end: float) -> None:
-    """Refuse spans that are none.
+    """Refuse clips that end before they begin, or last too long.
 
     Raises:
         MediaError: `bad-row`.
     """
     if start < 0 or end <= start:
-        raise MediaError("bad-row", f"the clip from {start:g} to {end:g} s is none: 0 <= start < end expected")
-    if end - start > MAX_CLIP_SECONDS:
-        raise MediaError("bad-row", f"the clip lasts {end - start:g} s, at most {MAX_CLIP_SECONDS:g} allowed")
+        raise MediaError("bad-row", f"the clip from {start:g} to {end:g} s: 0 <= start < end expected")
+    if end - start > MAX_REQUEST_SECONDS:
+        raise MediaError("bad-row", f"the clip lasts {end - start:g} s, at most {MAX_REQUEST_SECONDS:g} allowed")
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,10 @@ class SourceFile:
     """A local file that holds a video or a section of it.
 
     Attributes:
-        path: Where it is.
-        offset: Second t of the video lies at t - offset on the file's own clock (pts as PyAV gives them).
+        path: Path of the file.
+        origin: Second of the file's own clock (pts as PyAV gives them) that is the video's second 0; None where that
+            is the file's first time stamp, as in every file that is no section.
     """
 
     path: str
-    offset: float
+    origin: float | None = None

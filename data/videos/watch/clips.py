@@ -1,4 +1,4 @@
-"""One row of a list of videos into rows of a shard: speech first, as silence is found out soonest, then the face."""
+"""From one video to its clips: speech first, as silence is the cheapest to find, then the face."""
 
 from __future__ import annotations
 
@@ -12,57 +12,49 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from data.errors import MediaError, Wav2FaceError, one_line
+from data.errors import MediaError, Reason, Wav2FaceError, one_line
 from data.faces.alignment import CROP_REGION, extract_region
-from data.faces.analyzer import AnalyzedFace, FaceAnalyzer
-from data.faces.protocol import Device
-from data.faces.registry import cached_analyzer, cached_recognizer
-from data.media.audio import Span, VoiceActivity, even_loudness, find_speech, loudness_range, prepare_speech, take_spans
-from data.media.waveform import SAMPLE_RATE, Waveform
-from data.store.shards import Row, make_row
+from data.faces.analyzer import FaceAnalyzer
+from data.media.audio import prepare_speech
+from data.media.loudness import level_loudness, loudness_range
+from data.media.voice_activity import VoiceActivity, find_speech, take_spans
+from data.media.waveform import SAMPLE_RATE, Span, Waveform
+from data.sources.recipe import FaceRecipe, load_face_networks
+from data.store.clip import Clip, Row, Source, to_row
 from data.videos.plan.requests import SourceFile, VideoRequest
 from data.videos.watch.decode import Frame, VideoFile, count_samples
 from data.videos.watch.segments import choose_segments
 from data.videos.watch.track import choose_views, follow_speaker, outside_share
 
-MAX_CLIP_SECONDS = 30.0
-"""Longer parts of a video are cut into clips, as whole videos are."""
+MAX_UNCUT_SECONDS = 30.0
+"""Longest request that becomes one clip; longer ones are cut into clips, as whole videos are."""
 
 MIN_LOUDNESS_RANGE = 16.0
-"""dB, as `loudness_range` measures it. Of 55 recordings of AVSpeech, VoxCeleb and others 2 % lie below it; with music
-or noise 10 dB below the speech 89 and 95 % do, 15 dB below it 11 and 15 %; with other voices 5 and 10 dB below it 98
-and 35 %."""
+"""Least `loudness_range` in dB of clips without the flag `loud-background`. Of 55 recordings of AVSpeech, VoxCeleb and
+others 2 % lie below it; with music or noise 10 dB below the speech 89 and 95 % do, 15 dB below it 11 and 15 %; with
+other voices 5 and 10 dB below it 98 and 35 %."""
 
 MAX_OUTSIDE = 0.2
-"""Share of the crops that may lie outside the picture; beyond it the flag `cut-off` says so."""
+"""Largest share of a crop outside the picture; clips whose median is above it get the flag `cut-off`."""
 
-_STAGES = ("decode", "speech", "faces", "features")
+_STEPS = ("decode", "speech", "faces", "features")
 _MIN_SAMPLES = 4  # frames that faces are looked for in, however short a clip is
 
 
 @dataclass(frozen=True)
-class VideoRecipe:
-    """How rows of a list of videos become rows of a shard.
+class VideoRecipe(FaceRecipe):
+    """How videos become clips.
 
     Attributes:
-        face_analyzer: As `load_analyzer` takes it.
-        face_encoder: Another T than the analyzer's own, as `load_recognizer` takes it.
-        insightface_root: Holds `models/<pack>/`; None for `~/.insightface`.
-        face_size: Side of the crops in pixels.
-        fps: Frames a second that faces are looked for in.
-        num_faces: The most crops that are kept of a clip.
-        min_face: Smaller faces are refused, in pixels of the longer side of their box.
+        fps: Number of frames a second in which faces are looked for.
+        num_faces: Largest number of crops of a clip.
+        min_face: Smallest face that is accepted, in pixels of the longer side of its box.
         min_speech: Seconds of speech that a clip must hold.
-        voice_activity: Whether silence is cut.
+        voice_activity: Method by which silence is found and cut.
         clip_seconds: Length of clips that are cut out of whole videos.
-        max_clips: The most that are cut out of one.
-        device: Where face networks run.
+        max_clips: Largest number of clips that are cut out of one video.
     """
 
-    face_analyzer: str
-    face_encoder: str | None = None
-    insightface_root: str | None = None
-    face_size: int = 128
     fps: float = 2.0
     num_faces: int = 4
     min_face: int = 48
@@ -70,31 +62,38 @@ class VideoRecipe:
     voice_activity: VoiceActivity = "silero"
     clip_seconds: float = 6.0
     max_clips: int = 10
-    device: Device = "cpu"
 
 
 @dataclass(frozen=True)
 class ExtractedClips:
-    """What became of a row of the list.
+    """The clips of a request, or why there are none.
 
     Attributes:
-        rows: Of a shard, one a clip; besides the usual columns `flags` holds words separated by spaces:
-            `other-faces` (more people in the picture), `cut` (the clip ends at a cut), `cut-off`
-            (see `MAX_OUTSIDE`), `loud-background` (see `MIN_LOUDNESS_RANGE`).
-        reason: Why there are none; empty if there are.
+        rows: Clips as rows of a shard; their `flags` are words separated by spaces: `other-faces` (more people in the
+            picture), `cut` (the clip ends at a cut), `cut-off` (see `MAX_OUTSIDE`), `loud-background` (see
+            `MIN_LOUDNESS_RANGE`).
+        reason: Reason of the failure; None if there are clips.
         message: The same in one line.
-        seconds: Spent by stage: `decode`, `speech`, `faces`, `features`.
+        seconds: Seconds spent, by step: `decode`, `speech`, `faces`, `features`.
     """
 
     rows: list[Row]
-    reason: str
+    reason: Reason | None
     message: str
     seconds: dict[str, float]
 
 
 @dataclass(frozen=True)
-class _Clip:
-    """A part of a video on the file's clock, and its name; `spans` of speech since its start where they are known."""
+class _Part:
+    """A part of a video that becomes a clip.
+
+    Attributes:
+        clip_id: Name of the clip.
+        start: Second on the file's clock at which it begins.
+        end: Second at which it ends.
+        position: Relative (x, y) of the speaker's face, where it is known.
+        spans: Spans of speech in seconds since the start, where they are known.
+    """
 
     clip_id: str
     start: float
@@ -103,69 +102,56 @@ class _Clip:
     spans: list[Span] | None = None
 
 
-def extract_clips(row: VideoRequest, source: SourceFile, recipe: VideoRecipe) -> ExtractedClips:
-    """Decode, find the speaker, clean the speech and describe all clips of one row; what fails becomes the reason.
+def extract_clips(request: VideoRequest, source: SourceFile, recipe: VideoRecipe) -> ExtractedClips:
+    """Decode a video, find the speaker, clean the speech, and make all clips of one request.
 
     Args:
-        row: What is asked for.
-        source: The file it was fetched into, and where on the file's clock the video begins.
-        recipe: How.
+        request: The request.
+        source: File that it was fetched into.
+        recipe: Settings.
 
     Raises:
-        ModelError: If a network is missing; nothing that is wrong with a video is raised.
+        ModelError: If a network is missing. Whatever is wrong with a video is the result's reason instead.
     """
-    describer = _Describer(row, source, recipe, load_face_networks(recipe))
+    extractor = _Extractor(request, source, recipe, load_face_networks(recipe))
     try:
-        rows = describer.describe()
+        rows = extractor.extract()
     except MediaError as error:
-        return ExtractedClips([], error.reason, one_line(f"{row.clip_id}: {error}"), describer.watch.seconds)
+        return ExtractedClips([], error.reason, one_line(f"{request.clip_id}: {error}"), extractor.watch.seconds)
     except Wav2FaceError:
         raise
-    except Exception as error:  # a library that trips over one strange file must not end the run
-        message = one_line(f"{row.clip_id}: {source.path}: {type(error).__name__}: {error}")
-        return ExtractedClips([], "unexpected", message, describer.watch.seconds)
+    except Exception as error:  # one file that a library can't handle must not end the run
+        message = one_line(f"{request.clip_id}: {source.path}: {type(error).__name__}: {error}")
+        return ExtractedClips([], "unexpected", message, extractor.watch.seconds)
     finally:
         _free_frames()
-    return ExtractedClips(rows, "", "", describer.watch.seconds)
+    return ExtractedClips(rows, None, "", extractor.watch.seconds)
 
 
 def _free_frames() -> None:
-    """Frames whose side data was read refer to themselves, and so hold megabytes until the garbage is collected."""
+    """Collect garbage: frames whose side data was read hold references to themselves, and megabytes each."""
     gc.collect()
-    _spare_networks()
+    _exempt_models()
 
 
 @functools.cache
-def _spare_networks() -> None:
-    """What is loaded by now is left out of further collections, which makes them a thousand times as fast."""
+def _exempt_models() -> None:
+    """Exempt loaded models from further collections, which makes these a thousand times as fast."""
     gc.freeze()
 
 
-def load_face_networks(recipe: VideoRecipe) -> FaceAnalyzer:
-    """Detector and T of a recipe, once a process.
-
-    Raises:
-        ConfigError: If a name is unknown.
-        ModelError: If a file or a package is missing.
-    """
-    analyzer = cached_analyzer(recipe.face_analyzer, recipe.insightface_root, recipe.device)
-    if recipe.face_encoder is None:
-        return analyzer
-    return replace(analyzer, recognizer=cached_recognizer(recipe.face_encoder, recipe.insightface_root, recipe.device))
-
-
 class _Stopwatch:
-    """Seconds by stage; within a stage another one stops it for a while."""
+    """Seconds by step; a step within a step pauses the outer one."""
 
     def __init__(self) -> None:
-        self.seconds = dict.fromkeys(_STAGES, 0.0)
+        self.seconds = dict.fromkeys(_STEPS, 0.0)
         self._running: list[str] = []
         self._since = 0.0
 
     @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
+    def __call__(self, step: str) -> Iterator[None]:
         self._charge()
-        self._running.append(stage)
+        self._running.append(step)
         try:
             yield
         finally:
@@ -180,32 +166,34 @@ class _Stopwatch:
 
 
 @dataclass
-class _Describer:
-    """The work on one row, and the time it takes."""
+class _Extractor:
+    """The work on one request, and the time it takes."""
 
-    row: VideoRequest
+    request: VideoRequest
     source: SourceFile
     recipe: VideoRecipe
     analyzer: FaceAnalyzer
     watch: _Stopwatch = field(default_factory=_Stopwatch)
 
-    def describe(self) -> list[Row]:
-        row = self.row
+    def extract(self) -> list[Row]:
+        request = self.request
         with self.watch("decode"):
             video = VideoFile(self.source.path)
         with video:
-            # The second of the file's clock at which the video begins.
-            origin = video.begin - self.source.offset
-            start = video.begin if row.start is None else origin + row.start
-            end = None if row.end is None else origin + row.end
+            origin = video.begin if self.source.origin is None else self.source.origin
+            start, end = video.part(
+                None if request.start is None else origin + request.start,
+                None if request.end is None else origin + request.end,
+            )
             with self.watch("decode"):
                 waveform = video.waveform(start, end)
-            if row.start is not None and end is not None and end - start <= MAX_CLIP_SECONDS:
-                position = None if row.x is None or row.y is None else (row.x, row.y)
-                return [self._describe_clip(video, _Clip(row.clip_id, start, end, position), waveform, origin)]
-            return self._describe_segments(video, start, waveform, origin)
+            is_named = request.start is not None and request.end is not None
+            if is_named and end is not None and end - start <= MAX_UNCUT_SECONDS:
+                position = None if request.x is None or request.y is None else (request.x, request.y)
+                return [self._make_clip(video, _Part(request.clip_id, start, end, position), waveform, origin)]
+            return self._make_clips(video, start, waveform, origin)
 
-    def _describe_segments(self, video: VideoFile, start: float, waveform: Waveform, origin: float) -> list[Row]:
+    def _make_clips(self, video: VideoFile, start: float, waveform: Waveform, origin: float) -> list[Row]:
         """Cut a long part into clips; those that fail are left out, unless all do."""
         with self.watch("speech"):
             spans = self._speech(waveform)
@@ -222,10 +210,10 @@ class _Describer:
                 for begin, end in spans
                 if begin < segment.end and end > segment.start
             ]
-            clip = _Clip(f"{self.row.clip_id}/{i}", start + segment.start, start + segment.end, None, inside)
-            part = waveform[round(segment.start * SAMPLE_RATE) : round(segment.end * SAMPLE_RATE)]
+            part = _Part(f"{self.request.clip_id}/{i}", start + segment.start, start + segment.end, None, inside)
+            samples = waveform[round(segment.start * SAMPLE_RATE) : round(segment.end * SAMPLE_RATE)]
             try:
-                rows.append(self._describe_clip(video, clip, part, origin))
+                rows.append(self._make_clip(video, part, samples, origin))
             except MediaError as error:
                 failures.append(error)
         if not rows:
@@ -235,29 +223,29 @@ class _Describer:
     def _speech(self, waveform: Waveform) -> list[Span]:
         if self.recipe.voice_activity == "none":
             return [(0.0, waveform.size / SAMPLE_RATE)]
-        return find_speech(even_loudness(waveform))
+        return find_speech(level_loudness(waveform))
 
-    def _hear(self, clip: _Clip, waveform: Waveform) -> Waveform:
-        """The speech of a clip; where it is known already it is not looked for again."""
+    def _find_speech_in(self, part: _Part, waveform: Waveform) -> Waveform:
+        """The speech of a part; where its spans are known already they are not looked for again."""
         recipe = self.recipe
         with self.watch("speech"):
-            if clip.spans is None:
+            if part.spans is None:
                 return prepare_speech(waveform, recipe.voice_activity, recipe.min_speech)
-            return prepare_speech(take_spans(waveform, clip.spans), "none", recipe.min_speech)
+            return prepare_speech(take_spans(waveform, part.spans), "none", recipe.min_speech)
 
-    def _describe_clip(self, video: VideoFile, clip: _Clip, waveform: Waveform, origin: float) -> Row:
+    def _make_clip(self, video: VideoFile, part: _Part, waveform: Waveform, origin: float) -> Row:
         recipe, recognizer = self.recipe, self.analyzer.recognizer
-        speech = self._hear(clip, waveform)
-        fps = max(recipe.fps, _MIN_SAMPLES / (clip.end - clip.start))
-        frames = self._timed(video.frames(clip.start, clip.end, fps))
-        num_samples = count_samples(clip.end - clip.start, fps)
+        speech = self._find_speech_in(part, waveform)
+        fps = max(recipe.fps, _MIN_SAMPLES / (part.end - part.start))
+        frames = self._timed(video.frames(part.start, part.end, fps))
+        num_samples = count_samples(part.end - part.start, fps)
         with self.watch("faces"):
-            track = follow_speaker(frames, self.analyzer, clip.position, num_samples, recipe.min_face)
+            track = follow_speaker(frames, self.analyzer, part.position, num_samples, recipe.min_face)
             views = choose_views(track.views, recipe.num_faces)
-        if track.end is not None and track.end < clip.end:
-            # What is said after a cut may be another's.
-            clip = replace(clip, end=track.end)
-            speech = self._hear(clip, waveform[: round((clip.end - clip.start) * SAMPLE_RATE)])
+        if track.end is not None and track.end < part.end:
+            # Speech after a cut may be another person's.
+            part = replace(part, end=track.end)
+            speech = self._find_speech_in(part, waveform[: round((part.end - part.start) * SAMPLE_RATE)])
         flags = [*track.flags]
         if loudness_range(speech) < MIN_LOUDNESS_RANGE:
             flags.append("loud-background")
@@ -268,17 +256,18 @@ class _Describer:
             size, region = recognizer.input_size, recognizer.region
             inputs = [extract_region(view.image, view.to_template, region, size) for view in views]
             features = recognizer.embed(np.stack(inputs))
-            x, y = clip.position or track.position
-            faces = [AnalyzedFace(crop, feature) for crop, feature in zip(crops, features, strict=True)]
-            return {
-                **make_row(clip.clip_id, self.row.identity, self.row.attributes, speech, faces),
-                "video_id": self.row.video_id,
-                "start": clip.start - origin,
-                "end": clip.end - origin,
-                "x": x,
-                "y": y,
-                "flags": " ".join(flags),
-            }
+            x, y = part.position or track.position
+            clip = Clip(
+                clip_id=part.clip_id,
+                identity=self.request.identity,
+                waveform=speech,
+                faces=crops,
+                face_features=features,
+                attributes=self.request.attributes,
+                source=Source(self.request.video_id, part.start - origin, part.end - origin, x, y),
+                flags=tuple(flags),
+            )
+            return to_row(clip)
 
     def _timed(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         while True:

@@ -1,4 +1,4 @@
-"""High dynamic range (PQ, HLG) brought down to the range of ordinary pictures, so that a face looks as it should.
+"""Tone mapping: pictures of high dynamic range (PQ, HLG) brought to the range of ordinary pictures.
 
 Follows ITU-R BT.2100-2 (transfer functions and the opto-optical transfer of HLG), BT.2390-10 section 5.4.1 (the
 curve that rolls highlights off), BT.2408-7 (203 cd/m2 is the white of ordinary pictures) and BT.2087-0 (primaries).
@@ -15,18 +15,18 @@ from numpy.typing import NDArray
 Transfer = Literal["pq", "hlg"]
 
 _WHITE = 203.0  # cd/m2 of a white sheet of paper
-_PEAK = 1000.0  # cd/m2 for which most is graded
+_PEAK = 1000.0  # cd/m2, the peak for which most videos are graded
 _LUMINANCE = np.array([0.2627, 0.6780, 0.0593], np.float32)  # of BT.2020's primaries
 _TO_709 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]], np.float32)
 _LEVELS = 4096  # of the tables
 
 
 def tone_map(picture: NDArray[np.uint16], transfer: Transfer) -> NDArray[np.uint8]:
-    """An ordinary picture out of one of high dynamic range.
+    """The ordinary picture of a picture of high dynamic range.
 
     Args:
         picture: [H, W, 3] uint16, nonlinear RGB with BT.2020's primaries over the full range.
-        transfer: How light was coded.
+        transfer: Transfer function of the picture.
 
     Returns:
         [H, W, 3] uint8 sRGB.
@@ -36,7 +36,7 @@ def tone_map(picture: NDArray[np.uint16], transfer: Transfer) -> NDArray[np.uint
         # The display's gamma of 1.2 acts on luminance, so that colours keep their hue.
         scene = light @ _LUMINANCE
         light = light * (_PEAK * scene**0.2)[..., None]
-    # By the brightest of the three, so that no colour leaves the range.
+    # By the brightest component, so that no colour leaves the range.
     brightest = light.max(axis=-1)
     steps = np.minimum(brightest * (_LEVELS - 1) / _PEAK, _LEVELS - 1).astype(np.intp)
     ordinary = np.clip((light * _roll_off()[steps][..., None]) @ _TO_709.T, 0, 1)
@@ -73,7 +73,7 @@ def _to_light(transfer: Transfer) -> NDArray[np.float32]:
 
 @functools.cache
 def _roll_off() -> NDArray[np.float32]:
-    """By what to multiply light so that it lies in [0, 1], for brightest components from 0 to the peak."""
+    """Factors that bring light to [0, 1], for brightest components from 0 to the peak."""
     light = np.linspace(0, _PEAK, _LEVELS)
     peak, white = (float(_light_to_pq(np.array(value))) for value in (_PEAK, _WHITE))
     code, highest = _light_to_pq(light) / peak, white / peak

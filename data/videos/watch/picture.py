@@ -1,4 +1,4 @@
-"""From a decoded frame to the picture a viewer sees: colours, range, field order, shape of pixels and rotation."""
+"""From a decoded frame to the picture that a player shows: colours, range, fields, shape of pixels and rotation."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ MAX_PIXELS = 50_000_000
 _HDR: dict[int, Transfer] = {16: "pq", 18: "hlg"}  # by FFmpeg's number of the transfer function
 _UNSPECIFIED, _RESERVED = 2, 3
 _BT709 = 1
-_HD_HEIGHT = 577  # lines from which pictures that don't say how their colours were coded follow BT.709
+_HD_HEIGHT = 577  # lines from which pictures without a declared colour space are taken for BT.709
 _MAX_PIXEL_ASPECT = 4.0  # beyond it a header is wrong
 
 
 class PictureMaker:
-    """Turns a stream's frames into pictures of one size, whatever the stream does on its way."""
+    """Turns a stream's frames into pictures of one size, even if the size of the frames changes."""
 
     def __init__(self, path: str | Path, stream: Any) -> None:
-        """Read what the stream says of itself.
+        """Read the stream's properties.
 
         Args:
-            path: For messages.
+            path: Name of the file for messages.
             stream: PyAV's stream of video.
 
         Raises:
@@ -95,11 +95,11 @@ class PictureMaker:
 
 
 def deinterlaced(frames: Iterable[Any], stream: Any) -> Iterator[Any]:
-    """Frames whose two fields are one moment: those flagged as interlaced go through FFmpeg's filter yadif.
+    """Frames without interlacing: those flagged as interlaced go through FFmpeg's filter yadif.
 
     Args:
-        frames: In the order in which they are shown.
-        stream: Where they come from.
+        frames: Frames in the order in which they are shown.
+        stream: Their stream.
 
     Yields:
         As many frames, at the same times.
@@ -142,7 +142,7 @@ def _pixel_aspect(stream: Any) -> float:
 
 
 def _shown_size(width: int, height: int, aspect: float) -> tuple[int, int]:
-    """Width and height with square pixels, within the limit; pixels are only ever stretched, not lost."""
+    """Width and height with square pixels, within the limit; pixels are stretched, never squeezed."""
     shown_width, shown_height = (width * aspect, height) if aspect >= 1 else (width, height / aspect)
     scale = min(1.0, MAX_SIDE / max(shown_width, shown_height))
     return max(1, round(shown_width * scale)), max(1, round(shown_height * scale))
@@ -153,7 +153,7 @@ def _has_alpha(pixel_format: Any) -> bool:
 
 
 def _display_matrix(frame: Any) -> tuple[int, ...]:
-    """How a frame is to be turned: a, b, c, d of x' = a x + c y, y' = b x + d y."""
+    """The rotation that a frame needs: a, b, c, d of x' = a x + c y, y' = b x + d y."""
     data = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
         return 1, 0, 0, 1
@@ -162,7 +162,7 @@ def _display_matrix(frame: Any) -> tuple[int, ...]:
 
 
 def _turned(pixels: NDArray[np.uint8], matrix: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Rotated and mirrored by right angles as the container's display matrix wants it."""
+    """The picture rotated by right angles and mirrored as the container's display matrix demands."""
     a, b, c, d = matrix
     if abs(b) + abs(c) > abs(a) + abs(d):
         pixels = pixels.transpose(1, 0, 2)

@@ -1,4 +1,4 @@
-"""How good a view of a face is: sharp, lit, frontal, large; and whether anything moves between two views."""
+"""Quality of a view of a face: sharpness, light, turn, size; and the change between two views."""
 
 from __future__ import annotations
 
@@ -12,28 +12,30 @@ from data.faces.alignment import ARCFACE_REGION, ARCFACE_TEMPLATE, extract_regio
 from data.faces.protocol import Box
 
 MIN_SHARPNESS = 0.2
-"""Of 324 photographs and frames of seven sources all lie above 0.28; blurred by 2 % of the face's side, 95 % of
-them lie below 0.26 and half below 0.17, by 3 % all below 0.17."""
+"""Least sharpness of a usable view. Of 324 photographs and frames of seven sources all lie above 0.28; blurred by 2 %
+of the face's side, 95 % of them lie below 0.26 and half below 0.17, by 3 % all below 0.17."""
 
 MIN_HIGHLIGHTS = 60.0
-"""Grey level that 5 % of a face reach at least; of the same pictures, dark skin included, 99 % lie above 82."""
+"""Least 95th percentile of grey levels; of the same pictures, dark skin included, 99 % lie above 82."""
 
 MAX_SHADOWS = 150.0
-"""Grey level that 5 % of a face stay below; of the same pictures 99 % lie below 95."""
+"""Largest 5th percentile of grey levels; of the same pictures 99 % lie below 95."""
 
 MAX_TURN = 0.5
-"""Of the same pictures 99 % lie below 0.5; from there on the far eye disappears."""
+"""Largest turn; of the same pictures 99 % lie below 0.5, beyond which the far eye disappears."""
 
 STILL_CHANGE = 0.06
-"""Means of `change` in 35 clips of people talking are 0.10 and more (0.07 with dlib's points), of eight talking
-personas 0.085; in 14 videos of a still photograph 0.02 at most, where it moves and grows 0.047."""
+"""Mean of `change` below which a face is a photograph. Means in 35 clips of people talking are 0.10 and more (0.07 with
+dlib's points), of eight talking personas 0.085; in 14 videos of a still photograph 0.02 at most, where it moves and
+grows 0.047."""
 
 STILL_PIXELS = 2.0
-"""Grey levels. Largest mean changes in the same clips are 5.7 and more, in personas' 14, in slides 0.7 at most."""
+"""Largest mean change in grey levels below which a picture is a slide. In the same clips it is 5.7 and more, in
+personas' 14, in slides 0.7 at most."""
 
 _PATCH_SIZE = 64  # px, of ArcFace's square
 _CHANGE_SIZE = 32
-_INSIDE = (slice(3, -3), slice(3, -3))  # of reduced patches: what a registered one has pixels for
+_INSIDE = (slice(3, -3), slice(3, -3))  # of reduced patches: where a registered one has pixels
 _NUM_STEPS = 3  # of the registration
 # Between pixels of a patch and the square from -1 to 1; shifts of reduced patches are in their own pixels.
 _HALF = (_PATCH_SIZE - 1) / 2
@@ -41,23 +43,23 @@ _TO_UNIT = np.array([[1 / _HALF, 0, -1], [0, 1 / _HALF, -1], [0, 0, 1]])
 _FROM_UNIT = np.diag([_PATCH_SIZE / _CHANGE_SIZE, _PATCH_SIZE / _CHANGE_SIZE, 0.0])
 _EYE_DISTANCE = float(ARCFACE_TEMPLATE[1, 0] - ARCFACE_TEMPLATE[0, 0])
 _NOD = 0.5  # of a frontal face
-_LARGE = 112.0  # px of a box from which more pixels tell networks nothing
+_LARGE = 112.0  # px of a box; more pixels don't help face networks
 _SHARP = 0.5  # median of the pictures above
 
 
 @dataclass(frozen=True)
 class Quality:
-    """What is measured of one view.
+    """Measurements of one view.
 
     Attributes:
         side: Longer side of the face's box in pixels.
         sharpness: Standard deviation of the Laplacian over that of the grey levels (after Pech-Pacheco et al. 2000,
             "Diatom autofocusing in brightfield microscopy"), in the face brought to 64 px: so a face of too few
             pixels is not sharp either.
-        highlights: Grey level in [0, 255] that the brightest 5 % reach.
-        shadows: Grey level that the darkest 5 % stay below.
-        turn: How far the tip of the nose lies left or right of the middle, in distances of the eyes; 0 is frontal.
-        nod: Where it lies between eyes (0) and mouth (1).
+        highlights: 95th percentile of grey levels in [0, 255].
+        shadows: 5th percentile of grey levels in [0, 255].
+        turn: Distance of the tip of the nose from the middle line, in distances of the eyes; 0 is frontal.
+        nod: Height of the tip of the nose between eyes (0) and mouth (1).
         patch: [64, 64] float32 grey levels of the face.
     """
 
@@ -71,7 +73,7 @@ class Quality:
 
     @property
     def score(self) -> float:
-        """In [0, 1]: sharp, large and frontal."""
+        """Score in [0, 1], high for sharp, large and frontal faces."""
         frontal = float(np.exp(-((self.turn / 0.3) ** 2) - ((self.nod - _NOD) / 0.3) ** 2))
         return min(1.0, self.sharpness / _SHARP) * min(1.0, self.side / _LARGE) * frontal
 
@@ -82,7 +84,7 @@ def measure(
     """Measure one view of a face.
 
     Args:
-        image: [H, W, 3] uint8 RGB, the face and little else.
+        image: [H, W, 3] uint8 RGB of the face and little else.
         landmarks: [5, 2] in pixels.
         to_template: [2, 3] as from `similarity_to_template`.
         side: Longer side of the face's box in pixels.
@@ -104,7 +106,7 @@ def measure(
 
 
 def grey_box(image: NDArray[np.uint8], box: Box) -> NDArray[np.float32]:
-    """[32, 32] grey levels of what lies within a box of a picture [H, W, 3] uint8 RGB."""
+    """[32, 32] grey levels within a box of a picture [H, W, 3] uint8 RGB."""
     height, width = image.shape[:2]
     left, top = (min(max(0, int(value)), limit - 1) for value, limit in zip(box[:2], (width, height), strict=True))
     right, bottom = max(left + 1, int(box[2])), max(top + 1, int(box[3]))
@@ -112,12 +114,12 @@ def grey_box(image: NDArray[np.uint8], box: Box) -> NDArray[np.float32]:
 
 
 def change(before: Quality, after: Quality) -> float:
-    """How much of a face changed that moving, turning in the plane, growing, stretching and light don't explain.
+    """Change of a face that an affine motion and a change of light don't explain.
 
     The later patch is registered to the earlier one by an affine motion (Lucas and Kanade 1981, "An iterative image
-    registration technique") and a gain and offset of grey levels; the standard deviation of what is left, relative to
-    that of the later patch. 0 between two frames of a slide, little where a camera moves over a photograph, more
-    where a face talks.
+    registration technique") and a gain and offset of grey levels; the result is the standard deviation of the residual
+    relative to that of the later patch: 0 between two frames of a slide, little where a camera moves over a photograph,
+    more where a face talks.
     """
     if before.patch is after.patch:
         return 0.0

@@ -1,4 +1,4 @@
-"""Which spans of a whole video become clips: windows that are mostly speech, spread over where somebody talks."""
+"""The parts of a whole video that become clips: windows that are mostly speech, spread over all of the speech."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Span = tuple[float, float]
-"""Start and end in seconds."""
+from data.media.waveform import Span
 
-_MOSTLY = 0.5
+_MIN_SPEECH_SHARE = 0.5  # of a window
 
 
 @dataclass(frozen=True)
@@ -34,17 +33,16 @@ class Segment:
 def choose_segments(
     speech: Sequence[Span], duration: float, clip_seconds: float, max_clips: int, min_speech: float
 ) -> list[Segment]:
-    """Choose clips of a video by where it is spoken.
+    """Choose the parts of a video that become clips.
 
-    The speech is dealt into parts of equal length, one a clip, and each gives its window with most speech: so
-    clips lie as far apart as the speech does, not all in the first minute. A video too short for two windows is
-    one clip as it is.
+    The speech is divided into shares of equal length, one a clip, and each share gives its window with most speech, so
+    that clips are spread over all of the speech. A video too short for two windows is one clip as it is.
 
     Args:
         speech: Spans of speech, sorted and disjoint, as a voice activity detector gives them.
         duration: Seconds of the video.
         clip_seconds: Length of a clip.
-        max_clips: The most that are chosen.
+        max_clips: Largest number of clips.
         min_speech: Seconds of speech that a clip must hold.
 
     Returns:
@@ -52,23 +50,23 @@ def choose_segments(
         speech, unless none of the video is: then it is the one with most. Empty if nobody speaks for long enough.
     """
     if duration < 2 * clip_seconds:
-        heard = _Speech(speech, duration)
-        whole = Segment(0.0, duration, heard.total)
-        return [whole] if duration > 0 and heard.total >= min_speech else []
-    heard = _Speech(speech, duration)
-    num_parts = max(1, min(max_clips, math.floor(heard.total / clip_seconds)))
-    # A part holds at least clip_seconds of speech and so can't be shorter than a window.
-    bounds = [0.0, *(heard.when(heard.total * i / num_parts) for i in range(1, num_parts)), duration]
-    best = [heard.best_window(low, high, clip_seconds) for low, high in itertools.pairwise(bounds)]
-    usable = [segment for segment in best if segment.speech >= max(min_speech, _MOSTLY * clip_seconds)]
+        spoken = _Speech(speech, duration)
+        whole = Segment(0.0, duration, spoken.total)
+        return [whole] if duration > 0 and spoken.total >= min_speech else []
+    spoken = _Speech(speech, duration)
+    num_parts = max(1, min(max_clips, math.floor(spoken.total / clip_seconds)))
+    # A share holds at least clip_seconds of speech and so can't be shorter than a window.
+    bounds = [0.0, *(spoken.when(spoken.total * i / num_parts) for i in range(1, num_parts)), duration]
+    best = [spoken.best_window(low, high, clip_seconds) for low, high in itertools.pairwise(bounds)]
+    usable = [segment for segment in best if segment.speech >= max(min_speech, _MIN_SPEECH_SHARE * clip_seconds)]
     if usable:
         return usable
-    most = heard.best_window(0.0, duration, clip_seconds)
+    most = spoken.best_window(0.0, duration, clip_seconds)
     return [most] if most.speech >= min_speech else []
 
 
 class _Speech:
-    """The seconds of speech before any moment of a video, piecewise linear."""
+    """Seconds of speech before each moment of a video, a piecewise linear function."""
 
     def __init__(self, spans: Sequence[Span], duration: float) -> None:
         clipped = [(max(0.0, start), min(duration, end)) for start, end in spans]
@@ -84,18 +82,18 @@ class _Speech:
         return np.interp(moments, self._times, self._heard)
 
     def when(self, seconds: float) -> float:
-        """The first moment before which that much is spoken."""
+        """The first moment before which so many seconds are spoken."""
         i = int(np.searchsorted(self._heard, seconds))
         return float(self._times[i] - (self._heard[i] - seconds)) if i else 0.0
 
     def best_window(self, low: float, high: float, length: float) -> Segment:
         """The window within [low, high] with most speech, the earliest of several."""
-        # Between moments at which one of its ends meets the end of a span, speech in it changes linearly.
+        # Where no end of the window meets an end of a span, its speech is a linear function of its start.
         starts = np.concatenate([[low, high - length], self._times, self._times - length])
         starts = np.sort(starts[(starts >= low) & (starts <= high - length)])
         if not starts.size:  # high - length fell below low by a rounding error
             starts = np.array([low])
         inside = self.until(starts + length) - self.until(starts)
-        # Rounding must not prefer a late window to an equal early one.
+        # The earliest of several that are equal but for rounding.
         i = int(np.argmax(inside >= inside.max() - 1e-6))
         return Segment(float(starts[i]), float(min(starts[i] + length, high)), float(inside[i]))

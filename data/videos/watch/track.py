@@ -1,4 +1,4 @@
-"""The speaker's face through a clip: found by where the list says it is, followed, and its best views."""
+"""The speaker's face through a clip: found at the position that the list names, tracked, and its best views chosen."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import MediaError
+from data.errors import MediaError, Reason
 from data.faces.alignment import CROP_REGION, similarity_to_template
 from data.faces.analyzer import DOMINANT_AREA_RATIO, FaceAnalyzer, fits_box
 from data.faces.protocol import Box, DetectedFace
@@ -30,27 +30,26 @@ from data.videos.watch.quality import (
 )
 
 MAX_DISTANCE = 0.75
-"""From the place that a list names to the middle of the face's box, in longer sides of the box: the place lies on the
-face or on its edge, so that a detector that misses the speaker gives nobody else."""
+"""Largest distance of a face from the position that a list names, in longer sides of the face's box: the position lies
+on the face or on its edge, so that nobody else is taken where the detector misses the speaker."""
 
 MIN_LEAD = 0.25
-"""By how much nearer than the next face it must be, on the same scale: half of what lies between two heads that
-touch."""
+"""Least difference to the distance of the next face, on the same scale: half the distance of two heads that touch."""
 
 MAX_STEP = 0.6
-"""By how far a face moves from one sample to the next, in longer sides of its box; beyond it is another's."""
+"""Largest motion of a face from one sample to the next, in longer sides of its box; a face further away is another."""
 
 MAX_GROWTH = 1.6
-"""By what factor it grows or shrinks from one sample to the next."""
+"""Largest factor by which a face grows or shrinks from one sample to the next."""
 
 MIN_SHARE = 0.5
-"""Of a clip that a face must be followed through; what is said in the rest may be another's words."""
+"""Least share of a clip's samples with the face; in the rest another person may speak."""
 
-_SEARCH_SECONDS = 1.0  # in which the speaker must appear
-_LOST_SECONDS = 1.6  # without a face: three samples at 2 a second
-_MIN_RELATIVE_SCORE = 0.5  # blurred or turned views are left out where better ones are there
+_SEARCH_SECONDS = 1.0  # within which the speaker must appear
+_LOST_SECONDS = 1.6  # without the face: three samples at 2 a second
+_MIN_RELATIVE_SCORE = 0.5  # against the best view of the clip
 _MARGIN = 4  # px around a crop
-_MIN_VIEWS = 3  # two changes tell a slide
+_MIN_VIEWS = 3  # two changes are enough to recognise a slide
 
 
 @dataclass(frozen=True)
@@ -59,17 +58,17 @@ class View:
 
     Attributes:
         time: Second on the file's clock.
-        image: What of the frame lies around the face, [H, W, 3] uint8 RGB.
-        to_template: [2, 3] similarity from `image` to the template.
-        quality: What was measured.
-        place: [32, 32] grey levels of where the face was in the first view, wherever it is now.
+        image: Part of the frame around the face, [H, W, 3] uint8 RGB.
+        to_template: [2, 3] similarity transform from `image` to the template.
+        quality: Measurements of the face.
+        first_box: [32, 32] grey levels of the frame within the face's box of the first view.
     """
 
     time: float
     image: NDArray[np.uint8]
     to_template: NDArray[np.float64]
     quality: Quality
-    place: NDArray[np.float32]
+    first_box: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -77,10 +76,10 @@ class Track:
     """One face through a clip.
 
     Attributes:
-        views: In the order of time, those that are good enough to be used.
-        position: Relative (x, y) of the middle of the face's box where the track begins.
+        views: Views that are good enough, in the order of time.
+        position: Relative (x, y) of the centre of the face's box where the track begins.
         end: Second on the file's clock of the cut that ends it; None if none does.
-        flags: `other-faces` if more people were in the picture where the track begins; `cut` if a cut ends it.
+        flags: Word `other-faces` if more people were in the picture where the track begins, `cut` if a cut ends it.
     """
 
     views: list[View]
@@ -96,19 +95,19 @@ def follow_speaker(
     num_samples: int,
     min_face: int,
 ) -> Track:
-    """Follow one face, and refuse clips in which it can't be used.
+    """Track one face, and refuse clips in which it can't be used.
 
     Args:
         frames: Samples of a clip; read only as far as the face is there.
-        analyzer: Finds faces.
-        position: Relative (x, y) of the middle of the speaker's face in the first frame; None for the face that
+        analyzer: Face analyzer.
+        position: Relative (x, y) of the centre of the speaker's face in the first frame; None for the face that
             dominates it.
-        num_samples: How many samples the whole clip has.
-        min_face: Smaller faces are refused, in pixels of the longer side of their box.
+        num_samples: Number of samples of the whole clip.
+        min_face: Smallest face that is accepted, in pixels of the longer side of its box.
 
     Raises:
         MediaError: `no-face`, `no-speaker-face` (faces, but none at the position), `ambiguous-face` (two as near, or
-            none dominates), `small-face`, `lost-face` (followed through too little of the clip), `still-face`,
+            none dominates), `small-face`, `lost-face` (tracked through too little of the clip), `still-face`,
             `dark-face`, `bright-face`, `blurred-face`, `side-face`; and what reading `frames` raises.
     """
     frame, face, num_others = _find_start(frames, analyzer, position)
@@ -128,15 +127,12 @@ def follow_speaker(
 def find_speaker(
     faces: Sequence[DetectedFace], size: tuple[int, int], position: tuple[float, float] | None
 ) -> DetectedFace | None:
-    """Which face of a frame is the speaker's.
+    """The speaker's face in a frame; None if it is not there.
 
     Args:
-        faces: All that were found.
+        faces: Faces that were found.
         size: Width and height of the frame in pixels.
-        position: As `follow_speaker`.
-
-    Returns:
-        None if none is.
+        position: As in `follow_speaker`.
 
     Raises:
         MediaError: `ambiguous-face`.
@@ -148,8 +144,8 @@ def find_speaker(
         if len(faces) > 1 and by_area[0].area < DOMINANT_AREA_RATIO * by_area[1].area:
             raise MediaError("ambiguous-face", f"{len(faces)} faces and none of them dominates")
         return by_area[0]
-    place = position[0] * size[0], position[1] * size[1]
-    distances = [math.dist(face.centre, place) / face.side for face in faces]
+    point = position[0] * size[0], position[1] * size[1]
+    distances = [math.dist(face.centre, point) / face.side for face in faces]
     nearest, *further = sorted(range(len(faces)), key=lambda i: distances[i])
     if distances[nearest] > MAX_DISTANCE:
         return None
@@ -163,12 +159,12 @@ def choose_views(views: Sequence[View], num_views: int) -> list[View]:
 
     Args:
         views: In the order of time.
-        num_views: The most that are chosen, at least 1.
+        num_views: Largest number of views that are chosen, at least 1.
 
     Returns:
-        In the order of time. The best comes first into the choice, then again and again the one whose score, times
-        how far away in time the next chosen one is (up to an even spread), is highest. No picture comes twice, and
-        none that is far worse than the best.
+        Views in the order of time. The best is chosen first, then again and again the view with the highest product of
+        its score and its distance in time from the nearest chosen one (up to an even spread). No picture is chosen
+        twice, and none that is far worse than the best.
     """
     spread = (views[-1].time - views[0].time) / num_views
     lowest = _MIN_RELATIVE_SCORE * max(view.quality.score for view in views)
@@ -190,7 +186,7 @@ def choose_views(views: Sequence[View], num_views: int) -> list[View]:
 
 
 def outside_share(view: View) -> float:
-    """How much of a crop of this view lies outside the picture, where its edge is repeated; in [0, 1]."""
+    """The share of a view's crop that lies outside the picture, where the picture's edge is repeated; in [0, 1]."""
     left, top, right, bottom = _extent(view.to_template)
     height, width = view.image.shape[:2]
     inside = (min(width, right) - max(0, left)) * (min(height, bottom) - max(0, top))
@@ -200,11 +196,11 @@ def outside_share(view: View) -> float:
 def _find_start(
     frames: Iterator[Frame], analyzer: FaceAnalyzer, position: tuple[float, float] | None
 ) -> tuple[Frame, DetectedFace, int]:
-    """The first frame with the speaker's face, the face, and how many others there are."""
+    """The first frame with the speaker's face, the face, and the number of other faces."""
     begin, num_faces = math.inf, 0
     for frame in frames:
         begin = min(begin, frame.time)
-        faces = [face for face, _ in analyzer.analyze(frame.image)]
+        faces = [face for face, _ in analyzer.find_faces(frame.image)]
         height, width = frame.image.shape[:2]
         face = find_speaker(faces, (width, height), position)
         if face is not None:
@@ -220,7 +216,7 @@ def _find_start(
 def _follow(
     frames: Iterator[Frame], analyzer: FaceAnalyzer, frame: Frame, face: DetectedFace
 ) -> tuple[list[View], float | None]:
-    """Views of a face from its first one to where it is lost, and the second of the cut that ends them."""
+    """Views of a face from the first one to where it is lost, and the second of the cut that ends them, if one does."""
     views: list[View] = []
     shot, image, seen = frame.shot, frame.image, frame.time
     first = face.box
@@ -229,7 +225,7 @@ def _follow(
         if frame.shot != shot:
             # Of several cuts since the last sample only the latest is known.
             return views, frame.shot_begin if frame.shot == shot + 1 else seen
-        if frame.image is image:  # still shown
+        if frame.image is image:  # the same picture is shown again
             if views:
                 views.append(replace(views[-1], time=frame.time))
             continue
@@ -245,12 +241,12 @@ def _follow(
 
 def _faces_near(analyzer: FaceAnalyzer, image: NDArray[np.uint8], last: DetectedFace) -> list[DetectedFace]:
     if analyzer.detector is None:
-        return [face for face, _ in analyzer.analyze(image)]
+        return [face for face, _ in analyzer.find_faces(image)]
     return analyzer.detector.detect_near(image, last.box)
 
 
 def _same_face(faces: Sequence[DetectedFace], last: DetectedFace) -> DetectedFace | None:
-    """The one face that can be where the last one was; None if there are two."""
+    """The only face near the last one; None if there are two."""
     possible = [
         face
         for face in faces
@@ -260,8 +256,8 @@ def _same_face(faces: Sequence[DetectedFace], last: DetectedFace) -> DetectedFac
     return possible[0] if len(possible) == 1 else None
 
 
-def _add_view(views: list[View], frame: Frame, face: DetectedFace, place: Box) -> None:
-    """Measure a face and keep what a crop needs of its frame; a face with absurd landmarks is passed over."""
+def _add_view(views: list[View], frame: Frame, face: DetectedFace, first_box: Box) -> None:
+    """Add a view of a face with the part of its frame that a crop needs; a face with absurd landmarks is left out."""
     try:
         to_template = similarity_to_template(face.landmarks)
     except ValueError:
@@ -275,11 +271,11 @@ def _add_view(views: list[View], frame: Frame, face: DetectedFace, place: Box) -
     shifted = to_template.copy()
     shifted[:, 2] += to_template[:, :2] @ (left, top)
     quality = measure(window, face.landmarks - (left, top), shifted, face.side)
-    views.append(View(frame.time, window, shifted, quality, grey_box(frame.image, place)))
+    views.append(View(frame.time, window, shifted, quality, grey_box(frame.image, first_box)))
 
 
 def _extent(to_template: NDArray[np.float64]) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom in pixels of what a crop covers, with a margin for its resampling."""
+    """Left, top, right and bottom in pixels of the area of a crop, with a margin for its resampling."""
     region = CROP_REGION
     x = np.array([0, 1, 0, 1]) * region.side + region.left
     y = np.array([0, 0, 1, 1]) * region.side + region.top
@@ -289,9 +285,9 @@ def _extent(to_template: NDArray[np.float64]) -> tuple[int, int, int, int]:
 
 
 def _refuse_still(views: Sequence[View]) -> None:
-    """Refuse slides, whose pixels stay, and photographs that a camera moves over."""
+    """Refuse slides, whose pixels don't change, and photographs that a camera moves over."""
     pairs = list(itertools.pairwise(views))
-    pixels = max(float(np.abs(after.place - before.place).mean()) for before, after in pairs)
+    pixels = max(float(np.abs(after.first_box - before.first_box).mean()) for before, after in pairs)
     if pixels < STILL_PIXELS:
         raise MediaError("still-face", f"the picture does not move (by {pixels:.1f} grey levels at most): a slide")
     moved = statistics.mean(change(before.quality, after.quality) for before, after in pairs)
@@ -300,8 +296,8 @@ def _refuse_still(views: Sequence[View]) -> None:
 
 
 def _usable(views: Sequence[View], min_face: int) -> list[View]:
-    """Views that are good enough; if there are none, the first thing that all of them lack is the reason."""
-    checks: list[tuple[str, Callable[[Quality], bool]]] = [
+    """Views that are good enough; if there are none, the first check that no view passes gives the reason."""
+    checks: list[tuple[Reason, Callable[[Quality], bool]]] = [
         ("small-face", lambda quality: quality.side >= min_face),
         ("dark-face", lambda quality: quality.highlights >= MIN_HIGHLIGHTS),
         ("bright-face", lambda quality: quality.shadows <= MAX_SHADOWS),

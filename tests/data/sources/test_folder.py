@@ -35,7 +35,8 @@ def test_people_and_files_are_sorted_and_either_side_may_be_missing(tmp_path: Pa
     touch(tmp_path / "b/voices/.DS_Store")
     touch(tmp_path / "b/notes.txt")
     touch(tmp_path / ".cache/voices/1.wav")
-    people, failures = scan_folder(tmp_path)
+    scan = scan_folder(tmp_path)
+    people, failures = scan.people, scan.failures
     assert [person.identity for person in people] == ["a", "b", "c"]
     assert [path.name for path in people[1].voices] == ["1.wav", "2.wav"]
     assert people[0].voices == () and people[2].faces == ()
@@ -47,7 +48,7 @@ def test_extra_faces_join_the_person_of_the_same_name(tmp_path: Path) -> None:
     touch(tmp_path / "extra/a/1.jpg")
     touch(tmp_path / "extra/a/faces/2.jpg")
     touch(tmp_path / "extra/b/3.jpg")
-    people, _ = scan_folder(tmp_path / "main", [tmp_path / "extra"])
+    people = scan_folder(tmp_path / "main", [tmp_path / "extra"]).people
     assert [(p.identity, len(p.voices), len(p.faces)) for p in people] == [("a", 1, 2), ("b", 0, 1)]
 
 
@@ -55,7 +56,8 @@ def test_a_folder_with_an_unsafe_name_or_without_files_is_a_failure_and_the_rest
     touch(tmp_path / "..\\x/voices/1.wav")
     (tmp_path / "empty/voices").mkdir(parents=True)
     touch(tmp_path / "a/faces/1.jpg")
-    people, failures = scan_folder(tmp_path)
+    scan = scan_folder(tmp_path)
+    people, failures = scan.people, scan.failures
     assert [person.identity for person in people] == ["a"]
     assert sorted(failure.reason for failure in failures) == ["empty-identity", "unsafe-identity"]
 
@@ -76,7 +78,8 @@ def test_attributes_are_read_completed_and_refused_value_by_value(tmp_path: Path
     path.write_text(
         "identity,gender,age,nationality\na,f,34,\na,,,UK\nb,male,40-59,\nc,m,>=60,\nd,x,30,\ne,,old,Peru\n../x,f,30,\n"
     )
-    known, failures = read_attributes(path)
+    table = read_attributes(path)
+    known, failures = table.attributes, table.failures
     assert known == {
         "a": Attributes("female", 34.0, "UK"),
         "b": Attributes("male", 50.0, None),

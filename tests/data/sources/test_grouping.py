@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from data.errors import DatasetError
 from data.faces.protocol import FaceEncoderInfo, unit_rows
 from data.faces.registry import load_recognizer, same_person_threshold
-from data.sources.grouping import Partition, find_similar_pairs, group_people, list_groups, read_mean_features
+from data.sources.grouping import (
+    find_similar_pairs,
+    group_people,
+    list_groups,
+    read_mean_features,
+    smallest_connected,
+)
 from data.store.shards import write_shard
 
 
@@ -64,12 +70,12 @@ def test_the_same_face_twice_is_alike_at_a_threshold_of_one() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 19), st.integers(0, 19)), max_size=30))
 def test_the_smallest_stands_for_all_that_are_connected(pairs: list[tuple[int, int]]) -> None:
-    partition, expected = Partition(20), list(range(20))
+    expected = list(range(20))
     for one, other in pairs:
-        partition.join(np.array([one]), np.array([other]))
         low, high = sorted((expected[one], expected[other]))
         expected = [low if part == high else part for part in expected]
-    assert partition.find(np.arange(20)).tolist() == expected
+    links = np.array(pairs, np.int64).reshape(-1, 2)
+    assert smallest_connected(20, links).tolist() == expected
 
 
 def test_the_mean_face_of_a_clip_is_a_unit_vector_and_none_is_zero(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import data.sources.regroup
 from data.errors import ConfigError, DatasetError, OutputError
 from data.faces.protocol import FaceEncoderInfo
 from data.media.audio import encode_flac
-from data.media.images import encode_face
+from data.media.images import encode_crop
 from data.personas.footage.vowels import speak
 from data.sources.regroup import GroupConfig, group_dataset
 from data.store.clip import SPLITS
@@ -68,7 +68,7 @@ def write_dataset(folder: Path, videos: Sequence[Video], chunks: Sequence[int] =
                         "identity": video.identity,
                         "audio": {"bytes": encode_flac(speak(i, clip, 0.5)), "path": "voice.flac"},
                         "duration": 0.5,
-                        "images": [{"bytes": encode_face(draw_face(video.face, clip)), "path": "face.jpg"}],
+                        "images": [{"bytes": encode_crop(draw_face(video.face, clip)), "path": "face.jpg"}],
                         "face_features": [feature / np.linalg.norm(feature)],
                         "sex": video.sex,
                         "video_id": video.identity,

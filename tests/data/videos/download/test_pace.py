@@ -26,6 +26,7 @@ def _take(arguments: tuple[Path, int]) -> list[float]:
     return [wait + now for wait, now in waits]
 
 
+@pytest.mark.slow
 def test_all_processes_share_one_pace_and_a_later_run_goes_on_from_it(tmp_path: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(3) as pool:
         turns = sorted(turn for some in pool.map(_take, [(tmp_path, 5)] * 3) for turn in some)

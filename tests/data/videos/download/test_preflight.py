@@ -11,6 +11,9 @@ from data.errors import ConfigError
 from data.videos.download.config import FetchConfig
 from data.videos.download.preflight import preflight
 
+# ffmpeg and the JavaScript runtimes are asked for their versions.
+pytestmark = pytest.mark.slow
+
 TEMPLATE = "http://127.0.0.1:1/{id}"
 
 

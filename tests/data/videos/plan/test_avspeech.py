@@ -27,7 +27,7 @@ def test_an_id_may_begin_with_a_dash(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize(
     "header", ["", "YouTube ID,start_segment,end segment,X coordinate,Y coordinate", "id,start,end,x,y"]
 )
@@ -38,6 +38,18 @@ def test_header_and_line_ends_change_nothing(tmp_path: Path, header: str, line_e
         (0, "-1nRm4tQL0A"),
         (1, "b"),
     ]
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_cells_may_be_separated_by_semicolons_or_tabs(tmp_path: Path, delimiter: str) -> None:
+    expected = rows_of(tmp_path, f"id,start,end,x,y\n{REAL}\n")
+    assert rows_of(tmp_path, f"id,start,end,x,y\n{REAL}\n".replace(",", delimiter)) == expected
+    assert rows_of(tmp_path, REAL.replace(",", delimiter)) == expected
+
+
+def test_a_list_in_utf_16_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="save it as UTF-8"):
+        rows_of(tmp_path, REAL.encode("utf-16"))
 
 
 def test_a_header_says_which_column_is_which(tmp_path: Path) -> None:
@@ -81,14 +93,21 @@ def test_a_row_that_asks_for_the_same_clip_again_names_the_first(tmp_path: Path)
     assert [row.message for row in rows if isinstance(row, BadRequest)] == ["the same as row 0"] * 2
 
 
-def test_any_part_of_a_long_list_is_read_by_itself(tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_any_part_of_a_long_list_is_read_by_itself(tmp_path: Path, end: str) -> None:
     path = tmp_path / "list.csv"
-    path.write_text("".join(f"v{i},{i},{i + 3},.5,.5\n" + "\n" * (i % 3) for i in range(300)))
+    path.write_bytes("".join(f"v{i},{i},{i + 3},.5,.5{end}" + end * (i % 3) for i in range(300)).encode())
     rows = AvspeechRows(path)
     assert rows.num_rows == 300
     assert [row.index for row in rows.read(130, 195)] == list(range(130, 195))
     assert [row.video_id for row in rows.read(63, 66) if isinstance(row, VideoRequest)] == ["v63", "v64", "v65"]
     assert rows.read(299, 999)[0].index == 299 and rows.read(300, 400) == []
+
+
+def test_lines_that_end_in_carriage_returns_are_found_beyond_the_first_block(tmp_path: Path) -> None:
+    lines = [f"v{i:05d},1,4,.5,.5" for i in range(8000)]
+    rows = rows_of(tmp_path, "\r".join(lines))
+    assert [row.video_id for row in rows if isinstance(row, VideoRequest)] == [line[:6] for line in lines]
 
 
 @pytest.mark.parametrize("content", ["", "\n\n", "id,start,end,x,y\n"])

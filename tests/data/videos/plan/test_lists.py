@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -30,12 +31,12 @@ def make_files(root: Path, *names: str) -> Path:
 
 def channels(folder: Path, content: str) -> MemoryRequests:
     (folder / "channels.csv").write_text(content, newline="")
-    return read_channels(folder / "channels.csv").rows
+    return read_channels(folder / "channels.csv").requests
 
 
 def test_a_video_is_of_the_folder_it_lies_in_or_else_of_its_own_name(tmp_path: Path) -> None:
     root = make_files(tmp_path / "root", "zoe.mp4", "ada/1.MOV", "ada/2.webm", "bob/1.mkv", "ada/notes.txt", "list.csv")
-    rows = videos_of(list_folder(root).rows)
+    rows = videos_of(list_folder(root).requests)
     assert [(row.identity, row.video_id) for row in rows] == [
         ("zoe", "zoe"),
         ("ada", "ada~1"),
@@ -49,18 +50,49 @@ def test_a_video_is_of_the_folder_it_lies_in_or_else_of_its_own_name(tmp_path: P
 def test_hidden_files_pipes_and_deeper_folders_are_no_videos(tmp_path: Path) -> None:
     root = make_files(tmp_path / "root", "a.mp4", ".hidden.mp4", ".git/b.mp4", "ada/deep/c.mp4")
     os.mkfifo(root / "pipe.mp4")
-    assert [row.video_id for row in videos_of(list_folder(root).rows)] == ["a"]
+    assert [row.video_id for row in videos_of(list_folder(root).requests)] == ["a"]
+
+
+def test_videos_of_any_container_are_taken_and_what_is_left_out_is_told(tmp_path: Path) -> None:
+    taken = ["mp4", "3gp", "MTS", "m2ts", "ts", "wmv", "flv", "ogv", "vob", "mpeg", "webm", "ogm"]
+    names = [*(f"{suffix}.{suffix}" for suffix in taken), "notes.txt", "ada/scan.pdf", "._mp4.mp4", "ada/deep/a.mp4"]
+    listing = list_folder(make_files(tmp_path / "root", *names))
+    assert sorted(row.identity for row in videos_of(listing.requests)) == sorted(taken)
+    hidden, deeper, others = listing.warnings
+    assert "1 files and folders that begin with a dot: '._mp4.mp4'" in hidden
+    assert "'ada/deep/'" in deeper
+    assert "2 files that have no suffix of a video: 'ada/scan.pdf', 'notes.txt'" in others
+
+
+def test_a_name_is_the_same_in_any_unicode_form(tmp_path: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "José") for form in ("NFC", "NFD"))
+    root = make_files(tmp_path / "root", f"{decomposed}/1.mp4", f"{decomposed}.mp4", f"Zoe{decomposed}.mp4")
+    table = tmp_path / "people.csv"
+    table.write_text(f"Identity; Sex;video\n{composed};f\n{composed};;Zoe{composed}.mp4\n", encoding="utf-8")
+    listing = list_folder(root, table)
+    people = {(row.identity, row.attributes.sex) for row in videos_of(listing.requests)}
+    assert people == {(composed, "female")} and listing.warnings == []
+    rows = videos_of(channels(tmp_path, f"channel,id\n{decomposed},a\n{composed},b\n"))
+    assert [row.identity for row in rows] == [composed, composed]
+
+
+def test_people_and_columns_of_a_csv_that_match_nothing_are_told(tmp_path: Path) -> None:
+    root = make_files(tmp_path / "root", "ada.mp4")
+    table = tmp_path / "people.csv"
+    table.write_text("identity,sex,colour\nAda,f,red\nbob,m,blue\n", encoding="utf-8")
+    columns, ada, bob = list_folder(root, table).warnings
+    assert "colour" in columns and "'Ada'" in ada and "there is 'ada'" in ada and "'bob'" in bob
 
 
 def test_names_that_are_no_ids_or_fall_together_get_ids_of_their_own(tmp_path: Path) -> None:
     names = ("My talk, part 1.mp4", "twice.mp4", "twice.avi", "ä" * 80 + ".mp4", "ada~x.mp4", "ada/x.mp4")
     root = make_files(tmp_path / "root", *names)
-    rows = videos_of(list_folder(root).rows)
+    rows = videos_of(list_folder(root).requests)
     assert len({row.video_id for row in rows}) == len(names)
     for row in rows:
         check_video_id(row.video_id)
     assert {row.identity for row in rows} >= {"My talk, part 1", "twice", "ada"}
-    assert [row.video_id for row in rows] == [row.video_id for row in videos_of(list_folder(root).rows)]
+    assert [row.video_id for row in rows] == [row.video_id for row in videos_of(list_folder(root).requests)]
 
 
 def test_a_csv_tells_who_is_in_a_file_and_what_is_known_of_them(tmp_path: Path) -> None:
@@ -71,7 +103,7 @@ def test_a_csv_tells_who_is_in_a_file_and_what_is_known_of_them(tmp_path: Path) 
         encoding="utf-8",
     )
     listing = list_folder(root, table)
-    people = {row.video_id: (row.identity, row.attributes) for row in videos_of(listing.rows)}
+    people = {row.video_id: (row.identity, row.attributes) for row in videos_of(listing.requests)}
     assert people == {
         "bob": ("bob", Attributes(sex="male")),
         "talk1": ("ada", Attributes(sex="female", age=36.0)),
@@ -83,7 +115,7 @@ def test_a_csv_tells_who_is_in_a_file_and_what_is_known_of_them(tmp_path: Path) 
 
 def test_an_identity_that_could_leave_a_folder_costs_its_video_alone(tmp_path: Path) -> None:
     root = make_files(tmp_path / "root", "a.mp4", "bad\nname.mp4")
-    bad, good = sorted(all_of(list_folder(root).rows), key=lambda row: isinstance(row, VideoRequest))
+    bad, good = sorted(all_of(list_folder(root).requests), key=lambda row: isinstance(row, VideoRequest))
     assert isinstance(bad, BadRequest) and bad.reason == "unsafe-identity" and "\n" not in bad.message
     assert isinstance(good, VideoRequest) and good.video_id == "a"
 
@@ -92,13 +124,13 @@ def test_another_file_or_person_is_another_list(tmp_path: Path) -> None:
     root = make_files(tmp_path / "root", "a.mp4")
     table = tmp_path / "people.csv"
     table.write_text("identity,sex\na,f\n", encoding="utf-8")
-    hashes = [list_folder(root).rows.sha256, list_folder(root, table).rows.sha256]
+    hashes = [list_folder(root).requests.sha256, list_folder(root, table).requests.sha256]
     (root / "a.mp4").write_bytes(b"longer than it was before")
-    hashes.append(list_folder(root).rows.sha256)
+    hashes.append(list_folder(root).requests.sha256)
     make_files(root, "b.mp4")
-    hashes.append(list_folder(root).rows.sha256)
+    hashes.append(list_folder(root).requests.sha256)
     assert len(set(hashes)) == 4
-    assert list_folder(root).rows.sha256 == hashes[-1]
+    assert list_folder(root).requests.sha256 == hashes[-1]
 
 
 @pytest.mark.parametrize("name", ["nowhere", "empty", "file"])
@@ -109,7 +141,7 @@ def test_a_place_without_videos_is_told(tmp_path: Path, name: str) -> None:
         list_folder(tmp_path / name)
 
 
-@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
 def test_the_channel_is_the_person(tmp_path: Path, line_end: str) -> None:
     lines = [
         "\ufeffChannel,video_id,start,end,gender,age,nationality",
@@ -159,7 +191,7 @@ def test_a_row_that_cannot_be_used_has_a_reason_and_its_line(tmp_path: Path, lin
 def test_what_of_a_person_is_not_understood_costs_no_row(tmp_path: Path) -> None:
     (tmp_path / "channels.csv").write_text("channel,id,sex\nAda,abc,x\n", encoding="utf-8")
     listing = read_channels(tmp_path / "channels.csv")
-    assert len(videos_of(listing.rows)) == 1
+    assert len(videos_of(listing.requests)) == 1
     assert len(listing.warnings) == 1 and "line 2" in listing.warnings[0]
 
 

@@ -9,13 +9,14 @@ import pytest
 
 from data.errors import ModelError
 from data.media.audio import decode_flac
-from data.media.images import decode_face
+from data.media.images import decode_crop
 from data.personas.footage.videos import draw_frames, loudness, make_sound, make_talking_video, write_video
+from data.sources.recipe import load_face_networks
 from data.store.clip import Attributes
 from data.store.shards import clip_schema
 from data.videos.plan.requests import SourceFile, VideoRequest
-from data.videos.watch import describe
-from data.videos.watch.clips import ExtractedClips, VideoRecipe, extract_clips, load_face_networks
+from data.videos.watch import clips
+from data.videos.watch.clips import ExtractedClips, VideoRecipe, extract_clips
 
 # dlib finds faces; T is the small network that ships.
 RECIPE = VideoRecipe("dlib", face_encoder="personas", num_faces=2)
@@ -35,22 +36,24 @@ def talking(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_talking_video(tmp_path_factory.mktemp("videos") / "talking.mp4", seconds=4.0)
 
 
-def of(path: Path, row: VideoRequest = ROW, offset: float = 0.0, recipe: VideoRecipe = RECIPE) -> ExtractedClips:
-    described = extract_clips(row, SourceFile(str(path), offset), recipe)
-    assert bool(described.rows) == (not described.reason) == (not described.message)
-    assert "\n" not in described.message
-    return described
+def of(
+    path: Path, row: VideoRequest = ROW, origin: float | None = None, recipe: VideoRecipe = RECIPE
+) -> ExtractedClips:
+    extracted = extract_clips(row, SourceFile(str(path), origin), recipe)
+    assert bool(extracted.rows) == (not extracted.reason) == (not extracted.message)
+    assert "\n" not in extracted.message
+    return extracted
 
 
 def refusal(path: Path, row: VideoRequest = ROW, recipe: VideoRecipe = RECIPE) -> str:
-    described = of(path, row, recipe=recipe)
-    assert described.message.startswith(row.clip_id + ": "), described
-    return described.reason
+    extracted = of(path, row, recipe=recipe)
+    assert extracted.message.startswith(row.clip_id + ": "), extracted
+    return extracted.reason
 
 
 def test_a_row_becomes_speech_crops_and_features(talking: Path) -> None:
-    described = of(talking)
-    (row,) = described.rows
+    extracted = of(talking)
+    (row,) = extracted.rows
     assert {name: row[name] for name in ("clip_id", "identity", "video_id", "sex", "age", "nationality")} == {
         "clip_id": ROW.clip_id, "identity": "somebody", "video_id": ROW.video_id,
         "sex": "female", "age": 30.0, "nationality": "nowhere",
@@ -58,14 +61,14 @@ def test_a_row_becomes_speech_crops_and_features(talking: Path) -> None:
     assert (row["start"], row["end"], row["x"], row["y"], row["flags"]) == (0.0, 3.0, 0.5, 0.5, "")
     speech = decode_flac(row["audio"]["bytes"])
     assert 2.0 < row["duration"] == speech.size / 16_000 < 3.1
-    crops = [decode_face(image["bytes"]) for image in row["images"]]
+    crops = [decode_crop(image["bytes"]) for image in row["images"]]
     assert [crop.shape for crop in crops] == [(128, 128, 3)] * 2
     features = np.stack(row["face_features"])
     np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, atol=1e-5)
     assert features[0] @ features[1] > 0.9
     assert set(row) <= set(clip_schema(features.shape[1], texts=("flags",)).names)
-    assert set(described.seconds) == {"decode", "speech", "faces", "features"}
-    assert all(0 < seconds < 60 for seconds in described.seconds.values())
+    assert set(extracted.seconds) == {"decode", "speech", "faces", "features"}
+    assert all(0 < seconds < 60 for seconds in extracted.seconds.values())
 
 
 def test_rows_depend_on_nothing_but_the_file(talking: Path) -> None:
@@ -77,7 +80,7 @@ def test_rows_depend_on_nothing_but_the_file(talking: Path) -> None:
 def test_a_clip_is_where_the_files_clock_has_it(talking: Path) -> None:
     # The file is a section: its second 0 is the video's second 100.
     whole = of(talking, replace(ROW, start=1.0, end=3.0))
-    section = of(talking, replace(ROW, start=101.0, end=103.0), offset=100.0)
+    section = of(talking, replace(ROW, start=101.0, end=103.0), origin=-100.0)
     assert whole.rows[0]["audio"]["bytes"] == section.rows[0]["audio"]["bytes"]
     assert whole.rows[0]["images"] == section.rows[0]["images"]
     assert (section.rows[0]["start"], section.rows[0]["end"]) == (101.0, 103.0)
@@ -172,9 +175,9 @@ def test_a_broken_file_and_a_librarys_own_error_cost_one_row(
 ) -> None:
     (tmp_path / "a.mp4").write_bytes(b"rubbish" * 999)
     assert refusal(tmp_path / "a.mp4") == "unreadable"
-    monkeypatch.setattr(describe, "follow_speaker", lambda *_: 1 / 0)
-    described = of(talking)
-    assert described.reason == "unexpected" and "ZeroDivisionError" in described.message
+    monkeypatch.setattr(clips, "follow_speaker", lambda *_: 1 / 0)
+    extracted = of(talking)
+    assert extracted.reason == "unexpected" and "ZeroDivisionError" in extracted.message
 
 
 def test_a_missing_network_is_not_the_videos_fault(talking: Path, tmp_path: Path) -> None:
@@ -188,9 +191,9 @@ def test_a_missing_network_is_not_the_videos_fault(talking: Path, tmp_path: Path
 def test_what_is_described_can_be_sent_between_processes(talking: Path) -> None:
     import pickle
 
-    described = of(talking)
-    assert pickle.loads(pickle.dumps(described)).rows[0]["images"] == described.rows[0]["images"]  # noqa: S301
-    plain = {name: described.rows[0][name] for name in ("start", "end", "x", "y", "duration", "flags")}
+    extracted = of(talking)
+    assert pickle.loads(pickle.dumps(extracted)).rows[0]["images"] == extracted.rows[0]["images"]  # noqa: S301
+    plain = {name: extracted.rows[0][name] for name in ("start", "end", "x", "y", "duration", "flags")}
     assert json.loads(json.dumps(plain)) == plain
 
 
