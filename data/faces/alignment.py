@@ -8,6 +8,7 @@ drawing.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,6 +47,9 @@ CROP_REGION = Region(-10 * _UNIT, -12 * _UNIT, 64 * _UNIT)
 DLIB_REGION = Region(6.5, 21.2, 98.8)
 
 FACE_SIZES = (64, 128, 256)
+
+_MAX_PADDED_PIXELS = 64_000_000
+"""Largest picture that is made of one and its repeated edges; a region that needs more is cut from less resolution."""
 
 
 def check_face_size(size: int) -> None:
@@ -111,6 +115,8 @@ def extract_region(
     height, width = image.shape[:2]
     before_x, before_y = np.maximum(0, np.ceil(-corners[:2].min(axis=1)).astype(int) + 2)
     after_x, after_y = np.maximum(0, np.ceil(corners[:2].max(axis=1) - (width, height)).astype(int) + 2)
+    if (height + before_y + after_y) * (width + before_x + after_x) > max(_MAX_PADDED_PIXELS, height * width):
+        return extract_region(*_cut_and_reduce(image, to_template, corners), region, size)
     if before_x or before_y or after_x or after_y:
         margins = ((before_y, after_y), (before_x, after_x), (0, 0))
         image = np.pad(image, margins[: image.ndim], mode="edge")
@@ -119,6 +125,30 @@ def extract_region(
         (fine, fine), Image.Transform.AFFINE, tuple(matrix[:2].ravel()), Image.Resampling.BICUBIC
     )
     return np.asarray(cut.resize((size, size), Image.Resampling.BOX) if oversample > 1 else cut)
+
+
+def _cut_and_reduce(
+    image: NDArray[np.uint8], to_template: NDArray[np.float64], corners: NDArray[np.float64]
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """What of a picture lies in a region far larger than it, reduced so that its repeated edges fit into memory.
+
+    Args:
+        image: [H, W, 3] or [H, W] uint8.
+        to_template: [2, 3] of the picture.
+        corners: [2, 4] (x, y) of the region in the picture.
+
+    Returns:
+        The part of the picture, and its own [2, 3].
+    """
+    height, width = image.shape[:2]
+    margin = 8  # pixels that bicubic interpolation may look at, and to spare
+    (left, top), (right, bottom) = corners.min(axis=1).astype(int) - margin, corners.max(axis=1).astype(int) + margin
+    x, y = int(np.clip(left, 0, width - 1)), int(np.clip(top, 0, height - 1))
+    part = image[y : max(y + 1, min(height, bottom)), x : max(x + 1, min(width, right))]
+    factor = math.ceil(math.sqrt((right - left) * (bottom - top) / (0.9 * _MAX_PADDED_PIXELS)))
+    linear = to_template[:, :2]
+    moved = np.column_stack([factor * linear, to_template[:, 2] + linear @ (x, y)])
+    return np.asarray(Image.fromarray(part).reduce(factor)), moved
 
 
 def crop_region(crops: NDArray[np.uint8], region: Region, size: int) -> NDArray[np.uint8]:

@@ -7,6 +7,7 @@ pkg_resources.
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,13 +17,15 @@ from PIL import Image
 
 from data.errors import ModelError
 from data.faces.alignment import DLIB_REGION
-from data.faces.protocol import Box, DetectedFace, FaceEncoderInfo, cut_window, unit_rows
+from data.faces.protocol import Box, DetectedFace, FaceEncoderInfo, unit_rows
+from data.faces.windows import cut_window, limit_pixels
 from data.files import sha256_of_file
 
 _RESNET = "dlib_face_recognition_resnet_model_v1.dat"
 _PREDICTOR = "shape_predictor_68_face_landmarks.dat"
 _CNN_DETECTOR = "mmod_human_face_detector.dat"
 _BORDER = 40  # px, as for insightface
+_MAX_PIXELS = {"hog": 16_000_000, "cnn": 1_500_000}  # of what a detector sees: the CNN needs 1 GB a million
 _UPSAMPLED_BELOW = 500  # px; the HOG template is 80 px, so smaller pictures are doubled first
 _NEAR_SIDE = 100  # px of a face that the template finds without doubling
 
@@ -48,7 +51,10 @@ class DlibRecognizer:
 
 
 class DlibDetector:
-    """Faces by HOG (frontal, fast) or CNN, with five points from the 68-point predictor."""
+    """Faces by HOG (frontal, fast) or CNN, with five points from the 68-point predictor.
+
+    Both find faces from about 80 px on; the CNN sees larger pictures reduced to 1.5 million pixels, HOG to 16 million.
+    """
 
     def __init__(self, kind: Literal["hog", "cnn"] = "hog") -> None:
         dlib, predictor = _load(_PREDICTOR)
@@ -76,7 +82,8 @@ class DlibDetector:
         return [face.placed(left, top, reduction) for face in found]
 
     def _detect(self, image: NDArray[np.uint8], border: int, upsample: int | None = None) -> list[DetectedFace]:
-        picture = np.ascontiguousarray(np.pad(image, ((border, border), (border, border), (0, 0)), mode="edge"))
+        seen, scale = limit_pixels(image, _MAX_PIXELS[self._kind], border)
+        picture = np.ascontiguousarray(np.pad(seen, ((border, border), (border, border), (0, 0)), mode="edge"))
         if upsample is None:
             upsample = int(max(picture.shape[:2]) < _UPSAMPLED_BELOW)
         if self._kind == "hog":
@@ -86,12 +93,27 @@ class DlibDetector:
             found = [(face.rect, face.confidence) for face in self._find(picture, upsample)]
         faces = []
         for box, score in found:
-            points = np.array([(p.x, p.y) for p in self._predictor(picture, box).parts()], np.float64) - border
-            # iBUG's 68 points: eyes 36..41 and 42..47, nose tip 30, mouth corners 48 and 54.
-            landmarks = np.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])
             corners = (box.left() - border, box.top() - border, box.right() - border, box.bottom() - border)
-            faces.append(DetectedFace(corners, landmarks, float(score)))
+            face = DetectedFace(corners, self._find_points(picture, box) - border, float(score))
+            faces.append(face if scale == 1 else self._refine(image, face.placed(0, 0, scale)))
         return faces
+
+    def _refine(self, image: NDArray[np.uint8], face: DetectedFace) -> DetectedFace:
+        """A face found in a reduced picture, its points found again at full resolution."""
+        import dlib
+
+        window, left, top = cut_window(image, face.box)
+        x0, y0, x1, y1 = (round(side) for side in face.box)
+        points = self._find_points(
+            np.ascontiguousarray(window), dlib.rectangle(x0 - left, y0 - top, x1 - left, y1 - top)
+        )
+        return replace(face, landmarks=points + np.array([left, top]))
+
+    def _find_points(self, picture: NDArray[np.uint8], box: Any) -> NDArray[np.float64]:
+        """[5, 2] (x, y) of a face in dlib's box, in the order of `ARCFACE_TEMPLATE`."""
+        points = np.array([(p.x, p.y) for p in self._predictor(picture, box).parts()], np.float64)
+        # iBUG's 68 points: eyes 36..41 and 42..47, nose tip 30, mouth corners 48 and 54.
+        return np.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])
 
 
 def _load(name: str) -> tuple[Any, Path]:

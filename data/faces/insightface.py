@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from data.errors import ModelError
 from data.faces.alignment import ARCFACE_REGION
-from data.faces.protocol import Box, DetectedFace, FaceEncoderInfo, cut_window, unit_rows
+from data.faces.protocol import Box, DetectedFace, FaceEncoderInfo, unit_rows
+from data.faces.windows import cut_window, limit_pixels
 from data.files import sha256_of_file
 
 _BORDER = 40  # px; a face that fills its picture is found more reliably with room around it
 _MIN_SCORE = 0.5
 _DETECTOR_SIZES = ((400, 320), (None, 640))  # pictures up to 400 px are detected at 320 px, others at 640
+_MAX_PIXELS = 64_000_000  # of a picture with its border; only very thin pictures exceed it
 _STRIDE = 32  # of the coarsest map of SCRFD: sides of its input are multiples of it
 _NEAR_SIZE = 192  # px that a window is detected at: 12 ms where a whole picture takes 95
 
@@ -32,7 +34,8 @@ def pack_files(pack: str, root: str | Path | None) -> list[Path]:
         ModelError: If the folder is missing or holds none; says where it belongs and how to get one.
     """
     folder = (Path(root) if root is not None else Path.home() / ".insightface").expanduser() / "models" / pack
-    files = sorted(folder.glob("*.onnx"))
+    # Macs leave a file `._x` beside each file x on other systems' disks and in archives.
+    files = sorted(path for path in folder.glob("*.onnx") if not path.name.startswith("."))
     if not files:
         state = "holds no .onnx file" if folder.is_dir() else "does not exist"
         raise ModelError(
@@ -121,18 +124,21 @@ class ScrfdDetector:
         return [face.placed(left, top) for face in self._detect(window, 0, _NEAR_SIZE)]
 
     def _detect(self, image: NDArray[np.uint8], border: int, size: int) -> list[DetectedFace]:
-        picture = np.pad(image[..., ::-1], ((border, border), (border, border), (0, 0)))
+        seen, reduction = limit_pixels(image, _MAX_PIXELS, border)
+        picture = np.pad(seen[..., ::-1], ((border, border), (border, border), (0, 0)))
         height, width = picture.shape[:2]
-        # What would only be padding is left out.
         scale = size / max(height, width)
-        input_width, input_height = (-(-round(side * scale) // _STRIDE) * _STRIDE for side in (width, height))
+        if min(height, width) * scale < 1:  # nothing would be left of a thin picture
+            return []
+        # What would only be padding is left out.
+        input_width, input_height = (max(1, -(-round(side * scale) // _STRIDE)) * _STRIDE for side in (width, height))
         boxes, landmarks = self._network.detect(np.ascontiguousarray(picture), input_size=(input_width, input_height))
         return [
             DetectedFace(
                 box=(box[0] - border, box[1] - border, box[2] - border, box[3] - border),
                 landmarks=points.astype(np.float64) - border,
                 score=float(box[4]),
-            )
+            ).placed(0, 0, reduction)
             for box, points in zip(boxes.astype(float), landmarks, strict=True)
         ]
 

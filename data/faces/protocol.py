@@ -8,9 +8,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from data.faces.alignment import (
-    Region,
-)
+from data.faces.alignment import Region
 
 Device = Literal["cpu", "cuda"]
 """Where ONNX face networks run."""
@@ -21,9 +19,6 @@ DEVICES: tuple[Device, ...] = ("cpu", "cuda")
 
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 in pixels."""
-
-
-_WINDOW = 3.0  # side of a window around a face that moves, in sides of its box
 
 
 @dataclass(frozen=True)
@@ -113,14 +108,6 @@ class FaceRecognizer(Protocol):
     def embed(self, inputs: NDArray[np.uint8]) -> NDArray[np.float32]:
         """[N, D] unit vectors from [N, input_size, input_size, 3] uint8 RGB already cut to `region`."""
         ...
-
-
-def cut_window(image: NDArray[np.uint8], box: Box) -> tuple[NDArray[np.uint8], int, int]:
-    """What of a picture [H, W, 3] lies around a box, and the (x, y) of its left upper corner."""
-    half = 0.5 * _WINDOW * max(box[2] - box[0], box[3] - box[1])
-    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-    left, top = max(0, int(x - half)), max(0, int(y - half))
-    return image[top : max(top + 1, int(y + half)), left : max(left + 1, int(x + half))], left, top
 
 
 def unit_rows(features: NDArray[np.floating]) -> NDArray[np.float32]:

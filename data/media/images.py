@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from data.errors import MediaError
 
@@ -17,24 +17,39 @@ CropFormat = Literal["jpg", "webp"]
 """File suffix of stored crops."""
 
 MAX_IMAGE_PIXELS = 50_000_000
-"""Larger pictures are refused before they are decoded."""
+"""Largest picture that is decoded; larger JPEG files are read at half their size or less, others are refused."""
 
 _STILL_MULTI_FRAME_FORMATS = {"MPO"}  # a phone's JPEG with a depth map or a second view behind it
 
+_TRANSPOSITIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a picture of an EXIF orientation upright."""
+
+_PROBES = np.stack(np.meshgrid(*[np.linspace(0, 255, 6)] * 3), axis=-1).reshape(1, -1, 3).astype(np.uint8)
+_SAME_COLOUR = 2  # grey levels; a profile that changes colours by no more is sRGB under another name
+
 
 def read_image(path: str | Path) -> NDArray[np.uint8]:
-    """Read a photograph as it is meant to be seen.
+    """Read a photograph as viewers show it.
 
-    The EXIF orientation is applied, grey and palette pictures become RGB, transparency is laid over white.
+    It is turned upright by its orientation in EXIF or XMP, its colours are converted to sRGB by the profile in the
+    file, grey and palette pictures become RGB, transparency is laid over white.
 
     Args:
-        path: Any format that Pillow reads.
+        path: File in any format that Pillow reads.
 
     Returns:
         [H, W, 3] uint8 RGB.
 
     Raises:
-        MediaError: `unreadable`, `truncated`, `too-large`, `animated`, `cmyk` or `16-bit`.
+        MediaError: `unreadable`, `truncated`, `too-large`, `animated`, `cmyk` (without a profile) or `16-bit`.
 
     Example:
         >>> read_image("ada.jpg").shape
@@ -45,9 +60,13 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(path) as picture:
+                _reduce_jpeg(picture)
                 _refuse_unusual(picture, path)
                 picture.load()
-                return _to_rgb(ImageOps.exif_transpose(picture))
+                # Pillow has turned TIFF files by now and forgotten their orientation.
+                transposition = _TRANSPOSITIONS.get(_read_orientation(picture))
+                colours = _to_srgb(picture, path)
+                return np.asarray(colours if transposition is None else colours.transpose(transposition))
     except MediaError:
         raise
     except UnidentifiedImageError as error:
@@ -55,8 +74,16 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     except Image.DecompressionBombError as error:
         raise MediaError("too-large", f"{path}: {error}") from error
     except Exception as error:  # decoders of damaged files raise whatever they like
-        reason = "truncated" if "truncated" in str(error).lower() else "unreadable"
+        reason: Literal["truncated", "unreadable"] = "truncated" if "truncated" in str(error).lower() else "unreadable"
         raise MediaError(reason, f"{path}: {error or type(error).__name__}") from error
+
+
+def _reduce_jpeg(picture: Image.Image) -> None:
+    """Make a large JPEG file decode at a half, quarter or eighth of its size."""
+    width, height = picture.size
+    if picture.format in ("JPEG", "MPO") and width * height > MAX_IMAGE_PIXELS:
+        factor = next((factor for factor in (2, 4) if width * height <= factor**2 * MAX_IMAGE_PIXELS), 8)
+        picture.draft(picture.mode, (width // factor, height // factor))
 
 
 def _refuse_unusual(picture: Image.Image, path: Path) -> None:
@@ -69,20 +96,76 @@ def _refuse_unusual(picture: Image.Image, path: Path) -> None:
         )
     if getattr(picture, "is_animated", False) and picture.format not in _STILL_MULTI_FRAME_FORMATS:
         raise MediaError("animated", f"{path}: an animated or multi-page picture; save one frame of it")
-    if picture.mode == "CMYK":
-        raise MediaError("cmyk", f"{path}: a CMYK picture; convert it to RGB with its colour profile")
     # Pillow opens a 16-bit RGB file as mode RGB; only the decoder's raw mode tells.
     raw_modes = [str(tile[3]) for tile in getattr(picture, "tile", ())]
     if picture.mode.startswith(("I", "F")) or any(";16" in raw_mode for raw_mode in raw_modes):
         raise MediaError("16-bit", f"{path}: more than 8 bits a channel; convert it to 8 bits")
 
 
-def _to_rgb(picture: Image.Image) -> NDArray[np.uint8]:
-    """[H, W, 3] uint8, transparency over white."""
+def _read_orientation(picture: Image.Image) -> int:
+    """The orientation in EXIF or XMP, 1 to 8; 1 where there is none or it can't be read, as viewers take it."""
+    try:
+        value = picture.getexif().get(ExifTags.Base.Orientation, 1)
+        return int(value[0] if isinstance(value, tuple | bytes) else value)
+    except Exception:  # Pillow's parser of damaged EXIF raises whatever it likes
+        return 1
+
+
+def _to_srgb(picture: Image.Image, path: Path) -> Image.Image:
+    """A picture as RGB, its colours converted by the profile in the file where it has one that fits.
+
+    Raises:
+        MediaError: `cmyk` if a CMYK picture has no such profile, which alone says what its inks look like.
+    """
+    flat = picture if picture.mode == "CMYK" else _over_white(picture)
+    transform = _open_transform(picture)
+    if transform is not None:
+        return transform.apply(flat.convert(transform.input_mode))
+    if picture.mode == "CMYK":
+        raise MediaError("cmyk", f"{path}: a CMYK picture without a colour profile; convert it to RGB")
+    return flat
+
+
+def _over_white(picture: Image.Image) -> Image.Image:
+    """RGB, with what is transparent in white."""
     if "A" in picture.mode or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    return np.asarray(picture.convert("RGB"))
+    return picture.convert("RGB")
+
+
+def _open_transform(picture: Image.Image) -> ImageCms.ImageCmsTransform | None:
+    """What converts a picture to sRGB by its own profile.
+
+    Returns:
+        None if the picture is in sRGB, or has no profile; a damaged one, or one for colours of another kind, counts as
+        none, as viewers take it.
+    """
+    content = picture.info.get("icc_profile")
+    mode = {"CMYK": "CMYK", "1": "L", "L": "L", "LA": "L"}.get(picture.mode, "RGB")
+    if not content:
+        return None
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(content))
+        if profile.profile.xcolor_space.strip() != {"CMYK": "CMYK", "L": "GRAY", "RGB": "RGB"}[mode]:
+            return None
+        transform = ImageCms.ImageCmsTransform(
+            profile,
+            ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")),
+            mode,
+            "RGB",
+            ImageCms.Intent.PERCEPTUAL,
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None
+    probes = Image.fromarray(_PROBES)
+    if mode != "CMYK":
+        probes = probes.convert(mode)
+        change = np.asarray(transform.apply(probes)).astype(int) - np.asarray(probes.convert("RGB"))
+        if np.abs(change).max() <= _SAME_COLOUR:
+            return None
+    return transform
 
 
 def encode_crop(crop: NDArray[np.uint8], crop_format: CropFormat = "jpg") -> bytes:
