@@ -1,8 +1,8 @@
-"""Differentiable augmentation of what the discriminator sees.
+"""Differentiable augmentation of the discriminator's images.
 
-With a few thousand faces the discriminator soon knows them by heart. Showing it real and drawn images through the same
-random changes hides the memory without leaking the changes into the drawings (Zhao et al. 2020, "Differentiable
-Augmentation for Data-Efficient GAN Training").
+A discriminator overfits to a few thousand faces. Applying the same random changes to real images and drawings reduces
+that, and the changes don't appear in the drawings (Zhao et al. 2020, "Differentiable Augmentation for Data-Efficient
+GAN Training").
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """How strongly images are changed; zero switches a change off.
+    """Strengths of the changes; zero switches a change off.
 
     Attributes:
-        translation: Largest shift as a share of the image side; what comes in is the repeated edge.
+        translation: Largest shift as a share of the image side; the edge is repeated.
         cutout: Side of the greyed-out square as a share of the image side.
         colour: Largest change of brightness (on [-1, 1]), and of saturation and contrast as factors around 1.
     """
@@ -29,16 +29,16 @@ class AugmentConfig:
 
 
 NUMBERS = 7
-"""How many uniform random numbers `augment` spends on an image."""
+"""Uniform random numbers that `augment` needs for an image."""
 
 
 def augment(images: Tensor, numbers: Tensor, config: AugmentConfig) -> Tensor:
-    """Change each image in its own way.
+    """Change each image at random.
 
     Args:
         images: [N, 3, S, S] in [-1, 1].
-        numbers: [N, 7] uniform in [0, 1): the same numbers change images in the same way.
-        config: How strongly.
+        numbers: [N, 7] uniform in [0, 1); equal numbers give equal changes.
+        config: Strengths of the changes.
 
     Returns:
         Images of the same shape; gradients flow back to `images`.
@@ -64,7 +64,7 @@ def augment(images: Tensor, numbers: Tensor, config: AugmentConfig) -> Tensor:
         images = images.movedim(1, 3)[batch, rows[:, :, None], columns[:, None, :]].movedim(3, 1)
     if config.cutout:
         side = int(size * config.cutout)
-        corner = (numbers[:, 5:7] * (size + side)).long() - side  # the square may hang over the border
+        corner = (numbers[:, 5:7] * (size + side)).long() - side  # the square may extend beyond the border
         places = torch.arange(size, device=images.device)
         inside = (places >= corner[..., None]) & (places < corner[..., None] + side)
         images = images * ~(inside[:, 0, :, None] & inside[:, 1, None, :])[:, None]

@@ -48,8 +48,8 @@ class ResidualBlock(nn.Module):
 
     Args:
         channels: Width of input and output.
-        depth: How many residual blocks the whole network has; each starts at depth^(-1/2) of the usual scale, shared
-            by the layers before the last, so that the sum does not grow with depth.
+        depth: Number of residual blocks of the whole network; each starts at depth^(-1/2) of the usual scale, spread
+            over the layers before the last, so that the sum does not grow with depth.
         groups: Number of groups of the 3 x 3 convolution, or 0.
         expansion: Width of the grouped form's middle, relative to `channels`.
     """
@@ -84,7 +84,7 @@ class ResidualBlock(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Change the width at the low resolution, where it is cheap, then double the resolution bilinearly."""
+    """Change the width at the low resolution, where it costs less, then double the resolution bilinearly."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -108,15 +108,15 @@ class Downsample(nn.Module):
 
 
 class ConditionEmbedding(nn.Module):
-    """The direction of face features, centred and scaled by the training set's statistics, through a small network.
+    """Small network on the direction of face features, centred and scaled by the training set's statistics.
 
-    Only the direction counts, as in the cosine that compares faces: a feature regressed from a voice may have any
-    length. Unit features have entries of about D^(-1/2); without the scale the condition would start almost unheard
-    beside the noise. The statistics are buffers: they belong to the model, not to the data that it later meets.
+    Only the direction is used, as in the cosine that compares faces: a feature regressed from a voice may have any
+    length. Unit features have entries of about D^(-1/2); without the scale the condition would at first be much weaker
+    than the noise. The statistics are buffers of the model, fixed by the training set.
 
     Args:
-        feature_size: D, of the face feature.
-        size: Of the embedding.
+        feature_size: D, length of the face feature.
+        size: Length of the embedding.
         hidden: Whether there is a hidden layer.
     """
 
@@ -132,7 +132,7 @@ class ConditionEmbedding(nn.Module):
 
     @torch.no_grad()
     def set_statistics(self, features: Tensor) -> None:
-        """Take centre and scale from face features of the training set, [M, D]."""
+        """Set centre and scale from face features of the training set, [M, D]."""
         self.mean.copy_(features.mean(0))
         self.scale.copy_(1 / (features - features.mean(0)).square().mean().sqrt().clamp_min(1e-6))
 
@@ -142,12 +142,12 @@ class ConditionEmbedding(nn.Module):
 
 
 def resolutions(image_size: int) -> int:
-    """How many stages lead from 4 x 4 to the image: 5 for 64 px.
+    """Number of resolutions from 4 x 4 to the image size: 5 for 64 px.
 
     Raises:
         ValueError: If the size is not 4 times a power of two.
     """
-    stages = int(math.log2(image_size / 4)) + 1
-    if image_size != 4 * 2 ** (stages - 1):
+    count = int(math.log2(image_size / 4)) + 1
+    if image_size != 4 * 2 ** (count - 1):
         raise ValueError(f"image size {image_size} is not 4 times a power of two")
-    return stages
+    return count

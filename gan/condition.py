@@ -1,4 +1,4 @@
-"""What the generator is trained on: faces, each with the feature that it is to be drawn from."""
+"""Training data of the generator: crops, each with the face feature that conditions its drawing."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from training.run import Run
 
 @dataclass(frozen=True)
 class FaceBatch:
-    """Faces with conditions and all the randomness that a step spends on them.
+    """Crops with conditions and all random numbers of a step.
 
     Attributes:
         images: [N, 3, S, S] in [-1, 1].
-        condition: [N, D] what the generator is told.
-        other_condition: [N, D] the condition of another person.
-        true_feature: [N, D] T's unit feature of the image.
-        from_voice: [N] bool, whether the condition was heard.
+        condition: [N, D] face features that condition the generator.
+        other_condition: [N, D] conditions of other people.
+        true_feature: [N, D] T's unit features of the images.
+        from_voice: [N] bool, whether the condition was predicted from a voice.
         noise: [N, 2, Z] standard normal, for the discriminator's and the generator's phase.
-        numbers: [N, 2, ...] uniform in [0, 1) for augmentation, likewise.
+        numbers: [N, 2, 7] uniform in [0, 1), for the augmentation in both phases.
     """
 
     images: Tensor
@@ -51,24 +51,24 @@ class FaceBatch:
         return FaceBatch(**moved)
 
     def __getitem__(self, rows: slice) -> FaceBatch:
-        """Some rows of the batch."""
+        """A slice of the batch."""
         return FaceBatch(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
 def predict_features(
     encoder: VoiceEncoder, dataset: ClipDataset, config: ConditionConfig, run: Run
 ) -> dict[int, Tensor]:
-    """The face feature that each clip's voice suggests to an encoder that never met the speaker.
+    """Predict the face feature of each clip's voice by cross-fitting.
 
-    The encoder foretells the faces of the people it was trained on better than those of strangers, and a generator
-    trained on such features would believe details that no stranger's voice holds. So its regression is fitted again
-    for each fold of people on the other folds (cross-fitting); the backbone stays. Each clip is heard once.
+    The encoder predicts faces of its training people better than those of others, and a generator trained on such
+    predictions would rely on details that other people's voices lack. So the regression is fitted again for each fold
+    of people on the other folds; the backbone stays. The backbone computes each clip once.
 
     Args:
-        encoder: The trained encoder.
-        dataset: The split that it was trained on.
-        config: How many folds, and the ridge of their fits.
-        run: Its processes share the work.
+        encoder: Trained encoder.
+        dataset: Split that it was trained on.
+        config: Number of folds, and ridge of the fits.
+        run: Run whose processes share the work.
 
     Returns:
         Clip index -> [D] float32 on the CPU, the same in every process.
@@ -79,14 +79,14 @@ def predict_features(
     voices, faces = pairs.mean_hidden(), pairs.prototypes()
     folds = torch.arange(len(pairs.people)) % max(1, config.num_folds)
     for fold in range(config.num_folds):
-        stranger = copy.deepcopy(encoder)
+        refitted = copy.deepcopy(encoder)
         kept = folds != fold
         start_heads(
-            stranger, voices[kept], faces[kept], pairs.features, CanonicalConfig(feature_ridge=config.feature_ridge)
+            refitted, voices[kept], faces[kept], pairs.features, CanonicalConfig(feature_ridge=config.feature_ridge)
         )
         left_out = {person for person, own in zip(pairs.people, folds.tolist(), strict=True) if own == fold}
         rows = torch.tensor([int(identity) in left_out for identity in dataset.identity_of])
-        features[rows] = _regress(stranger, hidden[rows])
+        features[rows] = _regress(refitted, hidden[rows])
     return {int(clip): features[clip] for clip in np.flatnonzero(dataset.has_voice)}
 
 
@@ -96,23 +96,23 @@ def _regress(encoder: VoiceEncoder, hidden: Tensor) -> Tensor:
 
 
 class ConditionedFaces(Dataset[dict[str, Tensor]]):
-    """Draws a face of a person and the condition to draw it from; a pure function of the draw.
+    """Chooses a crop of a person and a condition for it; a pure function of the draw.
 
     Args:
-        dataset: Where faces and true features come from.
-        heard: Face feature of each clip's voice.
-        config: What the generator is told.
+        dataset: Source of crops and true features.
+        predicted: Face feature predicted from the voice of each clip, by clip.
+        config: Kind of the conditions.
         noise_size: Z.
 
     Raises:
-        DatasetError: If no one in the data set can be drawn as the configuration asks.
+        DatasetError: If fewer than two people have what the configuration asks for.
     """
 
     def __init__(
-        self, dataset: ClipDataset, heard: dict[int, Tensor], config: ConditionConfig, noise_size: int
+        self, dataset: ClipDataset, predicted: dict[int, Tensor], config: ConditionConfig, noise_size: int
     ) -> None:
         self.dataset = dataset
-        self.heard = heard
+        self.predicted = predicted
         self.config = config
         self.noise_size = noise_size
         self.voice_share = {"voice": 1.0, "face": 0.0, "mix": config.voice_share}[config.source]
@@ -123,7 +123,7 @@ class ConditionedFaces(Dataset[dict[str, Tensor]]):
         ]
         if len(self.identities) < 2:
             raise DatasetError(
-                f"{dataset.root}: {len(self.identities)} people to draw for condition.source={config.source}, at "
+                f"{dataset.root}: {len(self.identities)} people usable with condition.source={config.source}, at "
                 f"least two are needed"
             )
         features, _ = dataset.all_face_features()
@@ -132,7 +132,7 @@ class ConditionedFaces(Dataset[dict[str, Tensor]]):
         self.feature_deviation = float(centred.square().mean().sqrt())
 
     def __getitem__(self, draw: PersonDraw) -> dict[str, Tensor]:
-        """A face and its condition, without the batch dimension; the keys are `FaceBatch`'s."""
+        """A crop and its condition, without the batch dimension; keys as the fields of `FaceBatch`."""
         random = np.random.default_rng(draw.seed)
         clip, face = self._choose_face(draw.identity, random)
         true_feature = torch.from_numpy(self.dataset.face_features(clip)[face])
@@ -161,7 +161,7 @@ class ConditionedFaces(Dataset[dict[str, Tensor]]):
     def _condition(self, identity: int, true_feature: Tensor, random: np.random.Generator) -> tuple[Tensor, bool]:
         voices = self.dataset.voices_of(identity)
         from_voice = bool(voices) and bool(random.random() < self.voice_share)
-        feature = self.heard[voices[random.integers(len(voices))]] if from_voice else true_feature
+        feature = self.predicted[voices[random.integers(len(voices))]] if from_voice else true_feature
         noise = _normal(random, *feature.shape) * (self.config.noise * self.feature_deviation)
         return feature + noise, from_voice
 
@@ -178,5 +178,5 @@ def _normal(random: np.random.Generator, *shape: int) -> Tensor:
 
 
 def collate(samples: list[dict[str, Tensor]]) -> FaceBatch:
-    """Samples into a batch."""
+    """Stack samples into a batch."""
     return FaceBatch(**default_collate(samples))

@@ -1,4 +1,4 @@
-"""What `scripts/train_gan.py` can be told; every key is a dotted flag."""
+"""Configuration of `scripts/train_gan.py`; every key is a dotted flag."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from training.schedule import Schedule
 
 @dataclass(frozen=True)
 class ConditionConfig:
-    """What the generator is told of a face.
+    """Face features that condition the generator.
 
     Attributes:
-        source: `voice` (only faces with a voice are drawn), `face` (true features only), or `mix`.
-        voice_share: With `mix`, how often a face that has a voice is drawn from it instead of from its true feature.
-        noise: Standard deviation of what is added to each condition, relative to that of the true features: keeps
-            the networks from telling training people by the exact feature.
-        num_folds: Training people are heard by encoders that never met them, fitted anew on the others in this many
-            folds (see `gan.condition.predict_features`); 0 takes the encoder as it is.
-        feature_ridge: Of these fits, as in the encoder's `canonical`.
+        source: `voice` (predicted from voices; only people with a voice are used), `face` (true features) or `mix`.
+        voice_share: With `mix`, the share of conditions that are predicted from a voice, for people who have one.
+        noise: Standard deviation of noise added to each condition, relative to that of the true features. It keeps the
+            networks from recognising training people by their exact features.
+        num_folds: Folds of the cross-fitting that predicts the features of training people (see
+            `gan.condition.predict_features`); 0 takes the encoder's own predictions.
+        feature_ridge: Ridge of these fits, as in the encoder's `canonical`.
     """
 
     source: Literal["voice", "face", "mix"] = "mix"
@@ -47,24 +47,24 @@ class ConditionConfig:
 
 @dataclass(frozen=True)
 class ObjectiveConfig:
-    """What the drawing is judged by.
+    """Losses of the generator, and settings of the discriminator's.
 
-    The weights are shares of the gradient at the drawing relative to the first term that is not zero (see
-    `gan.balancer`); 0 leaves a term, and its network, out.
+    The weights are shares of the gradient at the drawing relative to the first loss that is not zero (see
+    `gan.balancer`); 0 leaves out a loss and the network that it needs.
 
     Attributes:
-        adversarial: The discriminator's say.
-        adversarial_start: Images seen before the discriminator joins. Until then the generator learns where a face is
-            from the other terms, at a fraction of a step's cost.
-        identity: One minus the cosine between T's features of the drawing and of the true face.
-        perceptual: LPIPS, or the distance of T's inner maps, to the true face.
-        pixel: Mean absolute difference to the true face at half the resolution.
-        perceptual_network: `face_network` (T's maps), `lpips_alex` or `lpips_vgg`.
-        judged_share: Share of each batch that T and the perceptual network see, one in so many: they cost more than a
-            small generator.
-        voice_judged: Whether perceptual and pixel terms also judge drawings made from a voice. A voice tells neither
-            hair nor pose, so there they pull towards an average of the faces that it leaves open: with little training
-            that is what makes a face of it, with much it costs variety. The identity term judges all drawings.
+        adversarial: Weight of the adversarial loss.
+        adversarial_start: Images seen before the discriminator is trained and used. Until then the other losses teach
+            the generator the layout of a face, at a fraction of a step's cost.
+        identity: Weight of one minus the cosine between T's features of the drawing and of the true face.
+        perceptual: Weight of the distance to the true face by LPIPS or by T's inner feature maps.
+        pixel: Weight of the mean absolute difference to the true face at half the resolution.
+        perceptual_network: `face_network` (T's feature maps), `lpips_alex` or `lpips_vgg`.
+        judged_share: Share of each batch that the identity and perceptual losses see (every n-th drawing), because T
+            and LPIPS cost more than a small generator.
+        voice_judged: Whether perceptual and pixel losses also apply to drawings from a voice. A voice says nothing
+            about hair or pose, so there they pull towards an average face: early in training that helps to form a face,
+            later it reduces variety. The identity loss applies to all drawings.
         mismatched: Weight of real images with another person's condition, which count as fakes (Wav2Pix).
         gamma: Weight of the gradient penalty (R1 + R2) over the run.
         penalty_interval: Steps from one penalty to the next; the weight is multiplied by it.
@@ -97,21 +97,21 @@ class GanConfig(RunConfig):
 
     Attributes:
         dataset: Folder of the data set.
-        encoder: Folder or hub id of the trained voice encoder; frozen here.
-        face_encoder_path: Where T's file is, if not where dataset.json says.
+        encoder: Folder or hub id of the trained voice encoder, which stays frozen.
+        face_encoder_path: Path of T's file, if it is not where dataset.json says.
         generator: Shape of the generator.
         discriminator: Shape of the discriminator.
-        condition: What the generator is told.
-        objective: What the drawing is judged by.
-        augment: What real and drawn images go through on their way to the discriminator.
+        condition: Face features that condition the generator.
+        objective: Losses.
+        augment: Augmentation of real images and drawings before the discriminator.
         total_images: Length of the training.
-        batch_size: Images a step over all processes.
-        micro_batch_size: Images that a process holds at a time, to save memory; by default its whole share.
-        learning_rate: Adam's, of generator and discriminator, over the run.
-        beta2: Adam's, over the run; its beta1 is 0. It starts low, because gradients change their size at first, and
-            rises by a cosine as in R3GAN.
+        batch_size: Images in a step, over all processes.
+        micro_batch_size: Images that a process computes at a time, to save memory; None takes its whole share.
+        learning_rate: Learning rate of generator and discriminator (Adam).
+        beta2: Adam's beta2; beta1 is 0. It starts low because the gradients' scale changes early, and rises by a cosine
+            as in R3GAN.
         ema_halflife_images: Half-life of the exponential moving average of the generator's weights, which is published.
-        num_workers: Loader processes a training process; 0 reads in the training process.
+        num_workers: Loader processes of each training process; 0 loads in the training process itself.
         log_images: Images between lines in stats.jsonl.
         sample_images: Images between grids of samples.
         checkpoint_images: Images between checkpoints.
@@ -123,7 +123,7 @@ class GanConfig(RunConfig):
         "sample_every": "sample_images",
         "checkpoint_every": "checkpoint_images",
         "ema_halflife": "ema_halflife_images",
-        "learning_rate_end": "learning_rate.end, now the rate itself, no share of learning_rate.start",
+        "learning_rate_end": "learning_rate.end (the rate itself, not a share of the start)",
         "warmup_images": "learning_rate.warmup_images",
         "beta2_end": "beta2.end",
         "objective.gamma_end": "objective.gamma.end",

@@ -1,4 +1,4 @@
-"""Is this a real face, and the face that belongs to this feature? A projection discriminator without normalisation."""
+"""Projection discriminator without normalisation: scores whether an image is real and fits a face feature."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class DiscriminatorConfig:
     """Shape of the discriminator.
 
     Attributes:
-        widths: Channels from 4 x 4 upwards, as the generator's.
-        num_blocks: Residual blocks a resolution.
+        widths: Channels of each resolution from 4 x 4 upwards, as the generator's.
+        num_blocks: Residual blocks of each resolution.
         groups: 0 for dense blocks (fast on CPUs), else groups of the 3 x 3 convolution (R3GAN's form).
-        condition_size: Length of the vectors whose inner product judges image against condition.
+        condition_size: Length of the vectors whose inner product scores an image against a condition.
     """
 
     widths: tuple[int, ...] = (192, 192, 128, 64, 32)
@@ -30,13 +30,13 @@ class DiscriminatorConfig:
 
 
 class Discriminator(nn.Module):
-    """D(x, c) = <phi(x), psi(c)> / sqrt(size) of any size and sign.
+    """D(x, c) = <phi(x), psi(c)> / sqrt(size), an unbounded score.
 
-    Miyato & Koyama 2018, "cGANs with Projection Discriminator"; what they add for an image alone, w . phi(x), is in the
-    bias of psi's last layer.
+    Miyato & Koyama 2018, "cGANs with Projection Discriminator"; their unconditional term w . phi(x) is in the bias of
+    psi's last layer.
 
     Args:
-        config: Its shape.
+        config: Shape of the network.
         feature_size: D, length of the face feature.
         image_size: Side S of the images.
 
@@ -54,7 +54,7 @@ class Discriminator(nn.Module):
             if stage:
                 stages.append(Downsample(widths[stage - 1], width))
             stages += [ResidualBlock(width, depth, config.groups) for _ in range(config.num_blocks)]
-        # A depthwise 4 x 4 convolution weighs the last map's places, as in R3GAN.
+        # A depthwise 4 x 4 convolution pools the last feature map, as in R3GAN.
         last = nn.Conv2d(widths[-1], widths[-1], 4, groups=widths[-1], bias=False)
         nn.init.normal_(last.weight, 0.0, 1 / 4)
         self.stages = nn.Sequential(*stages, last, nn.Flatten())
@@ -66,8 +66,8 @@ class Discriminator(nn.Module):
 
         Args:
             images: [N, 3, S, S] in [-1, 1].
-            feature: [N, K, D] face features, true or heard: K conditions that each image is judged by, for little
-                more than the price of one.
+            feature: [N, K, D] face features, true or predicted: K conditions for each image, at little more than the
+                cost of one.
 
         Returns:
             [N, K] scores; only their differences mean anything.

@@ -1,4 +1,4 @@
-"""From a face feature and noise to a picture: the conditional generator, and the plain decoder that it replaces."""
+"""From a face feature and noise to an image: the conditional generator, and the plain decoder as a baseline."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class GeneratorConfig:
         architecture: `residual` (R3GAN's, with noise) or `transposed_conv` (the plain decoder: no noise).
         noise_size: Length of the noise vector; the plain decoder ignores it.
         condition_size: Length of the embedded condition.
-        widths: Channels from 4 x 4 upwards, one a resolution: five for 64 px, six for 128, seven for 256.
-        num_blocks: Residual blocks a resolution.
+        widths: Channels of each resolution from 4 x 4 upwards: five for 64 px, six for 128, seven for 256.
+        num_blocks: Residual blocks of each resolution.
         groups: 0 for dense blocks (fast on CPUs), else groups of the 3 x 3 convolution (R3GAN's form).
     """
 
@@ -36,10 +36,10 @@ class GeneratorConfig:
 
 
 class Generator(nn.Module):
-    """Conditional residual generator: noise and condition scale a learned 4 x 4 basis that is then grown to an image.
+    """Conditional residual generator: noise and condition scale a learned 4 x 4 basis, which is upsampled to an image.
 
     Args:
-        config: Its shape.
+        config: Shape of the network.
         feature_size: D, length of the face feature.
         image_size: Side S of the drawing.
     """
@@ -64,11 +64,11 @@ class Generator(nn.Module):
         """Draw.
 
         Args:
-            feature: [N, D] face features, true or heard.
+            feature: [N, D] face features, true or predicted.
             noise: [N, Z] standard normal.
 
         Returns:
-            [N, 3, S, S], meant for [-1, 1] but not clamped.
+            [N, 3, S, S], about in [-1, 1], not clamped.
         """
         scale = self.scale(torch.cat([noise, self.condition(feature)], dim=1))
         basis = (self.basis * scale[:, :, None, None]).contiguous(memory_format=torch.channels_last)
@@ -78,8 +78,8 @@ class Generator(nn.Module):
 class TransposedConvDecoder(nn.Module):
     """The plain decoder of the open Speech2Face re-implementations: a linear layer, then transposed convolutions.
 
-    It knows no noise: one feature, one picture (Oh et al. 2019, section 3, after Cole et al. 2017). Kept as the
-    baseline; nothing else uses it.
+    It takes no noise: a feature gives one drawing (Oh et al. 2019, section 3, after Cole et al. 2017). Only the
+    baseline uses it.
     """
 
     noise_size = 0
@@ -112,13 +112,13 @@ def build_generator(config: GeneratorConfig, feature_size: int, image_size: int)
 
 
 def check_widths(key: str, widths: tuple[int, ...], image_size: int) -> None:
-    """Refuse a list of widths that does not fit the resolution of the data.
+    """Refuse a list of widths that does not fit the image size.
 
     Raises:
-        ConfigError: Naming the key and the number of widths that is needed.
+        ConfigError: With the key and the number of widths that is needed.
     """
     if len(widths) != resolutions(image_size) or min(widths) < 1:
         raise ConfigError(
             f"{key} {list(widths)}: {resolutions(image_size)} positive widths are needed for {image_size}-px "
-            f"images, one a resolution from 4 x 4 upwards"
+            f"images, one for each resolution from 4 x 4 upwards"
         )

@@ -1,7 +1,7 @@
-"""The training face network T as a frozen, differentiable torch module: what the drawing's pixels are judged by.
+"""The training face network T as a frozen torch module that is differentiable with respect to its images.
 
-An insightface recogniser is an ONNX graph; onnx2torch turns it into torch, so that gradients reach the pixels. The cut
-from our crop to the square that T sees happens here and nowhere else in the adversarial training.
+Face networks are ONNX graphs; onnx2torch converts them, so that gradients reach the pixels. T's square is cut out of
+drawings here alone; `data.faces.alignment.crop_region` cuts it out of stored crops.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ def cut_for_face_network(images: Tensor, input_size: int) -> Tensor:
     """Cut ArcFace's square out of aligned crops and bring it to the network's input size.
 
     Args:
-        images: [N, 3, S, S] covering `CROP_REGION`; S = 64, 128 or 256 makes the cut exact to the pixel.
-        input_size: Side of the network's input, 112 for ArcFace.
+        images: [N, 3, S, S] covering `CROP_REGION`; for S = 64, 128 or 256 the cut is at whole pixels.
+        input_size: Side of the network's input in pixels, 112 for ArcFace.
 
     Returns:
-        [N, 3, input_size, input_size] float32, differentiable, antialiased when shrinking.
+        [N, 3, input_size, input_size] float32, differentiable, antialiased if it shrinks.
     """
     scale = images.shape[-1] / CROP_REGION.side
     left = round((ARCFACE_REGION.left - CROP_REGION.left) * scale)
@@ -45,14 +45,14 @@ def cut_for_face_network(images: Tensor, input_size: int) -> Tensor:
 
 
 class FaceNetwork(nn.Module):
-    """T: frozen, in evaluation mode for good, differentiable with respect to its images.
+    """T: frozen, always in evaluation mode, differentiable with respect to its images.
 
     Args:
         network: Maps [N, 3, s, s] RGB images to [N, D] features.
         input_size: s.
         input_mean: Subtracted from 0..255 pixel values before the network.
         input_std: Divided by afterwards.
-        num_maps: How many intermediate maps `maps_and_features` returns, the largest left out first.
+        num_maps: Number of feature maps that `maps_and_features` returns: those of the lowest resolutions.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class FaceNetwork(nn.Module):
         self.tapped = self._choose_taps(num_maps)
 
     def train(self, mode: bool = True) -> FaceNetwork:
-        """Stay in evaluation mode: T is never trained here."""
+        """Keep evaluation mode: T is never trained here."""
         return super().train(False)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ class FaceNetwork(nn.Module):
         return F.normalize(self.network((pixels - self.input_mean) / self.input_std).float(), dim=1)
 
     def maps_and_features(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
-        """As `forward`, with the last map of each of the chosen resolutions, [N, C, h, w] each, from large to small."""
+        """As `forward`, with the last feature map of each chosen resolution, [N, C, h, w] each, from large to small."""
         with self._record(self.tapped) as maps:
             features = self(images)
         return [maps[name] for name in self.tapped], features
@@ -114,10 +114,10 @@ class FaceNetwork(nn.Module):
 
 
 def free_batch_size(graph: onnx.GraphProto) -> None:
-    """Make the batch size of every Reshape follow its input.
+    """Let every Reshape keep the batch size of its input.
 
-    Exported recognisers often hold the batch of 1 that they were traced with, as [1, -1] or [1, 512]; a batch of
-    several faces would silently become one long row. A leading 0 means "as the input's" in ONNX.
+    Exported face networks often contain the batch size of 1 that they were traced with, as [1, -1] or [1, 512]; a batch
+    of several faces would silently become one long row. A leading 0 means "same as the input" in ONNX.
     """
     from onnx import numpy_helper
 
@@ -133,14 +133,14 @@ def free_batch_size(graph: onnx.GraphProto) -> None:
 
 
 def load_face_network(info: FaceEncoderInfo, path: str | Path | None = None) -> FaceNetwork:
-    """Load the face network that made a data set's features, ready to be differentiated through.
+    """Load the face network that made a data set's features, as a differentiable module.
 
     Args:
-        info: As in dataset.json or a model's config.json.
-        path: Where the ONNX file is; by default where it was when the data set was made, or where its name says.
+        info: Face network as in dataset.json or a model's config.json.
+        path: Path of the ONNX file; by default the recorded one, or the one that the network's name stands for.
 
     Raises:
-        ModelError: If the file is missing, is another one, or can't be converted.
+        ModelError: If the file is missing, has another hash, or can't be converted.
     """
     file = Path(path).expanduser() if path else find_network(info)
     if not file.is_file():
@@ -152,7 +152,7 @@ def load_face_network(info: FaceEncoderInfo, path: str | Path | None = None) -> 
         raise ModelError(f"face network {file}: not the file that made the data set's features (sha256 {info.sha256})")
     if file.suffix != ".onnx":
         raise ModelError(
-            f"face network {info.name}: gradients need an ONNX recogniser (an insightface pack, say), not {file.name}; "
+            f"face network {info.name}: gradients need an ONNX network, as of an insightface pack, not {file.name}; "
             f"prepare the data set with another --face-analyzer"
         )
     try:

@@ -1,4 +1,4 @@
-"""Loss terms of the adversarial training, as pure functions: scores and images in, one number out, to be minimised."""
+"""Losses of the adversarial training as pure functions: scores and images in, a scalar to be minimised out."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch.nn import functional as F
 def relativistic_loss(preferred_scores: Tensor, other_scores: Tensor) -> Tensor:
     """Relativistic pairing loss, mean of softplus(-(preferred - other)).
 
-    Jolicoeur-Martineau 2018, in the form of R3GAN (Huang et al. 2024, eq. 2): the discriminator prefers the real image
-    of a pair, the generator wants its own preferred.
+    Jolicoeur-Martineau 2018, in the form of R3GAN (Huang et al. 2024, eq. 2): the discriminator is trained to score
+    the real image of a pair higher, the generator to have the drawing scored higher.
 
     Args:
-        preferred_scores: [N] scores that should be the larger.
+        preferred_scores: [N] scores that should be higher.
         other_scores: [N] scores of the other image of each pair.
 
     Returns:
-        Scalar, log 2 where both score alike.
+        Scalar, log 2 for equal scores.
     """
     return F.softplus(other_scores - preferred_scores).mean()
 
@@ -26,8 +26,8 @@ def relativistic_loss(preferred_scores: Tensor, other_scores: Tensor) -> Tensor:
 def gradient_penalty(scores: Tensor, images: Tensor) -> Tensor:
     """Half the squared norm of the scores' gradient at the images, mean over the batch.
 
-    R1 at real images (Mescheder et al. 2018, eq. 9), R2 at drawn ones. Multiply by gamma. For a linear discriminator
-    w . x it is ||w||^2 / 2 everywhere.
+    R1 at real images (Mescheder et al. 2018, eq. 9), R2 at drawings; to be multiplied by gamma. For a linear
+    discriminator w . x it is ||w||^2 / 2 everywhere.
 
     Args:
         scores: [N], computed from `images` in float32.
@@ -53,8 +53,8 @@ def identity_loss(fake_features: Tensor, true_features: Tensor) -> Tensor:
 def pixel_loss(fake_images: Tensor, real_images: Tensor, weights: Tensor) -> Tensor:
     """Weighted mean absolute difference at half the resolution.
 
-    It says where things lie from the first step on; the finest detail, which a feature can't tell and an average would
-    blur, is left to the adversary.
+    It teaches the layout of a face from the first step on. The finest detail, which a face feature does not contain and
+    an average would blur, is left to the adversarial loss.
 
     Args:
         fake_images: [N, 3, S, S] in [-1, 1].

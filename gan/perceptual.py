@@ -1,4 +1,4 @@
-"""How alike two pictures look: LPIPS, or the maps inside the face network T."""
+"""Perceptual distance of images: LPIPS, or the feature maps of the face network T."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TRUNKS: dict[LpipsNet, tuple[str, str]] = {
 
 
 def normalised_map_distance(maps: list[Tensor], other_maps: list[Tensor]) -> Tensor:
-    """Squared distance of two lists of maps, each place normalised over channels, mean over places, sum over maps.
+    """Squared distance of feature maps, normalised over channels, mean over positions, sum over maps.
 
     LPIPS (Zhang et al. 2018, eq. 1) with all weights 1.
 
@@ -41,10 +41,10 @@ def normalised_map_distance(maps: list[Tensor], other_maps: list[Tensor]) -> Ten
 
 
 class Lpips(nn.Module):
-    """LPIPS with a checked range and weights that were all found; frozen, differentiable at both images.
+    """LPIPS with a check of its input range; frozen, differentiable with respect to both images.
 
     Args:
-        distance: The lpips package's network.
+        distance: Network of the lpips package.
     """
 
     def __init__(self, distance: nn.Module) -> None:
@@ -52,21 +52,21 @@ class Lpips(nn.Module):
         self.distance = distance.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> Lpips:
-        """Stay in evaluation mode."""
+        """Keep evaluation mode."""
         return super().train(False)
 
     def forward(self, images: Tensor, other_images: Tensor) -> Tensor:
         """Distance of each pair.
 
         Args:
-            images: [N, 3, H, W] in [-1, 1]; drawings may overshoot a little.
-            other_images: Likewise.
+            images: [N, 3, H, W] in [-1, 1]; drawings may exceed it a little.
+            other_images: [N, 3, H, W] likewise.
 
         Returns:
             [N] float32.
 
         Raises:
-            ValueError: If real images are fed as 0..255 or 0..1 by their looks.
+            ValueError: If the values look like 0..255 or 0..1.
         """
         for batch in (images, other_images):
             low, high = batch.detach().aminmax()
@@ -79,11 +79,11 @@ def load_lpips(net: LpipsNet = "alex", trunk: str | Path | None = None) -> Lpips
     """LPIPS with strictly loaded weights: the calibration from the lpips package, the trunk from torchvision's file.
 
     Args:
-        net: The trunk's architecture.
-        trunk: Its weight file; by default where torch.hub keeps downloads. Never downloaded from here.
+        net: Architecture of the trunk.
+        trunk: Weight file of the trunk; by default in torch.hub's folder of downloads. It is never downloaded here.
 
     Raises:
-        ModelError: If the trunk's file is missing or is another one.
+        ModelError: If the trunk's file is missing or has another hash.
     """
     import lpips
 
@@ -98,9 +98,9 @@ def load_lpips(net: LpipsNet = "alex", trunk: str | Path | None = None) -> Lpips
         )
     if not sha256_of_file(file).startswith(digest):
         raise ModelError(f"LPIPS trunk {file}: damaged or another file, its sha256 does not begin with {digest}")
-    # The package would load both files non-strictly and, without the trunk, download it: so it builds, we load.
+    # The package would load both files non-strictly and download a missing trunk: it builds the network, we load it.
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it speaks to torchvision as in 2018
+        warnings.simplefilter("ignore")  # the package uses arguments that torchvision has deprecated
         distance = lpips.LPIPS(net=net, pretrained=False, pnet_rand=True, verbose=False)
     trunk_weights = torch.load(file, map_location="cpu", weights_only=True)
     trunk_state = {name: trunk_weights["features." + name.split(".", 1)[1]] for name in distance.net.state_dict()}

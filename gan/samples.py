@@ -1,4 +1,4 @@
-"""The fixed grid of samples that a run draws again and again: the same voices, the same noise."""
+"""Grid of drawings that a run repeats with the same voices and noise, to show progress."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ NUM_DRAWINGS = 4
 
 @dataclass(frozen=True)
 class SampleSheet:
-    """What the columns of the grid show.
+    """Contents of the grid, one column for each person.
 
     Attributes:
-        spectrograms: [N, S, S, 3] uint8, each voice's.
-        faces: [N, S, S, 3] uint8, the true faces.
-        heard: [N, D] the features that the voices suggest.
-        true_features: [N, D] the features of the true faces.
+        spectrograms: [N, S, S, 3] uint8, spectrograms of the voices.
+        faces: [N, S, S, 3] uint8, true crops.
+        predicted_features: [N, D] face features predicted from the voices.
+        true_features: [N, D] face features of the true crops.
     """
 
     spectrograms: NDArray[np.uint8]
     faces: NDArray[np.uint8]
-    heard: Tensor
+    predicted_features: Tensor
     true_features: Tensor
 
 
 def make_sample_sheet(
-    dataset: ClipDataset, hear: Callable[[list[int]], Tensor], num_people: int = 12
+    dataset: ClipDataset, predict: Callable[[list[int]], Tensor], num_people: int = 12
 ) -> SampleSheet | None:
-    """Choose people who have a voice and a face, spread over the data set.
+    """Choose people with a voice and a crop, spread over the data set.
 
     Args:
-        dataset: Of people whom the generator never saw.
-        hear: Gives the [V, D] features of clips.
-        num_people: How many columns at most.
+        dataset: Split of people on whom the generator is not trained.
+        predict: Function from clips to the [V, D] face features of their voices.
+        num_people: Largest number of columns.
 
     Returns:
-        The sheet; None if nobody has both.
+        The contents; None if nobody has both.
     """
     people = [i for i in range(len(dataset.identities)) if dataset.voices_of(i) and dataset.faces_of(i)]
     chosen = people[:: max(1, len(people) // num_people)][:num_people]
@@ -58,7 +58,7 @@ def make_sample_sheet(
     return SampleSheet(
         spectrograms=np.stack([draw_spectrogram(dataset.waveform(clip), pictures.shape[1]) for clip in voices]),
         faces=pictures,
-        heard=hear(voices),
+        predicted_features=predict(voices),
         true_features=torch.from_numpy(np.stack([dataset.face_features(clip)[face] for clip, face in faces])),
     )
 
@@ -68,8 +68,8 @@ def draw_sample_grid(sheet: SampleSheet, generator: nn.Module, noise_size: int) 
     """Rows: spectrogram, true face, drawing from the true feature, drawings from the voice over several noises.
 
     Args:
-        sheet: What to draw.
-        generator: Maps features [N, D] and noise [N, Z] to images [N, 3, S, S].
+        sheet: Contents of the grid.
+        generator: Module that maps features [N, D] and noise [N, Z] to images [N, 3, S, S].
         noise_size: Z.
 
     Returns:
@@ -77,8 +77,8 @@ def draw_sample_grid(sheet: SampleSheet, generator: nn.Module, noise_size: int) 
     """
     device = next(generator.parameters()).device
     noises = torch.randn(NUM_DRAWINGS, 1, noise_size, generator=torch.Generator().manual_seed(0)).to(device)
-    heard, true = sheet.heard.to(device), sheet.true_features.to(device)
-    features = [true] + [heard] * NUM_DRAWINGS
+    predicted, true = sheet.predicted_features.to(device), sheet.true_features.to(device)
+    features = [true] + [predicted] * NUM_DRAWINGS
     rows = [sheet.spectrograms, sheet.faces]
     for feature, noise in zip(features, [noises[0], *noises], strict=True):
         rows.append(to_pixels(generator(feature, noise.expand(len(feature), -1))))
@@ -86,11 +86,11 @@ def draw_sample_grid(sheet: SampleSheet, generator: nn.Module, noise_size: int) 
 
 
 def draw_spectrogram(waveform: NDArray[np.float32], size: int) -> NDArray[np.uint8]:
-    """A log-magnitude spectrogram of up to 8 kHz as a picture, low frequencies below; for the eye only.
+    """A log-magnitude spectrogram up to 8 kHz as an image, low frequencies at the bottom; for display only.
 
     Args:
         waveform: [T] at 16 kHz.
-        size: Side of the picture.
+        size: Side of the image in pixels.
 
     Returns:
         [size, size, 3] uint8.

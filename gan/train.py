@@ -1,4 +1,4 @@
-"""The adversarial training: one loop of two phases over faces and the conditions to draw them from."""
+"""The adversarial training: each step updates the discriminator, then the generator."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ from training.stats import Stats, check_finite
 
 
 class GanTraining:
-    """What a step needs: networks, optimizers, schedules, the objective. The loop around it is `train`.
+    """Networks, optimizers and losses of the training, and its step; the loop is in `train`.
 
     Args:
         config: The whole configuration.
-        run: Processes, device, precision, folder.
-        true_features: [M, D] face features of the training split, for the condition's centre and scale.
-        image_size: Side of the images.
+        run: The run.
+        true_features: [M, D] face features of the training split, for centre and scale of the condition.
+        image_size: Side of the images in pixels.
         networks: The pretrained networks that some losses need.
 
     Raises:
-        ConfigError: If sizes don't fit each other.
+        ConfigError: If batch size, processes and image size don't fit each other.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class GanTraining:
             )
         self.config = config
         self.run = run
-        # Every process must start from the same weights, whatever it did before.
+        # All processes start from the same weights, whatever random numbers they drew before.
         torch.manual_seed(config.seed)
         generator = build_generator(config.generator, true_features.shape[1], image_size)
         generator.condition.set_statistics(true_features)
@@ -76,7 +76,7 @@ class GanTraining:
         )
 
     def register(self, checkpoints: Checkpoints) -> None:
-        """Name all that a resume needs."""
+        """Register all that a resume needs."""
         checkpoints.register("generator", self.generator)
         checkpoints.register("generator_optimizer", self.generator_optimizer)
         checkpoints.register("ema", self.ema)
@@ -90,11 +90,11 @@ class GanTraining:
 
         Args:
             batch: This process's share of the batch, on its device.
-            images_seen: Before this step.
-            stats: Collects what happens.
+            images_seen: Images seen before this step.
+            stats: Collector of losses and statistics.
 
         Raises:
-            ModelError: If a loss or gradient is not finite; nothing has been updated with it then.
+            ModelError: If a gradient is not finite; the weights have not been updated with it.
         """
         if self._has_adversary(images_seen):
             self.discriminator_gradients(batch, images_seen, stats)
@@ -165,18 +165,18 @@ class GanTraining:
 
 
 def _channels_last(module: nn.Module) -> nn.Module:
-    """Convolutions run fastest so, on CPUs as on GPUs."""
+    """Set the memory layout in which convolutions are fastest, on CPUs and GPUs."""
     module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     for parameter in module.parameters():
         if parameter.ndim == 4 and parameter.shape[1] == 1:
-            # Depthwise kernels are the same in both layouts, but their gradients come in the usual one; DDP copies
-            # and warns where the two differ.
+            # Depthwise kernels are equal in both layouts, but their gradients are contiguous; DDP would copy them
+            # and warn.
             parameter.data = parameter.data.contiguous()
     return module
 
 
 def assemble(encoder: VoiceEncoder, training: GanTraining, image_size: int) -> Voice2Face:
-    """The model as it would be published now: the voice encoder and the averaged generator."""
+    """Join the voice encoder and the averaged generator into the model that is published."""
     model = Voice2Face(Voice2FaceConfig(encoder.config, training.config.generator, image_size))
     model.encoder.load_state_dict(encoder.state_dict())
     model.generator.load_state_dict(training.ema.module.state_dict())
@@ -184,24 +184,24 @@ def assemble(encoder: VoiceEncoder, training: GanTraining, image_size: int) -> V
 
 
 def check_same_face_network(encoder: VoiceEncoder, dataset: ClipDataset, config: GanConfig) -> None:
-    """Refuse an encoder that speaks of another face network than the data set.
+    """Refuse an encoder that was trained for another face network than the data set's.
 
     Raises:
-        ModelError: Naming both.
+        ModelError: With both names.
     """
-    heard, stored = encoder.config.face_encoder, dataset.info.face_encoder
-    if heard.sha256 != stored.sha256:
+    trained, stored = encoder.config.face_encoder, dataset.info.face_encoder
+    if trained.sha256 != stored.sha256:
         raise ModelError(
-            f"{config.encoder} was trained for the face network {heard.name} (sha256 {heard.sha256[:12]}), but "
+            f"{config.encoder} was trained for the face network {trained.name} (sha256 {trained.sha256[:12]}), but "
             f"{config.dataset} holds features of {stored.name} ({stored.sha256[:12]}): train an encoder on it first"
         )
 
 
 def train(config: GanConfig) -> None:
-    """Train a generator; the model lands in `<out>/model`.
+    """Train a generator; the model is written to `<out>/model`.
 
     Raises:
-        Wav2FaceError: For anything that the user can mend; see the subclasses.
+        Wav2FaceError: For mistakes of the user; see the subclasses.
     """
     run = Run(config)
     dataset = ClipDataset(config.dataset, "train")
@@ -220,10 +220,10 @@ def train(config: GanConfig) -> None:
     checkpoints = Checkpoints(run, config.keep_checkpoints)
     training.register(checkpoints)
     start_step = (checkpoints.load_latest() or 0) // config.batch_size
-    # Faces that are drawn from their true features alone need no voice.
-    heard = predict_features(encoder, dataset, config.condition, run) if config.condition.source != "face" else {}
+    # With true features as the only conditions no voice is needed.
+    predicted = predict_features(encoder, dataset, config.condition, run) if config.condition.source != "face" else {}
     sheet = _sample_sheet(config, encoder.to(run.device))
-    faces = ConditionedFaces(dataset, heard, config.condition, training.noise_size)
+    faces = ConditionedFaces(dataset, predicted, config.condition, training.noise_size)
     batches = IdentityBatches(faces.identities, config.batch_size, config.seed, run.rank, run.num_processes, start_step)
     loader = DataLoader(
         faces,
@@ -256,7 +256,7 @@ def train(config: GanConfig) -> None:
 
 
 def _sample_sheet(config: GanConfig, encoder: VoiceEncoder) -> SampleSheet | None:
-    """People of the validation split, whom the generator never saw."""
+    """Sample sheet of people of the validation split, on whom the generator is not trained."""
     dataset = ClipDataset(config.dataset, "val")
     return make_sample_sheet(dataset, lambda clips: encoder.encode([dataset.waveform(clip) for clip in clips]).feature)
 

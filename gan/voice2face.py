@@ -1,4 +1,4 @@
-"""The whole model, loaded in a line: a voice in, drawings of faces that it suggests out."""
+"""The whole model: from a voice to drawings of faces that it suggests."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Voice2FaceConfig:
     """Shape of the whole model.
 
     Attributes:
-        encoder: Of the voice encoder; it also names the face network whose features it speaks.
-        generator: Of the generator.
+        encoder: Shape of the voice encoder, and the face network whose features it predicts.
+        generator: Shape of the generator.
         image_size: Side of the drawings in pixels.
     """
 
@@ -75,12 +75,12 @@ class Voice2Face(PretrainedModel):
 
     @torch.no_grad()
     def draw(self, feature: Tensor, noise: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
-        """Draw faces from face features, true or heard.
+        """Draw faces from face features, true or predicted.
 
         Args:
             feature: [N, D].
-            noise: [N, Z] standard normal; drawn on the CPU, so that a seed means the same everywhere, if None.
-            generator: For that draw.
+            noise: [N, Z] standard normal; if None it is drawn on the CPU, so that a seed gives the same on all devices.
+            generator: Random generator of that noise.
 
         Returns:
             [N, 3, S, S] float32 in [-1, 1].
@@ -92,12 +92,12 @@ class Voice2Face(PretrainedModel):
     def __call__(
         self, voice: str | Path | NDArray[np.float32], num_images: int = 4, seed: int = 0
     ) -> list[Image.Image]:
-        """Draw faces that a voice suggests; they differ by the noise alone.
+        """Draw faces that a voice suggests; they differ in the noise only.
 
         Args:
             voice: A recording in any container that PyAV reads, or a [T] waveform in [-1, 1] at 16 kHz.
-            num_images: How many.
-            seed: Of the noise; the same seed draws the same faces.
+            num_images: Number of drawings.
+            seed: Seed of the noise; the same seed gives the same drawings.
 
         Returns:
             RGB images of side `image_size`.
@@ -114,7 +114,7 @@ class Voice2Face(PretrainedModel):
         return to_pictures(images)
 
     def model_card(self) -> str:
-        """What a reader of the model's folder should know."""
+        """Text of the README.md in the model's folder."""
         face_encoder = self.config.encoder.face_encoder
         return textwrap.dedent(f"""\
             ---

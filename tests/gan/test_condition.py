@@ -16,8 +16,10 @@ from tests.synthetic import TINY_FEATURE_SIZE, TinyWorld
 
 def faces_of(world: TinyWorld, **settings: object) -> ConditionedFaces:
     dataset = ClipDataset(world.dataset, "train")
-    heard = {int(clip): torch.full((TINY_FEATURE_SIZE,), 100.0 + clip) for clip in np.flatnonzero(dataset.has_voice)}
-    return ConditionedFaces(dataset, heard, ConditionConfig(**{"noise": 0.0, **settings}), noise_size=4)
+    predicted = {
+        int(clip): torch.full((TINY_FEATURE_SIZE,), 100.0 + clip) for clip in np.flatnonzero(dataset.has_voice)
+    }
+    return ConditionedFaces(dataset, predicted, ConditionConfig(**{"noise": 0.0, **settings}), noise_size=4)
 
 
 def test_a_sample_is_a_pure_function_of_its_draw(tiny_world: TinyWorld) -> None:
@@ -43,14 +45,14 @@ def test_image_and_true_feature_belong_to_the_drawn_person(tiny_world: TinyWorld
         assert torch.equal(sample["condition"], sample["true_feature"]) and not sample["from_voice"]
 
 
-def test_the_share_of_heard_conditions_is_as_configured(tiny_world: TinyWorld) -> None:
+def test_the_share_of_conditions_from_voices_is_as_configured(tiny_world: TinyWorld) -> None:
     faces = faces_of(tiny_world, voice_share=0.25)
     with_voice = [i for i in faces.identities if faces.dataset.voices_of(i)]
     samples = [faces[PersonDraw(with_voice[k % len(with_voice)], k)] for k in range(400)]
-    heard = [sample for sample in samples if sample["from_voice"]]
-    assert 70 <= len(heard) <= 130
-    for sample in heard:
-        assert sample["condition"][0] >= 100  # what was heard, not the true feature
+    from_voice = [sample for sample in samples if sample["from_voice"]]
+    assert 70 <= len(from_voice) <= 130
+    for sample in from_voice:
+        assert sample["condition"][0] >= 100  # the prediction, not the true feature
     assert {float(s["condition"][0]) >= 100 for s in samples} == {True, False}
 
 
@@ -69,9 +71,9 @@ def test_people_without_a_voice_are_left_out_only_where_voices_alone_are_wanted(
     silent = everybody[0]
     voices_of = dataset.voices_of
     dataset.voices_of = lambda identity: [] if identity == silent else voices_of(identity)  # type: ignore[method-assign]
-    heard = {int(clip): torch.zeros(TINY_FEATURE_SIZE) for clip in np.flatnonzero(dataset.has_voice)}
-    assert silent in ConditionedFaces(dataset, heard, ConditionConfig(source="mix"), 4).identities
-    speakers = ConditionedFaces(dataset, heard, ConditionConfig(source="voice"), 4)
+    predicted = {int(clip): torch.zeros(TINY_FEATURE_SIZE) for clip in np.flatnonzero(dataset.has_voice)}
+    assert silent in ConditionedFaces(dataset, predicted, ConditionConfig(source="mix"), 4).identities
+    speakers = ConditionedFaces(dataset, predicted, ConditionConfig(source="voice"), 4)
     assert silent not in speakers.identities
     assert all(speakers[PersonDraw(identity, 0)]["from_voice"] for identity in speakers.identities)
 
@@ -88,7 +90,7 @@ def test_a_batch_can_be_cut_and_moved(tiny_world: TinyWorld) -> None:
 def test_a_data_set_with_nobody_to_draw_is_refused(tiny_world: TinyWorld) -> None:
     dataset = ClipDataset(tiny_world.dataset, "train")
     dataset.faces_of = lambda identity: []  # type: ignore[method-assign]
-    with pytest.raises(DatasetError, match="0 people to draw"):
+    with pytest.raises(DatasetError, match="0 people usable"):
         ConditionedFaces(dataset, {}, ConditionConfig(), 4)
 
 

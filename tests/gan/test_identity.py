@@ -84,5 +84,5 @@ def test_a_network_without_gradients_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "resnet.dat"
     file.write_bytes(b"weights")
     info = FaceEncoderInfo("dlib", hashlib.sha256(b"weights").hexdigest(), 128, str(file))
-    with pytest.raises(ModelError, match="gradients need an ONNX recogniser"):
+    with pytest.raises(ModelError, match="gradients need an ONNX network"):
         load_face_network(info)
