@@ -1,4 +1,4 @@
-"""Measure speed: of a training step, of preparing videos."""
+"""Measure the speed of a training step, or of the preparation of videos."""
 
 from __future__ import annotations
 
@@ -12,30 +12,34 @@ def main(argv: list[str]) -> None:
     """Parse, measure, print."""
     parser = CommandParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    train = commands.add_parser("train", help="a whole step of the adversarial training, fp32 and bf16")
-    train.add_argument("--image-size", type=int, default=64, help="(default: %(default)s)")
-    train.add_argument("--steps", type=int, default=8, help="measured steps a precision (default: %(default)s)")
-    train.add_argument("--threads", type=int, help="torch threads (default: torch's own choice)")
-    prepare = commands.add_parser("prepare", help="from a list of videos to shards, beside the plain way")
+    train = commands.add_parser("train", help="a step of the adversarial training, in fp32 and in bf16")
+    train.add_argument("--image-size", type=int, default=64, help="side of the images in pixels (default: %(default)s)")
+    train.add_argument("--steps", type=int, default=8, help="measured steps in each precision (default: %(default)s)")
+    train.add_argument("--threads", type=int, help="threads of torch (default: its own choice)")
+    prepare = commands.add_parser("prepare", help="from a list of videos to shards, compared with the classic pipeline")
     add = prepare.add_argument
-    add("--clips", type=int, default=24, help="clips that each of our runs prepares (default: %(default)s)")
-    add("--classic-clips", type=int, default=2, help="of these, prepared the plain way (default: %(default)s)")
-    add("--seconds", type=float, default=6.0, help="length of the clips (default: %(default)s)")
-    add("--rounds", type=int, default=2, help="times that all take their turn (default: %(default)s)")
-    add("--insightface", metavar="PACK", help="measure insightface:PACK as well")
+    add("--clips", type=int, default=24, help="clips of each run of our preparation (default: %(default)s)")
+    add("--classic-clips", type=int, default=2, help="clips of each run of the classic pipeline (default: %(default)s)")
+    add("--seconds", type=float, default=6.0, help="duration of the clips (default: %(default)s)")
+    add("--rounds", type=int, default=2, help="rounds over all methods (default: %(default)s)")
+    add("--insightface", metavar="PACK", help="also measure with insightface:PACK")
     add("--insightface-root", help="holds models/PACK/*.onnx (default: ~/.insightface)")
-    add("--rows", type=int, help="instead: memory over as many rows, and the cost a row of short and long lists")
+    add(
+        "--rows",
+        type=int,
+        help="measure memory over so many rows instead, and the time for a row of short and long lists",
+    )
     add(
         "--lists",
         type=int,
         nargs="+",
         metavar="LENGTH",
         default=(1_000, 1_000_000),
-        help="with --rows: lengths of lists",
+        help="lengths of the lists, with --rows",
     )
-    add("--work", type=Path, help="folder for videos and results, kept (default: a temporary one)")
+    add("--work", type=Path, help="folder for videos and results, which is kept (default: a temporary one)")
     given, keys = parser.parse_known_args(argv)
-    # Each brings libraries that the other does without.
+    # Imported here: each needs libraries that the other does not.
     if given.command == "train":
         from eval.benchmarks import training
 

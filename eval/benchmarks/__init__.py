@@ -1,1 +1,1 @@
-"""What scripts/benchmark.py measures, a module a subject."""
+"""Speed and memory: what scripts/benchmark.py measures."""

@@ -1,8 +1,8 @@
-"""The plain way to prepare a clip, as scripts around Speech2Face do it: the baseline that `data.videos` is measured by.
+"""The classic pipeline for one clip, as scripts around Speech2Face do it: the baseline for the speed of `data.videos`.
 
-A process of ffmpeg a step, all frames through files, faces looked for on every one of them, a pickle a result. It is
-written as people write it who are in no hurry, but not worse; its downloads cost nothing, and it may do without a
-check whether the face is the speaker's and whether anybody speaks.
+Each step is a process of ffmpeg or a pass over files: all frames are written to disk, faces are detected in every
+frame, results are pickled. In its favour, downloads are free and nothing checks that the face is the speaker's or that
+anybody speaks.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from data.faces.analyzer import FaceAnalyzer
 from data.media.waveform import SAMPLE_RATE
 
 OTHER_FEATURES = "other features"
-"""The stage that those leave out who describe one face a clip."""
+"""The step that is not needed for a single face feature a clip: features of all faces but the first."""
 
-STAGES = ("cut", "audio", "frames", "faces", "features", OTHER_FEATURES, "spectrogram")
+STEPS = ("cut", "audio", "frames", "faces", "features", OTHER_FEATURES, "spectrogram")
 
-_STEP_SECONDS = 300
+_TIME_LIMIT = 300  # seconds for a process of ffmpeg
 _WINDOW, _STRIDE, _FFT_LENGTH = 400, 160, 512  # Speech2Face: 25 ms every 10 ms
 _COMPRESSION = 0.3
 
 
 @dataclass(frozen=True)
 class ClassicClip:
-    """A clip to prepare: seconds of a video that lies on the disk."""
+    """A clip to prepare: a part of a local video, in seconds."""
 
     source: Path
     start: float
@@ -43,16 +43,16 @@ class ClassicClip:
 
 @dataclass
 class ClassicSeconds:
-    """Seconds by stage, summed over clips."""
+    """Seconds by step, summed over clips."""
 
-    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STEPS, 0.0))
 
     @contextmanager
-    def measuring(self, stage: str) -> Iterator[None]:
-        """Add what the block takes to a stage."""
+    def measuring(self, step: str) -> Iterator[None]:
+        """Add the duration of a `with` block to a step."""
         begin = time.perf_counter()
         yield
-        self.seconds[stage] += time.perf_counter() - begin
+        self.seconds[step] += time.perf_counter() - begin
 
 
 def prepare_classic(
@@ -66,21 +66,21 @@ def prepare_classic(
     """Prepare one clip into a folder.
 
     Args:
-        clip: Which.
-        folder: Gets clip.mp4, audio.wav, frames/, faces/, features.pickle and spectrogram.pickle.
-        ffmpeg: The program.
-        analyzer: Its detector looks at each frame, its recognizer at each box, resized.
-        fps: Frames a second that are written to files.
-        spent: Gets the seconds.
+        clip: The clip.
+        folder: Folder for clip.mp4, audio.wav, frames/, faces/, features.pickle and spectrogram.pickle.
+        ffmpeg: Path of the ffmpeg program.
+        analyzer: Face analyzer; its detector gets each frame, its face network each box, resized.
+        fps: Frames a second that are extracted.
+        spent: Durations of the steps are added to it.
 
     Returns:
-        How many faces were found on all frames.
+        Number of faces in all frames.
     """
     for name in ("frames", "faces"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     with spent.measuring("cut"):
         span = ("-ss", f"{clip.start:.3f}", "-t", f"{clip.end - clip.start:.3f}")
-        # Not by copying packets: such a cut begins at a keyframe, often seconds too early.
+        # Encoded again: a cut that copies packets begins at a keyframe, often seconds too early.
         encoders = ("-c:v", "libx264", "-preset", "veryfast", "-c:a", "aac")
         _run(ffmpeg, *span, "-i", str(clip.source), *encoders, str(folder / "clip.mp4"))
     with spent.measuring("audio"):
@@ -115,11 +115,11 @@ def prepare_classic(
 
 def _run(program: str, *arguments: str) -> None:
     command = [program, "-y", "-loglevel", "error", "-nostdin", *arguments]
-    subprocess.run(command, check=True, timeout=_STEP_SECONDS)
+    subprocess.run(command, check=True, timeout=_TIME_LIMIT)
 
 
 def _spectrogram(path: Path) -> NDArray[np.float32]:
-    """[frames, 257, 2]: the short-time Fourier transform of a file, real and imaginary part compressed."""
+    """Short-time Fourier transform of a file [frames, 257, 2], real and imaginary part compressed by a power law."""
     import soundfile
 
     waveform, _ = soundfile.read(path, dtype="float32")

@@ -1,4 +1,4 @@
-"""A list of made-up videos, and a server on this machine that has them."""
+"""A list of generated videos, and a local server that offers them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from data.personas.footage.server import VideoServer
 from data.personas.footage.videos import make_talking_video
 
 _NUM_VIDEOS = 8
-_SURROUNDINGS = 3.0  # seconds of the video before and after the clip
+_MARGIN = 3.0  # seconds of video before and after the clip
 
 
 @dataclass(frozen=True)
 class Footage:
-    """Videos that differ, in each of which a clip is asked for.
+    """Different videos with one requested clip in each.
 
     Attributes:
-        videos: The files.
-        clip_seconds: Length of the clips.
-        start: Second at which they begin.
+        videos: Video files.
+        clip_seconds: Duration of the clips in seconds.
+        start: Time in the video at which the clip begins, in seconds.
     """
 
     videos: Sequence[Path]
@@ -30,31 +30,38 @@ class Footage:
     start: float
 
     def source(self, row: int) -> Path:
-        """The video of a row: they take turns."""
+        """The video of a row of the list; the videos are used in turn."""
         return self.videos[row % len(self.videos)]
 
 
 def make_footage(folder: Path, clip_seconds: float, size: tuple[int, int], face_size: int) -> Footage:
-    """Make videos of talking personas at 25 frames a second; those that are there are taken."""
+    """Make videos of talking personas at 25 frames a second; existing ones are reused.
+
+    Args:
+        folder: Folder of the videos.
+        clip_seconds: Duration of the clips in seconds.
+        size: Width and height of the pictures in pixels.
+        face_size: Side of the face in pixels.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     videos = []
     for persona in range(_NUM_VIDEOS):
         path = folder / f"persona-{persona}-{clip_seconds:g}s-{size[0]}x{size[1]}.mp4"
         if not path.exists():
             partial = path.with_name(f".{path.name}")
-            make_talking_video(partial, persona, clip_seconds + 2 * _SURROUNDINGS, size, face_size=face_size)
+            make_talking_video(partial, persona, clip_seconds + 2 * _MARGIN, size, face_size=face_size)
             partial.replace(path)
         videos.append(path)
-    return Footage(videos, clip_seconds, _SURROUNDINGS)
+    return Footage(videos, clip_seconds, _MARGIN)
 
 
 def video_id(row: int) -> str:
-    """The id of the video of a row: each row is a video of its own, and so downloaded."""
+    """The video id of a row: each row has its own, so each is downloaded."""
     return f"row-{row:07d}"
 
 
 def write_list(path: Path, footage: Footage, num_rows: int) -> Path:
-    """Write a CSV in AVSpeech's columns."""
+    """Write a CSV list with the columns of AVSpeech."""
     span = (footage.start, footage.start + footage.clip_seconds)
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows((video_id(row), *span, 0.5, 0.5) for row in range(num_rows))
@@ -62,5 +69,5 @@ def write_list(path: Path, footage: Footage, num_rows: int) -> Path:
 
 
 def serve(footage: Footage, first_row: int, num_rows: int) -> AbstractContextManager[VideoServer]:
-    """A server that has the videos of some rows; its `url_template` says where."""
+    """A server with the videos of some rows, at the addresses of its `url_template`."""
     return VideoServer({video_id(row): footage.source(row) for row in range(first_row, first_row + num_rows)})

@@ -1,4 +1,4 @@
-"""Whether memory stays flat over many rows, and a row's cost the same however long the list is."""
+"""Memory over many rows of a list, and the time for a row of short and of long lists."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CLIP_SECONDS = 3.0
 SIZE = (320, 240)
 FACE_SIZE = 160
 MARKS = (200, 1000, 2000)
-"""Rows at which the peak so far is told."""
+"""Numbers of rows for which the peak memory is printed."""
 
 NUM_MIDDLE_ROWS = 64
 
@@ -37,7 +37,13 @@ _MIB = 2**20
 
 @dataclass(frozen=True)
 class Sample:
-    """A moment of a run in seconds: rows done, and bytes that the command and all its children hold in memory."""
+    """State of a running command.
+
+    Attributes:
+        moment: Time in seconds.
+        num_rows: Number of rows done.
+        resident: Resident memory of the command and all its child processes, in bytes.
+    """
 
     moment: float
     num_rows: int
@@ -47,17 +53,17 @@ class Sample:
 def measure_memory(
     folder: Path, num_rows: int, faces: Sequence[str], list_lengths: Sequence[int], num_rounds: int
 ) -> None:
-    """Run the command a user runs, watch it, and print both.
+    """Measure and print the memory of the command over many rows, and its time for a row of lists of several lengths.
 
     Args:
-        folder: For videos and results.
-        num_rows: Rows of which the memory is watched.
-        faces: The command's arguments about face networks.
-        list_lengths: Of the lists of which some rows in the middle are done.
-        num_rounds: Times that these take turns.
+        folder: Folder for videos and results.
+        num_rows: Number of rows over which memory is measured.
+        faces: Arguments of the command that choose the face networks.
+        list_lengths: Lengths of the lists; of each, some rows in the middle are prepared.
+        num_rounds: Number of rounds over these lists.
 
     Raises:
-        ConfigError: If there is nothing to measure.
+        ConfigError: If there are too few rows.
         StepError: If the command fails.
     """
     if num_rows < _FEWEST_ROWS:
@@ -69,9 +75,10 @@ def measure_memory(
         samples = list(watch(_command(rows, folder / "memory", server.url_template, faces), folder / "memory"))
     print(describe_memory(samples, num_rows))
     part = max(1, num_rows // 10)
-    early, late = row_cost(samples, part, 2 * part), row_cost(samples, num_rows - part, num_rows)
+    early, late = seconds_per_row(samples, part, 2 * part), seconds_per_row(samples, num_rows - part, num_rows)
     print(
-        f"{1000 * row_cost(samples, 1, num_rows):.0f} ms a row; {1000 * early:.0f} from row {part} to {2 * part}, "
+        f"{1000 * seconds_per_row(samples, 1, num_rows):.0f} ms a row; "
+        f"{1000 * early:.0f} from row {part} to {2 * part}, "
         f"{1000 * late:.0f} in the last {part}",
         flush=True,
     )
@@ -89,7 +96,7 @@ def measure_memory(
                 out = folder / f"list-{length}-{round_}"
                 command = _command(path, out, server.url_template, faces)
                 samples = list(watch([*command, "--from-id", str(first), "--to-id", str(last)], out))
-                costs[length].append(row_cost(samples, 1, last - first))
+                costs[length].append(seconds_per_row(samples, 1, last - first))
     for length in lists:
         print(
             f"{num_middle} rows from the middle of {length:,}: {1000 * statistics.median(costs[length]):.0f} ms a row; "
@@ -97,8 +104,8 @@ def measure_memory(
         )
 
 
-def row_cost(samples: Sequence[Sample], first: int, last: int) -> float:
-    """Seconds a row between the moments at which so many were done; NaN if it went too fast for two samples."""
+def seconds_per_row(samples: Sequence[Sample], first: int, last: int) -> float:
+    """Seconds a row from the moment when `first` rows were done to that of `last`; NaN without two samples."""
     begin = next(sample for sample in samples if sample.num_rows >= first)
     end = next((sample for sample in samples if sample.num_rows >= last), samples[-1])
     num_rows = end.num_rows - begin.num_rows
@@ -106,11 +113,11 @@ def row_cost(samples: Sequence[Sample], first: int, last: int) -> float:
 
 
 def describe_memory(samples: Sequence[Sample], num_rows: int) -> str:
-    """The peak until each mark that was reached, and how it grew after the first."""
+    """The peak memory until each of `MARKS` that was reached, and its growth since the first."""
     marks = sorted({mark for mark in MARKS if mark < num_rows} | {num_rows})
     peaks = [max((s.resident for s in samples if s.num_rows <= mark), default=0) / _MIB for mark in marks]
-    told = ", ".join(f"{peak:.0f} MiB until row {mark}" for mark, peak in zip(marks, peaks, strict=True))
-    return f"peak memory of all processes: {told} ({peaks[-1] / max(peaks[0], 1e-9):.2f} times the first)"
+    text = ", ".join(f"{peak:.0f} MiB until row {mark}" for mark, peak in zip(marks, peaks, strict=True))
+    return f"peak memory of all processes: {text} ({peaks[-1] / max(peaks[0], 1e-9):.2f} times the first)"
 
 
 def _command(rows: Path, out: Path, url_template: str, faces: Sequence[str]) -> list[str]:
@@ -120,15 +127,20 @@ def _command(rows: Path, out: Path, url_template: str, faces: Sequence[str]) -> 
 
 
 def watch(command: Sequence[str], out: Path) -> Iterator[Sample]:
-    """Run a command and sample it twice a second until it ends.
+    """Run a command and take four samples a second until it ends.
+
+    Args:
+        command: The command; its lines `row N ...` are counted.
+        out: Its output folder; its log is written to the same path with the suffix `.log`.
+
 
     Raises:
-        StepError: If it fails or takes longer than an hour.
+        StepError: If the command fails or takes longer than an hour.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     log_path = out.with_name(f"{out.name}.log")
     with log_path.open("wb") as log, log_path.open("rb") as written:
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}  # a line a row, as soon as it is done
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}  # one line for each row, as soon as it is done
         process = psutil.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
         deadline = time.monotonic() + _TIME_LIMIT
         num_rows, unread = 0, b""
@@ -143,7 +155,7 @@ def watch(command: Sequence[str], out: Path) -> Iterator[Sample]:
             yield Sample(time.perf_counter(), num_rows + _count_rows(unread + written.read()), 0)
         finally:
             if process.poll() is None:
-                process.kill()  # its children end with it
+                process.kill()  # its child processes end with it
             process.wait()
     if process.returncode:
         raise StepError(f"{command[1]} failed with exit code {process.returncode}; its log: {log_path}")
@@ -154,11 +166,11 @@ def _count_rows(lines: bytes) -> int:
 
 
 def _resident(process: psutil.Process) -> int:
-    """Bytes of a process and all that it started; what they share counts for each."""
+    """Resident bytes of a process and its descendants; shared memory is counted for each."""
     total = 0
-    for one in [process, *_children(process)]:
+    for member in [process, *_children(process)]:
         try:
-            total += one.memory_info().rss
+            total += member.memory_info().rss
         except psutil.NoSuchProcess:
             continue
     return total

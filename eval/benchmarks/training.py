@@ -1,4 +1,4 @@
-"""The cost of a training step in ms an image."""
+"""Time of a training step of the generator, in ms an image."""
 
 from __future__ import annotations
 
@@ -25,17 +25,26 @@ from training.stats import Stats
 
 
 def measure(given: argparse.Namespace, keys: Sequence[str]) -> None:
-    """Measure what the command line asks for."""
+    """Measure what the command line asks for, and print the results."""
     if given.threads:
         torch.set_num_threads(given.threads)
-    config = parse_config(GanConfig, ["--out", "benchmark", *keys], "Keys of the training that is measured.")
-    # A whole step has an adversary, however late the training lets it join.
+    config = parse_config(GanConfig, ["--out", "benchmark", *keys], "Keys of the measured training.")
+    # With the discriminator from the first step, whenever it joins the training.
     config = dataclasses.replace(config, objective=dataclasses.replace(config.objective, adversarial_start=0))
     measure_training(config, given.image_size, given.steps)
 
 
 def measure_training(config: GanConfig, image_size: int, num_steps: int) -> None:
-    """Time steps in fp32 and bf16, taken by turns, so that a noisy machine is equally noisy to both."""
+    """Time steps in fp32 and bf16 by turns, so that other work on the machine slows down both equally.
+
+    Args:
+        config: Config of the training.
+        image_size: Side of the images in pixels.
+        num_steps: Number of measured steps in each precision.
+
+    Raises:
+        ConfigError: If no step with a penalty would be among them.
+    """
     if num_steps < config.objective.penalty_interval:
         raise ConfigError(f"--steps {num_steps}: at least one round of {config.objective.penalty_interval} is needed")
     trainings, what = {}, ""
@@ -53,7 +62,7 @@ def measure_training(config: GanConfig, image_size: int, num_steps: int) -> None
             start = time.perf_counter()
             training.step(batch, (step % 10_000) * config.batch_size, stats)
             _synchronize(training.run.device)
-            if step >= 0:  # the rounds before warm up
+            if step >= 0:  # the negative ones are for warming up
                 costs[precision].append(1000 * (time.perf_counter() - start) / config.batch_size)
     interval = config.objective.penalty_interval
     print(

@@ -10,7 +10,7 @@ from tests.commands import run_script
 WIDTHS = "[8,8,8,4,4]"
 
 
-def test_it_prints_the_cost_of_a_step_in_both_precisions_also_without_a_data_set() -> None:
+def test_it_prints_the_time_of_a_step_in_both_precisions_even_without_a_data_set() -> None:
     keys = ("--batch-size", 4, "--generator.widths", WIDTHS, "--discriminator.widths", WIDTHS, "--dataset", "nowhere")
     result = run_script("benchmark", "train", "--steps", 2, "--objective.penalty-interval", 2, *keys)
     assert result.returncode == 0, result.stderr
@@ -24,21 +24,21 @@ def test_too_few_steps_for_a_penalty_are_refused() -> None:
     assert result.returncode == 2 and "--steps 1" in result.stderr
 
 
-def test_preparing_videos_is_measured_beside_the_plain_way(tmp_path: Path) -> None:
+def test_preparing_videos_is_compared_with_the_classic_pipeline(tmp_path: Path) -> None:
     pytest.importorskip("dlib")
     pytest.importorskip("yt_dlp")
     result = run_script(
         "benchmark", "prepare", "--clips", 10, "--seconds", 2, "--classic-clips", 1, "--rounds", 1, "--work", tmp_path
     )
     assert result.returncode == 0, result.stderr
-    paces = re.findall(r"^(plain|ours).* +([\d.]+)  [\d.]+$", result.stdout, re.MULTILINE)
+    paces = re.findall(r"^(classic|ours).* +([\d.]+)  [\d.]+$", result.stdout, re.MULTILINE)
     assert len(paces) == 5 and all(float(pace) > 0 for _, pace in paces)
-    (num_published,) = re.findall(r"rows: (\d+) published", result.stdout)
+    (num_published,) = re.findall(r"outcomes: (\d+) published", result.stdout)
     assert int(num_published) >= 15, result.stdout
     assert "2 workers do" in result.stdout and "fetch" in result.stdout and "publish" in result.stdout
 
 
-def test_memory_over_rows_and_the_cost_of_rows_of_long_lists_are_measured(tmp_path: Path) -> None:
+def test_memory_over_rows_and_the_time_for_rows_of_long_lists_are_measured(tmp_path: Path) -> None:
     pytest.importorskip("dlib")
     pytest.importorskip("yt_dlp")
     result = run_script("benchmark", "prepare", "--rows", 8, "--lists", 200, "--rounds", 1, "--work", tmp_path)
@@ -47,6 +47,6 @@ def test_memory_over_rows_and_the_cost_of_rows_of_long_lists_are_measured(tmp_pa
 
 
 @pytest.mark.parametrize("arguments", [("--clips", 3), ("--rounds", 0), ("--rows", 1), ("--nonsense",)])
-def test_a_benchmark_of_preparation_that_could_tell_nothing_is_refused(arguments: tuple[object, ...]) -> None:
+def test_numbers_too_small_for_a_measurement_are_refused(arguments: tuple[object, ...]) -> None:
     result = run_script("benchmark", "prepare", *arguments)
     assert result.returncode == 2 and str(arguments[0]) in result.stderr

@@ -10,7 +10,7 @@ from data.faces.alignment import ARCFACE_TEMPLATE, DLIB_REGION
 from data.faces.analyzer import FaceAnalyzer
 from data.faces.protocol import DetectedFace, FaceEncoderInfo
 from data.personas.footage.videos import make_talking_video
-from eval.benchmarks.classic import OTHER_FEATURES, STAGES, ClassicClip, ClassicSeconds, prepare_classic
+from eval.benchmarks.classic import OTHER_FEATURES, STEPS, ClassicClip, ClassicSeconds, prepare_classic
 
 imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
 
@@ -33,7 +33,8 @@ class MeanColour:
         return inputs.mean((1, 2)).astype(np.float32)
 
 
-def test_the_plain_way_leaves_every_step_in_files(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_the_classic_pipeline_writes_every_step_to_files(tmp_path: Path) -> None:
     source = make_talking_video(tmp_path / "video.mp4", seconds=2.0)
     spent = ClassicSeconds()
     num_faces = prepare_classic(
@@ -47,5 +48,5 @@ def test_the_plain_way_leaves_every_step_in_files(tmp_path: Path) -> None:
     assert num_faces == len(list((tmp_path / "clip" / "frames").iterdir())) == 10
     names = {path.name for path in (tmp_path / "clip").iterdir()}
     assert names == {"clip.mp4", "audio.wav", "frames", "faces", "features.pickle", "spectrogram.pickle"}
-    assert tuple(spent.seconds) == STAGES and all(seconds > 0 for seconds in spent.seconds.values())
+    assert tuple(spent.seconds) == STEPS and all(seconds > 0 for seconds in spent.seconds.values())
     assert OTHER_FEATURES in spent.seconds

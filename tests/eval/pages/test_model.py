@@ -11,6 +11,7 @@ import pytest
 import soundfile
 from PIL import Image
 
+import eval.pages.model.build
 from data.personas.footage.vowels import sex_of, speak
 from data.store.dataset import ClipDataset
 from eval.model_under_test import ModelUnderTest
@@ -43,6 +44,14 @@ class Page(HTMLParser):
         self.files += [str(values[name]) for name in ("src", "href") if name in values]
         if tag in ("img", "svg"):
             self.texts.append(values.get("alt" if tag == "img" else "aria-label"))
+
+
+@pytest.fixture(autouse=True)
+def code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The version of the code without asking git."""
+    versions = {"python": "3.12", "torch": "2.11", "numpy": "2.0"}
+    described = {"commit": "c0ffee" * 7, "changed_since": True, **versions}
+    monkeypatch.setattr(eval.pages.model.build, "describe_code", lambda: described)
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +147,16 @@ def test_the_page_stands_alone_and_every_picture_has_a_text(
     assert page.tags.isdisjoint({"script", "link", "iframe", "b<"}) and "alert(" in text and "<script" not in text
     assert "http" not in re.sub(r"http://www.w3.org/\S+", "", text)
     assert str(tmp_path) not in text.replace(str(tiny_world.dataset), "").replace(str(out), "")
-    for shown in ("70.0 %", "bound 90.0 %, chance 10.0 %", "97.0 %", "0.2", "1 min 01 s", "50 images/s", "24 images"):
+    for shown in (
+        "70.0 %",
+        "bound 90.0 %, chance 10.0 %",
+        "97.0 %",
+        "0.2",
+        "1 min 01 s",
+        "50 images/s",
+        "24 images",
+        "c0ffeec0ffee with changes since",
+    ):
         assert shown in text, shown
     assert text.count("<audio") == 4 and text.count('class="samples"') == 1
 
