@@ -1,7 +1,8 @@
-"""Independent tasks in worker processes; a task that kills its process, or never ends, costs only itself."""
+"""Independent calls in worker processes, where a crash or a hang costs one call; how many cores and threads to use."""
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
@@ -11,12 +12,16 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any, TypeVar
 
 from data.errors import Wav2FaceError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+_HAS_GROUPS = hasattr(os, "setsid")  # Windows has no process groups of this kind
+_CGROUP = Path("/sys/fs/cgroup")
 
 
 def map_in_processes(
@@ -29,12 +34,12 @@ def map_in_processes(
     """Apply a function to items in worker processes.
 
     Args:
-        function: Importable by name; its exceptions are raised here.
-        items: Read only as far ahead as keeps the workers busy.
-        num_workers: 1 works in this process, without protection against crashes.
-        on_crash: Gives the result of an item whose process died (a decoder's segmentation fault, out of
-            memory).
-        initializer: Called once in each worker process.
+        function: Function that can be imported by name; its exceptions are raised here.
+        items: Arguments, read only as far ahead as keeps the workers busy.
+        num_workers: Number of processes; 1 works in this process, without protection against crashes.
+        on_crash: Function that gives the result of an item whose process died (a decoder's segmentation fault, out
+            of memory).
+        initializer: Function called once in each worker process.
 
     Yields:
         One result an item, in the items' order, whatever `num_workers` is.
@@ -55,8 +60,8 @@ def map_in_processes(
             try:
                 result = future.result()
             except BrokenProcessPool:
-                # Any of those under way may have killed the pool: this one is tried alone, the others start
-                # afresh.
+                # Any of the items in progress may have killed the pool: this one is tried in a process of its own, the
+                # others are submitted again.
                 pool.shutdown(wait=False, cancel_futures=True)
                 result = _alone(function, item, on_crash, initializer)
                 pool = _start(num_workers, initializer)
@@ -71,21 +76,21 @@ class WorkerDiedError(Exception):
 
 
 class WorkerStoppedError(Exception):
-    """A call was given up because everything is to stop."""
+    """A call was ended early because its caller asked for it."""
 
 
 class WorkerProcess:
-    """A process of its own for one call after the other, each within a time limit.
+    """One process that runs one call after another, each within a time limit.
 
-    It starts with the first call. What exceeds its limit is killed with all processes that it started; the next
-    call finds a fresh process.
+    The process starts with the first call. A call that exceeds its limit is killed with all processes that it started;
+    the next call gets a new process.
     """
 
     def __init__(self, initializer: Callable[[], None] | None = None) -> None:
-        """Prepare, start nothing.
+        """Set up without starting the process.
 
         Args:
-            initializer: Called once in each new process.
+            initializer: Function called once in each new process.
         """
         self._initializer = initializer
         self._context = multiprocessing.get_context("spawn")
@@ -96,35 +101,35 @@ class WorkerProcess:
         self,
         function: Callable[..., Result],
         *arguments: Any,
-        seconds: float,
+        time_limit: float,
         stop: threading.Event | None = None,
     ) -> Result:
         """Run a function in the process.
 
         Args:
-            function: Importable by name; a `Wav2FaceError` of its own is raised here.
-            *arguments: Of the function.
-            seconds: Time limit.
-            stop: Ends the call early once it is set.
+            function: Function that can be imported by name; a `Wav2FaceError` that it raises is raised here.
+            *arguments: Arguments of the function.
+            time_limit: Seconds.
+            stop: Event that ends the call early once it is set.
 
         Raises:
             RuntimeError: With the type and message of any other exception of the function.
-            TimeoutError: If the limit is over.
-            WorkerDiedError: If the process died over it.
+            TimeoutError: If the call is not done within the limit.
+            WorkerDiedError: If the process died during the call.
             WorkerStoppedError: If `stop` was set.
         """
         if self._process is None:
             self._start()
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + time_limit
         try:
             self._pipe.send((function, arguments))
-            while not self._pipe.poll(0.2 if stop is not None else seconds):
+            while not self._pipe.poll(0.2 if stop is not None else time_limit):
                 if stop is not None and stop.is_set():
                     self.close()
                     raise WorkerStoppedError
                 if time.monotonic() >= deadline:
                     self.close()
-                    raise TimeoutError(f"not done within {seconds:g} s")
+                    raise TimeoutError(f"not done within {time_limit:g} s")
             succeeded, result = self._pipe.recv()
         except (EOFError, ConnectionError) as error:
             self._process.join(timeout=5)
@@ -136,13 +141,16 @@ class WorkerProcess:
         return result
 
     def close(self) -> None:
-        """Kill the process and what it started; the next call would start another."""
+        """Kill the process and the processes that it started; the next call would start another."""
         if self._process is None:
             return
         try:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            if _HAS_GROUPS:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            else:
+                self._process.kill()
         except (ProcessLookupError, PermissionError):
-            self._process.kill()  # it is gone, or has not made its own group yet
+            self._process.kill()  # it has ended, or has not made its own group yet
         self._process.join()
         self._pipe.close()
         self._process = None
@@ -155,8 +163,9 @@ class WorkerProcess:
 
 
 def _serve(pipe: Any, initializer: Callable[[], None] | None) -> None:
-    """What a `WorkerProcess` runs: calls out of a pipe, results into it."""
-    os.setsid()  # what it starts dies with it; signals of the terminal are the parent's affair
+    """The loop of a `WorkerProcess`: receive calls from a pipe, send results into it."""
+    if _HAS_GROUPS:
+        os.setsid()  # what it starts dies with it; the parent handles signals of the terminal
     _begin(initializer)
     while True:
         try:
@@ -167,18 +176,47 @@ def _serve(pipe: Any, initializer: Callable[[], None] | None) -> None:
             result = True, function(*arguments)
         except Wav2FaceError as error:
             result = False, error
-        except Exception as error:  # not every one survives the pipe
+        except Exception as error:  # not all of them can be pickled
             result = False, RuntimeError(f"{type(error).__name__}: {error}")
         pipe.send(result)
 
 
 def count_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores that this process may use: by its CPU affinity, and by the quota of its container; at least 1."""
+    num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, math.floor(min(num_cores, _read_quota(_CGROUP))))
+
+
+def count_threads(num_processes: int = 1) -> int:
+    """Threads that each of some equal processes on this machine should use, so that together they fill its cores.
+
+    Args:
+        num_processes: Processes that compute at the same time.
+
+    Returns:
+        The environment's `OMP_NUM_THREADS` if it is set, else the cores divided by the processes; at least 1.
+    """
+    wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    if wanted.isdecimal() and int(wanted) > 0:
+        return int(wanted)
+    return max(1, count_cores() // num_processes)
+
+
+def _read_quota(cgroup: Path) -> float:
+    """CPU time a second that a container allows, by cgroup version 2 or 1; infinite where there is no limit."""
+    try:
+        quota, period = (cgroup / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota, period = ((cgroup / f"cpu/cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period"))
+        except OSError:
+            return math.inf
+    limited = quota.isdecimal() and period.isdecimal() and int(period) > 0  # without a limit it is "max" or -1
+    return int(quota) / int(period) if limited else math.inf
 
 
 def use_one_thread() -> None:
-    """An initializer: workers share the cores, and more threads than cores would wait for each other."""
+    """Initializer of workers that share the cores: more threads than cores would wait for each other."""
     import torch  # here, so that a parent that needs no torch does not wait for it
 
     torch.set_num_threads(1)
@@ -198,13 +236,13 @@ def _alone(
 
 
 def _start(num_workers: int, initializer: Callable[[], None] | None) -> ProcessPoolExecutor:
-    # Forking a process that runs torch's or onnxruntime's threads can leave their locks held for ever.
+    # A process forked while torch's or onnxruntime's threads hold locks could wait for these locks for ever.
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(num_workers, mp_context=context, initializer=_begin, initargs=(initializer,))
 
 
 def _begin(initializer: Callable[[], None] | None) -> None:
-    """Make a worker process end with the one that started it, also when that one is killed, then initialize it."""
+    """Make a worker process end with its parent, also when the parent is killed, then initialize it."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if initializer is not None:
         initializer()
@@ -214,6 +252,6 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
-    if os.getpgrp() == os.getpid():  # a group of its own: what this process started goes too
+    if _HAS_GROUPS and os.getpgrp() == os.getpid():  # its own group: the processes that it started end too
         os.killpg(0, signal.SIGKILL)
     os._exit(1)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from data.errors import ConfigError
 from data.faces.protocol import DEVICES
 from data.sources.embed import EmbedConfig, embed_dataset
+from data.workers import count_cores
 from training.command import CommandParser, run_command
 
 
@@ -27,7 +27,7 @@ def parse(argv: list[str]) -> EmbedConfig:
     )
     add("--insightface-root", help="holds models/<pack>/*.onnx (default: ~/.insightface)")
     add("--device", choices=DEVICES, default="cpu", help="where the network runs (default: %(default)s)")
-    add("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a CPU)")
+    add("--workers", type=int, default=count_cores(), help="processes (default: one a core)")
     given = parser.parse_args(argv)
     if given.workers < 1:
         raise ConfigError(f"--workers {given.workers}: 1 or more are needed")

@@ -7,7 +7,6 @@ and makes the same bytes whatever the number of workers.
 from __future__ import annotations
 
 import functools
-import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -42,7 +41,7 @@ from data.store.inventory import count_shards
 from data.store.publish import find_finished, open_partial, publish, writing_to
 from data.store.shards import IDENTITIES_PER_SHARD, DatasetInfo, SplitInfo, plan_shards, write_info, write_shard
 from data.store.split import DEFAULT_FRACTIONS, assign_split, hash_assignment
-from data.workers import map_in_processes, use_one_thread
+from data.workers import count_cores, map_in_processes, use_one_thread
 
 RECIPE = 1
 """Raised whenever the same seed makes other faces or voices, so that no data set is finished by another recipe."""
@@ -81,7 +80,7 @@ class PersonasConfig:
     face_encoder: str = "personas"
     insightface_root: str | None = None
     split_fractions: tuple[float, float, float] = DEFAULT_FRACTIONS
-    num_workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    num_workers: int = field(default_factory=count_cores)
     overwrite: bool = False
 
 

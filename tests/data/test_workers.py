@@ -8,8 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from data import workers
 from data.errors import MediaError
-from data.workers import WorkerDiedError, WorkerProcess, WorkerStoppedError, map_in_processes
+from data.workers import (
+    WorkerDiedError,
+    WorkerProcess,
+    WorkerStoppedError,
+    count_cores,
+    count_threads,
+    map_in_processes,
+)
 
 
 def square_or_die(number: int) -> int:
@@ -77,7 +85,7 @@ def test_workers_end_when_the_process_that_started_them_is_killed(tmp_path: Path
 
 def test_one_process_serves_call_after_call() -> None:
     worker = WorkerProcess()
-    processes = {worker.call(os.getpid, seconds=60) for _ in range(3)}
+    processes = {worker.call(os.getpid, time_limit=60) for _ in range(3)}
     assert len(processes) == 1 and os.getpid() not in processes
     worker.close()
 
@@ -85,33 +93,33 @@ def test_one_process_serves_call_after_call() -> None:
 def test_failures_cross_from_process_to_process() -> None:
     worker = WorkerProcess()
     with pytest.raises(MediaError, match="it is gone") as caught:
-        worker.call(refuse, "gone", seconds=60)
+        worker.call(refuse, "gone", time_limit=60)
     assert caught.value.reason == "gone"
     with pytest.raises(RuntimeError, match="ValueError"):
-        worker.call(refuse, "unpicklable", seconds=60)
+        worker.call(refuse, "unpicklable", time_limit=60)
     worker.close()
 
 
 def test_a_call_that_kills_its_process_leaves_a_fresh_one_for_the_next() -> None:
     worker = WorkerProcess()
     with pytest.raises(WorkerDiedError, match="exit code 9"):
-        worker.call(square_or_die, 3, seconds=60)
-    assert worker.call(square_or_die, 4, seconds=60) == 16
+        worker.call(square_or_die, 3, time_limit=60)
+    assert worker.call(square_or_die, 4, time_limit=60) == 16
     worker.close()
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 def test_what_takes_too_long_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
     worker = WorkerProcess()
-    worker.call(os.getpid, seconds=60)
+    worker.call(os.getpid, time_limit=60)
     with pytest.raises(TimeoutError, match="3 s"):
-        worker.call(start_a_sleeper, str(tmp_path / "pid"), seconds=3)
+        worker.call(start_a_sleeper, str(tmp_path / "pid"), time_limit=3)
     sleeper = int((tmp_path / "pid").read_text())
     deadline = time.monotonic() + 10
     while is_running(sleeper) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not is_running(sleeper)
-    assert worker.call(square_or_die, 5, seconds=60) == 25
+    assert worker.call(square_or_die, 5, time_limit=60) == 25
     worker.close()
 
 
@@ -120,5 +128,38 @@ def test_a_call_ends_early_when_everything_is_to_stop() -> None:
     threading.Timer(0.5, stop.set).start()
     start = time.monotonic()
     with pytest.raises(WorkerStoppedError):
-        worker.call(time.sleep, 60, seconds=60, stop=stop)
+        worker.call(time.sleep, 60, time_limit=60, stop=stop)
     assert time.monotonic() - start < 30
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, 8),
+        ({"cpu.max": "max 100000"}, 8),
+        ({"cpu.max": "250000 100000"}, 2),
+        ({"cpu.max": "50000 100000"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 8),
+    ],
+)
+def test_cores_are_those_that_the_container_allows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], expected: int
+) -> None:
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"{content}\n")
+    monkeypatch.setattr(workers, "_CGROUP", tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    assert count_cores() == expected
+
+
+@pytest.mark.parametrize(
+    ("processes", "environment", "expected"), [(1, "", 8), (3, "", 2), (20, "", 1), (1, "5", 5), (3, "x", 2)]
+)
+def test_processes_share_the_cores_unless_the_environment_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, processes: int, environment: str, expected: int
+) -> None:
+    monkeypatch.setattr(workers, "count_cores", lambda: 8)
+    monkeypatch.setenv("OMP_NUM_THREADS", environment)
+    assert count_threads(processes) == expected

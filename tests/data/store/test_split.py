@@ -1,15 +1,23 @@
 import collections
+import unicodedata
 
 import pytest
 
 from data.errors import ConfigError
-from data.store.split import assign_split, hash_assignment
+from data.store.split import assign_split, hash_assignment, normalise_identity
 
 
 def test_a_person_stays_in_their_split_on_every_machine_and_in_every_version() -> None:
     names = [f"person_{i}" for i in range(8)]
     golden = ["test", "train", "train", "val", "train", "train", "train", "train"]
     assert [assign_split(name) for name in names] == golden
+
+
+def test_a_name_has_one_split_in_whatever_unicode_form() -> None:
+    for name in (f"Zoë Müller {i}" for i in range(20)):
+        forms = {unicodedata.normalize(form, name) for form in ("NFC", "NFD")}
+        assert len(forms) == 2
+        assert len({assign_split(form) for form in forms}) == len({normalise_identity(form) for form in forms}) == 1
 
 
 def test_splits_have_about_the_shares_asked_for() -> None:
