@@ -1,7 +1,7 @@
-"""Where heads start on a frozen backbone: closed forms, which need no luck and little data.
+"""Closed-form weights of the heads on a frozen backbone: canonical correlation analysis and ridge regression.
 
-On a few hundred pairs a regularised canonical correlation analysis (Hotelling 1936; ridge: Vinod 1976) finds more than
-gradient descent from random weights does; see docs/results/real.md. It is a second's work for any number of pairs.
+On a few hundred pairs a regularised canonical correlation analysis (Hotelling 1936; ridge: Vinod 1976) gives better
+heads than gradient descent from random weights; see docs/results/real.md. It takes about a second.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from encoder.voice_encoder import VoiceEncoder
 
 @dataclass(frozen=True, kw_only=True)
 class CanonicalConfig:
-    """Strengths of the ridges, each in units of the mean variance of what it is added to.
+    """Strengths of the ridges, each in units of the mean variance of the vectors that it regularises.
 
     Attributes:
-        enabled: Off, heads start from random weights.
-        voice_ridge: On the backbone's outputs, for the joint space.
-        face_ridge: On the face features, for the joint space.
-        feature_ridge: On the backbone's outputs, for the regressed feature.
+        enabled: Whether heads start from the closed forms, and not from random weights.
+        voice_ridge: Ridge on the backbone's outputs, for the joint space.
+        face_ridge: Ridge on the face features, for the joint space.
+        feature_ridge: Ridge on the backbone's outputs, for the regressed feature.
     """
 
     enabled: bool = True
@@ -43,12 +43,12 @@ def start_heads(
     """Set the heads' weights to the closed-form solutions; the input statistics must be set before.
 
     Args:
-        encoder: Changed in place.
-        voices: [N, H] of the frozen backbone, one row a person (the mean of the person's recordings: otherwise those
-            with many recordings would decide).
-        faces: [N, D], the same people's mean features.
-        all_faces: [M, D], features of everybody, those without a voice too: they tell how faces vary.
-        config: The ridges.
+        encoder: Encoder, changed in place.
+        voices: [N, H] outputs of the frozen backbone, one row for each person: the mean over the person's recordings,
+            so that people count equally.
+        faces: [N, D] mean face features of the same people.
+        all_faces: [M, D] face features of all people, also of those without a voice, for the covariance of faces.
+        config: Strengths of the ridges.
     """
     device, dtype = encoder.face_mean.device, encoder.face_mean.dtype
     x = encoder.standard_voice(voices.to(device)).double()
@@ -65,7 +65,7 @@ def start_heads(
         (encoder.voice_head, voice_directions, x, x_mean),
         (encoder.face_head, face_directions, y_centred, torch.zeros_like(y[0])),
     ):
-        # Only directions count: brought to length 1 on average, as random weights nearly are.
+        # Only directions are used; lengths are scaled to 1 on average, near those of random weights.
         weight = directions / (inputs @ directions).square().sum(dim=1).mean().sqrt()
         head.weight.copy_(weight.T.to(dtype))
         head.bias.copy_(-(mean @ weight).to(dtype))
@@ -80,19 +80,19 @@ def start_heads(
 def canonical_directions(
     x: Tensor, y: Tensor, y_covariance: Tensor, rank: int, x_ridge: float, y_ridge: float
 ) -> tuple[Tensor, Tensor]:
-    """Pairs of directions along which x and y vary together, the strongest first.
+    """Pairs of directions along which x and y are correlated, the strongest first.
 
-    With whitening by (C + ridge mean-variance I)^-1/2 on both sides, the singular vectors of the whitened cross
-    covariance; each direction is weighted by the root of its singular value, so that the inner product of two
-    projections is the best bilinear score of that rank.
+    They are the singular vectors of the cross covariance, whitened by (C + ridge mean-variance I)^-1/2 on both sides.
+    Each direction is weighted by the root of its singular value, so that the inner product of two projections is the
+    best bilinear score of that rank.
 
     Args:
         x: [N, H] centred.
         y: [N, D] centred, rows of the same people.
-        y_covariance: [D, D], which may know more rows than y.
-        rank: How many; where there are fewer, the rest are zero.
-        x_ridge: In units of the mean variance.
-        y_ridge: The same for y.
+        y_covariance: [D, D] covariance of y, possibly from more rows.
+        rank: Number of directions; missing ones are zero.
+        x_ridge: Ridge on x in units of its mean variance.
+        y_ridge: Ridge on y, likewise.
 
     Returns:
         [H, rank] and [D, rank].
@@ -112,7 +112,7 @@ def canonical_directions(
 
 
 def covariance(rows: Tensor) -> Tensor:
-    """[D, D] of [N, D], about the mean, divided by N."""
+    """[D, D] covariance of [N, D] rows, divided by N."""
     centred = rows - rows.mean(dim=0)
     return centred.T @ centred / len(rows)
 

@@ -1,4 +1,4 @@
-"""A fixed non-linear view of face features, for heads that a few hundred people must suffice for."""
+"""Kernel principal components of face features, as a fixed non-linear input of the face head."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WIDTH = 0.4
 class KernelMap(nn.Module):
     """Kernel principal components (Schoelkopf et al. 1998) with a Gaussian kernel about landmarks.
 
-    What voices tell of faces, their sex above all, is not linear in every face network's feature.
+    What voices and faces share, above all sex, is not a linear function of every face network's feature.
     """
 
     landmarks: Tensor
@@ -21,11 +21,11 @@ class KernelMap(nn.Module):
     projection: Tensor
 
     def __init__(self, feature_size: int, num_landmarks: int) -> None:
-        """Set up a map that sends everything to zero, until it is fitted or loaded.
+        """Build a map that gives zeros until it is fitted or loaded.
 
         Args:
-            feature_size: D.
-            num_landmarks: L.
+            feature_size: D, length of the face feature.
+            num_landmarks: L, number of landmarks.
         """
         super().__init__()
         self.register_buffer("landmarks", torch.zeros(num_landmarks, feature_size))
@@ -34,10 +34,10 @@ class KernelMap(nn.Module):
 
     @torch.no_grad()
     def fit(self, landmarks: Tensor) -> None:
-        """Choose the landmarks; components are scaled alike, so that the mean of all entries' squares is 1.
+        """Set the landmarks; one scale for all components makes the mean square of all entries 1.
 
         Args:
-            landmarks: [L, D] face features of any length but zero.
+            landmarks: [L, D] face features, not zero.
         """
         self.landmarks.copy_(F.normalize(landmarks, dim=1))
         kernel = self._kernel(self.landmarks).double()
@@ -50,10 +50,10 @@ class KernelMap(nn.Module):
         self.projection.copy_(torch.where(kept, vectors * values.clamp_min(1e-12).rsqrt() * scale, 0))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Components of faces.
+        """Compute the components.
 
         Args:
-            features: [N, D].
+            features: [N, D] face features, not zero.
 
         Returns:
             [N, L] float32; zero-mean over the landmarks.

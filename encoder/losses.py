@@ -1,7 +1,6 @@
-"""Losses between voices and faces: pure functions of rows, each the mean over them.
+"""Losses between voices and faces: pure functions, each a mean over the rows of its arguments.
 
-Rows of the first argument come from voices, those of the second from the faces of the same people, in the
-same order.
+Rows of the first argument come from voices, rows of the second from faces of the same people in the same order.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ def feature_l1(predicted: Tensor, target: Tensor) -> Tensor:
     """Mean absolute difference of two face features, summed over the feature's entries.
 
     The first term of Speech2Face (Oh et al. 2019, equation 1) compares activations of its face decoder's
-    first layer; here it is the feature itself, so no decoder has to be trained before the encoder.
+    first layer; here it compares the features, so that no decoder has to be trained before the encoder.
 
     Args:
         predicted: [N, D].
@@ -31,7 +30,7 @@ def normalised_l2(predicted: Tensor, target: Tensor) -> Tensor:
     """Squared distance of two features on the unit sphere, the second term of Speech2Face: 2 - 2 cos.
 
     Args:
-        predicted: [N, D], any length but zero.
+        predicted: [N, D], not zero.
         target: [N, D].
 
     Returns:
@@ -56,8 +55,8 @@ def cosine_distance(predicted: Tensor, target: Tensor) -> Tensor:
 def distillation(predicted_logits: Tensor, target_logits: Tensor, temperature: float = 2.0) -> Tensor:
     """Cross entropy -sum_i p_i(target) log p_i(predicted), p = softmax(logits / temperature) (Hinton 2015).
 
-    The third term of Speech2Face, where logits are those of VGG-Face's classifier. Other face networks come
-    without one; see `prototype_logits`.
+    The third term of Speech2Face, where logits are those of VGG-Face's classifier. Other face networks have no
+    classifier; see `prototype_logits`.
 
     Args:
         predicted_logits: [N, C].
@@ -72,15 +71,15 @@ def distillation(predicted_logits: Tensor, target_logits: Tensor, temperature: f
 
 
 def prototype_logits(features: Tensor, prototypes: Tensor, scale: float = 16.0) -> Tensor:
-    """The analogue of a face classifier's logits: scaled cosines to the mean feature of each person.
+    """Logits in place of a face classifier's: scaled cosines to the mean feature of each person.
 
-    ArcFace networks are trained with such a classifier (weights are class centres on the sphere, scale 64),
-    so this is the nearest thing to one on the people at hand.
+    ArcFace networks are trained with a classifier of this form (class centres on the sphere, scale 64); here the mean
+    features of the training people are the centres.
 
     Args:
         features: [N, D].
-        prototypes: [C, D], one row an identity.
-        scale: What a cosine is multiplied with.
+        prototypes: [C, D] mean feature of each person.
+        scale: Factor of the cosines.
 
     Returns:
         [N, C] in [-scale, scale].
@@ -89,17 +88,16 @@ def prototype_logits(features: Tensor, prototypes: Tensor, scale: float = 16.0) 
 
 
 def info_nce(voice: Tensor, face: Tensor, temperature: float, identities: Tensor | None = None) -> Tensor:
-    """Symmetric contrastive loss (van den Oord 2018, Radford 2021): find the face by the voice, and back.
+    """Symmetric contrastive loss (van den Oord 2018, Radford 2021): voice to face and face to voice.
 
     Args:
         voice: [N, E] unit vectors.
         face: [N, E] unit vectors.
-        temperature: What similarities are divided by.
-        identities: [N]; rows of the same person are not each other's negatives. None: all are different
-        people.
+        temperature: Divisor of the similarities.
+        identities: [N]; rows of the same person are no negatives of each other. None if all people differ.
 
     Returns:
-        Scalar >= 0, log N where nothing is known.
+        Scalar >= 0, log N for equal similarities.
     """
     similarity = voice @ face.T / temperature
     if identities is not None:
@@ -115,9 +113,9 @@ def am_softmax(cosines: Tensor, classes: Tensor, margin: float = 0.35, scale: fl
 
     Args:
         cosines: [N, C] of embeddings to class centres.
-        classes: [N] int64, the right class of each row.
-        margin: Taken from the cosine of the right class.
-        scale: What cosines are multiplied with after that.
+        classes: [N] int64, true class of each row.
+        margin: Margin subtracted from the cosine of the true class.
+        scale: Factor of the cosines after that.
 
     Returns:
         Scalar >= 0.

@@ -1,4 +1,4 @@
-"""What an encoder is trained for: which losses, and how much of each, over the batch of all processes."""
+"""Losses of a voice encoder's training and their weights, over the batch of all processes."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from training.run import Run
 class LossConfig:
     """Weights of the losses (0 switches one off) and their settings.
 
-    Speech2Face (Oh et al. 2019) is feature_l1 1, normalised_l2 0.025, distillation 200, the rest 0; its
+    Speech2Face (Oh et al. 2019) has feature_l1 1, normalised_l2 0.025, distillation 200 and no other loss; its
     weights balance gradients for features of length 4096 and thousands of classes.
 
     Attributes:
-        info_nce: Contrastive, in the joint space.
-        am_softmax: Over training identities, in the joint space, for voices and faces alike.
-        speaker: AM-softmax over training identities on the backbone's output: who speaks, whatever the faces. It
-            teaches a backbone from random weights to hear people apart, which faces alone teach it slowly.
-        cosine: 1 - cos of the regressed and the true feature.
-        feature_l1: Sum of absolute differences of the features.
-        normalised_l2: Squared distance of the normalised features.
-        distillation: Cross entropy of soft identities, from cosines to the mean feature of each person.
-        temperature: Of info_nce.
-        margin: Of am_softmax and speaker.
-        scale: Of am_softmax and speaker.
+        info_nce: Weight of the contrastive loss in the joint space.
+        am_softmax: Weight of AM-softmax over training identities in the joint space, for voices and faces.
+        speaker: Weight of AM-softmax over training identities on the backbone's output (speaker recognition). A
+            backbone from random weights learns voices faster by it than from faces alone.
+        cosine: Weight of 1 - cos between regressed and true feature.
+        feature_l1: Weight of the sum of absolute differences of the features.
+        normalised_l2: Weight of the squared distance of the normalised features.
+        distillation: Weight of the cross entropy of soft identities, from cosines to the mean feature of each person.
+        temperature: Temperature of info_nce.
+        margin: Margin of am_softmax and speaker.
+        scale: Scale of am_softmax and speaker.
     """
 
     info_nce: float = 1.0
@@ -65,25 +65,25 @@ class LossConfig:
 
     @property
     def trains_embedding(self) -> bool:
-        """Whether anything pulls at the joint space."""
+        """Whether a loss trains the joint space."""
         return self.info_nce > 0 or self.am_softmax > 0
 
     @property
     def trains_feature(self) -> bool:
-        """Whether anything pulls at the regressed feature."""
+        """Whether a loss trains the regressed feature."""
         return self.cosine > 0 or self.feature_l1 > 0 or self.normalised_l2 > 0 or self.distillation > 0
 
 
 @dataclass(frozen=True)
-class Rows:
-    """What the losses compare; one row a pair.
+class Outputs:
+    """Outputs that the losses compare, one row for each pair.
 
     Attributes:
-        feature: [N, D] regressed from voices.
-        voice: [N, E] unit, voices in the joint space.
-        face: [N, E] unit, faces in the joint space.
+        feature: [N, D] features regressed from voices.
+        voice: [N, E] unit vectors, embeddings of voices.
+        face: [N, E] unit vectors, embeddings of faces.
         voice_classes: [N, C] cosines of voices to class centres.
-        face_classes: [N, C] the same for faces.
+        face_classes: [N, C] cosines of faces to class centres.
         speaker_classes: [N, C] cosines of the backbone's outputs to speakers' centres.
     """
 
@@ -96,16 +96,16 @@ class Rows:
 
 
 class TrainedParts(nn.Module):
-    """Everything with weights that a step uses, behind one `forward` for DDP to wrap."""
+    """All modules with weights that a step uses, behind one `forward` that DDP can wrap."""
 
     def __init__(self, encoder: VoiceEncoder, num_classes: int, losses: LossConfig, freeze_backbone: bool) -> None:
-        """Freeze what no loss moves: processes would wait for its gradients for ever.
+        """Freeze parts that no loss trains: DDP would wait for their gradients.
 
         Args:
-            encoder: Trained in place.
-            num_classes: People in the training split.
-            losses: Tell which heads are trained.
-            freeze_backbone: Then voices are given as the backbone's outputs, [N, H].
+            encoder: Encoder, trained in place.
+            num_classes: Number of people in the training split.
+            losses: Weights of the losses, which decide which heads are trained.
+            freeze_backbone: Whether the backbone is frozen; voices are given as its outputs [N, H] then.
         """
         super().__init__()
         self.encoder = encoder
@@ -118,14 +118,14 @@ class TrainedParts(nn.Module):
         self.speaker_centres = _centres(num_classes if losses.speaker > 0 else 0, encoder.backbone.hidden_size)
 
     def train(self, mode: bool = True) -> TrainedParts:
-        """As any module's, but a frozen backbone stays in eval mode."""
+        """Set the mode; a frozen backbone stays in eval mode."""
         super().train(mode)
         if self._from_hidden:
             self.encoder.backbone.eval()
         return self
 
-    def forward(self, voices: Tensor, face_features: Tensor) -> Rows:
-        """Rows of this process's share of the batch.
+    def forward(self, voices: Tensor, face_features: Tensor) -> Outputs:
+        """Compute the outputs for this process's share of the batch.
 
         Args:
             voices: [N, T] waveforms, or [N, H] outputs of a frozen backbone.
@@ -135,7 +135,7 @@ class TrainedParts(nn.Module):
         encoding = self.encoder.head(hidden)
         face = self.encoder.face(face_features)
         centres = F.normalize(self.class_centres, dim=1)
-        return Rows(
+        return Outputs(
             feature=encoding.feature,
             voice=encoding.embedding,
             face=face,
@@ -146,20 +146,20 @@ class TrainedParts(nn.Module):
 
 
 def _centres(num_classes: int, size: int) -> nn.Parameter:
-    # Drawn for itself, so that whether it is there does not change anything else.
+    # A generator of its own, so that these draws don't change the other random numbers.
     centres = torch.randn(num_classes, size, generator=torch.Generator().manual_seed(0))
     return nn.Parameter(centres, requires_grad=num_classes > 0)
 
 
 def gather_rows(run: Run, rows: Tensor) -> Tensor:
-    """Rows of all processes in order of rank; gradients flow into this process's own.
+    """Gather the rows of all processes in order of rank; gradients flow into this process's own rows.
 
-    Every process then computes the loss of the whole batch, and its gradient is the part of the whole
-    gradient that passes through its rows: summed over processes they are the gradient of one process. (DDP
-    averages: multiply the loss by the number of processes.)
+    Every process then computes the loss of the whole batch, and its gradient is the part of the whole gradient that
+    passes through its rows: summed over processes they are the gradient of a single process. (DDP averages them, so the
+    loss is multiplied by the number of processes.)
 
     Args:
-        run: Its processes have equally many rows.
+        run: Run whose processes have equally many rows.
         rows: [N, ...].
 
     Returns:
@@ -173,36 +173,36 @@ def gather_rows(run: Run, rows: Tensor) -> Tensor:
 
 
 def loss_terms(
-    rows: Rows, face_features: Tensor, classes: Tensor, prototypes: Tensor, config: LossConfig
+    outputs: Outputs, face_features: Tensor, classes: Tensor, prototypes: Tensor, config: LossConfig
 ) -> dict[str, Tensor]:
-    """The losses with a weight above 0, unweighted, by name.
+    """Compute the losses with a weight above 0, unweighted, by name.
 
     Args:
-        rows: Of the whole batch.
-        face_features: [N, D] the true features.
-        classes: [N] int64, who it is: index into `prototypes`.
+        outputs: Outputs for the whole batch.
+        face_features: [N, D] true features.
+        classes: [N] int64, index of each person in `prototypes`.
         prototypes: [C, D] mean feature of each training identity.
         config: Weights and settings.
     """
     terms: dict[str, Tensor] = {}
     if config.info_nce:
-        terms["info_nce"] = info_nce(rows.voice, rows.face, config.temperature, classes)
+        terms["info_nce"] = info_nce(outputs.voice, outputs.face, config.temperature, classes)
     if config.am_softmax:
         both = [
             am_softmax(cosines, classes, config.margin, config.scale)
-            for cosines in (rows.voice_classes, rows.face_classes)
+            for cosines in (outputs.voice_classes, outputs.face_classes)
         ]
         terms["am_softmax"] = (both[0] + both[1]) / 2
     if config.speaker:
-        terms["speaker"] = am_softmax(rows.speaker_classes, classes, config.margin, config.scale)
+        terms["speaker"] = am_softmax(outputs.speaker_classes, classes, config.margin, config.scale)
     if config.cosine:
-        terms["cosine"] = cosine_distance(rows.feature, face_features)
+        terms["cosine"] = cosine_distance(outputs.feature, face_features)
     if config.feature_l1:
-        terms["feature_l1"] = feature_l1(rows.feature, face_features)
+        terms["feature_l1"] = feature_l1(outputs.feature, face_features)
     if config.normalised_l2:
-        terms["normalised_l2"] = normalised_l2(rows.feature, face_features)
+        terms["normalised_l2"] = normalised_l2(outputs.feature, face_features)
     if config.distillation:
         terms["distillation"] = distillation(
-            prototype_logits(rows.feature, prototypes), prototype_logits(face_features, prototypes)
+            prototype_logits(outputs.feature, prototypes), prototype_logits(face_features, prototypes)
         )
     return terms

@@ -1,4 +1,4 @@
-"""Pairs of a voice and a face of one person, drawn for training; what a frozen backbone says of voices."""
+"""Random pairs of a voice and a face of one person for training, and outputs of a frozen backbone for all voices."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Pairs(Dataset[tuple[Tensor, Tensor, int]]):
         """Read all face features; voices are read when they are drawn.
 
         Args:
-            clips: The split to draw from.
-            window_samples: Length of a drawn crop.
-            hidden: [num_clips, num_crops, H] as from `compute_hidden`, to be drawn instead of waveforms.
+            clips: Split to draw from.
+            window_samples: Length of a random crop of a waveform.
+            hidden: [num_clips, num_crops, H] from `compute_hidden`, to be drawn instead of waveforms.
 
         Raises:
             DatasetError: If nobody has both a voice and a face.
@@ -45,7 +45,7 @@ class Pairs(Dataset[tuple[Tensor, Tensor, int]]):
         self._window_samples = window_samples
         self._hidden = hidden
         self._voices = {i: clips.voices_of(i) for i in range(len(clips.identities))}
-        # Rows of `features` by person; sorting once beats searching for each.
+        # Rows of `features` by person; sorting once is faster than a search for each person.
         order = np.argsort(owner_identities, kind="stable")
         bounds = np.searchsorted(owner_identities[order], np.arange(len(clips.identities) + 1))
         self._faces = {i: order[bounds[i] : bounds[i + 1]] for i in range(len(clips.identities))}
@@ -60,8 +60,8 @@ class Pairs(Dataset[tuple[Tensor, Tensor, int]]):
         """One pair.
 
         Returns:
-            Voice: [T] float32 waveform, or [H] if the backbone's outputs were given; face feature [D]; the
-            person's index into the data set's identities.
+            Voice: [T] float32 waveform, or [H] if the backbone's outputs were given; face feature [D]; index of the
+            person in the data set's identities.
         """
         random = np.random.default_rng(draw.seed)
         clip = int(random.choice(self._voices[draw.identity]))
@@ -77,28 +77,28 @@ class Pairs(Dataset[tuple[Tensor, Tensor, int]]):
         return torch.stack([self.features[self._faces[i]].mean(dim=0) for i in self.people])
 
     def mean_hidden(self) -> Tensor:
-        """[num_people, H]: the mean of what the backbone says of the whole recordings of each person in `people`."""
+        """[num_people, H]: the backbone's mean output over the whole recordings of each person in `people`."""
         if self._hidden is None:
             raise ValueError("these pairs hold waveforms")
         return torch.stack([self._hidden[self._voices[i], 0].mean(dim=0) for i in self.people])
 
     def first_pairs(self) -> tuple[list[int], Tensor]:
-        """One voice and one face of everybody in `people`, always the same: for validation.
+        """The same voice and face of each person in `people` at every call, for validation.
 
         Returns:
-            Clip indices of the voices, and the faces' features [num_people, D].
+            Clip indices of the voices, and face features [num_people, D].
         """
         clips = [self._voices[i][0] for i in self.people]
         return clips, torch.stack([self.features[self._faces[i][0]] for i in self.people])
 
 
 def random_crop(waveform: NDArray[np.float32], num_samples: int, random: np.random.Generator) -> NDArray[np.float32]:
-    """A crop of fixed length at a random place; a shorter recording is repeated from a random place on.
+    """A crop of fixed length at a random position; a shorter recording is repeated from a random position on.
 
     Args:
         waveform: [T] with T >= 1.
         num_samples: Length of the result.
-        random: Where it comes from.
+        random: Generator of the position.
     """
     if len(waveform) <= num_samples:
         return fit_duration(np.roll(waveform, -int(random.integers(len(waveform)))), num_samples)
@@ -106,25 +106,24 @@ def random_crop(waveform: NDArray[np.float32], num_samples: int, random: np.rand
 
 
 def compute_hidden(model: VoiceEncoder, clips: ClipDataset, num_crops: int, crop_seconds: float, run: Run) -> Tensor:
-    """What a frozen backbone says of every voice: of the whole and of random crops; processes share the work.
+    """Compute a frozen backbone's outputs for every voice, whole and in random crops; processes share the work.
 
     Args:
-        model: Its backbone is asked, in eval mode.
-        clips: A split.
-        num_crops: Random crops of each voice besides the whole.
-        crop_seconds: Their length; longer than the voice means the whole again.
-        run: Derives the crops from its seed, so that a resumed run draws the same ones.
+        model: Encoder with the backbone; it is put into eval mode.
+        clips: Split with the voices.
+        num_crops: Number of random crops of each voice besides the whole.
+        crop_seconds: Length of the crops; a shorter voice is repeated up to it.
+        run: Run whose seed decides the crops, so that a resumed run has the same ones.
 
     Returns:
-        [num_clips, 1 + num_crops, H] on the CPU; the first is the whole recording. Clips without a voice have
-        zeros.
+        [num_clips, 1 + num_crops, H] on the CPU, the whole recording first; zeros for clips without a voice.
     """
     model.eval()
     table = torch.zeros(len(clips), 1 + num_crops, model.backbone.hidden_size, device=run.device)
     seeds = torch.randint(2**62, (len(clips),), generator=run.generator(0, _STREAM_CROPS)).tolist()
     voiced = [index for index in range(len(clips)) if clips.has_voice[index]][run.rank :: run.num_processes]
     num_samples = round(crop_seconds * SAMPLE_RATE)
-    for index in tqdm(voiced, desc=f"hearing {clips.split}", disable=None if run.is_main else True, delay=2):
+    for index in tqdm(voiced, desc=f"encoding {clips.split} voices", disable=None if run.is_main else True, delay=2):
         waveform = clips.waveform(index)
         random = np.random.default_rng(seeds[index])
         with torch.no_grad():
@@ -132,5 +131,5 @@ def compute_hidden(model: VoiceEncoder, clips: ClipDataset, num_crops: int, crop
             if num_crops:
                 crops = [random_crop(waveform, num_samples, random) for _ in range(num_crops)]
                 table[index, 1:] = model.hidden(torch.from_numpy(np.stack(crops)).to(run.device))
-    # Others' rows are zero, so the sum is exact.
+    # Rows of other processes are zero, so the sum is exact.
     return run.accelerator.reduce(table, "sum").cpu() if run.num_processes > 1 else table.cpu()

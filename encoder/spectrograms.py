@@ -1,4 +1,4 @@
-"""Waveform -> spectrogram, as modules: part of the model, so that every user of it computes the same."""
+"""Spectrograms as modules: they are part of the model, so that training and inference compute the same."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PowerLawSpectrogram(nn.Module):
         num_frequencies: Rows of the spectrogram.
     """
 
-    # d|x|^0.3/dx is infinite at 0: silence must not give NaN gradients to whoever trains through this.
+    # d|x|^0.3/dx is infinite at 0: silence must not give NaN gradients.
     _floor = 1e-8
 
     window: Tensor
@@ -35,10 +35,10 @@ class PowerLawSpectrogram(nn.Module):
         """Set up the transform.
 
         Args:
-            window: Seconds of a frame.
+            window: Length of a frame in seconds.
             stride: Seconds from one frame to the next.
-            fft_length: Samples of the FFT; a frame is followed by zeros up to it.
-            exponent: Of the compression, in (0, 1].
+            fft_length: Samples of the FFT; frames are padded with zeros to it.
+            exponent: Exponent of the compression, in (0, 1].
 
         Raises:
             ConfigError: If a frame does not fit into the FFT, or a setting is out of range.
@@ -58,7 +58,7 @@ class PowerLawSpectrogram(nn.Module):
         """Transform a batch of waveforms.
 
         Args:
-            waveform: [N, T] float32 in [-1, 1] at 16 kHz, T of a window or more.
+            waveform: [N, T] float32 in [-1, 1] at 16 kHz, T at least one window.
 
         Returns:
             [N, 2, frames, F]: real and imaginary part, compressed; frames = (T - window) // hop + 1.
@@ -82,7 +82,7 @@ class MelPowerSpectrogram(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        # torchaudio takes a second to import; only those who build this model pay for it.
+        # Imported here because torchaudio takes a second to import.
         from torchaudio.functional import melscale_fbanks
 
         filters = melscale_fbanks(
@@ -108,23 +108,21 @@ class MelPowerSpectrogram(nn.Module):
         """
         padded = nn.functional.pad(waveform, (WINDOW_SAMPLES // 2, WINDOW_SAMPLES // 2))
         frames = padded.unfold(-1, WINDOW_SAMPLES, HOP_SAMPLES) * self.window
-        spectrum = torch.fft.rfft(frames)
-        power = spectrum.real.square() + spectrum.imag.square()
-        return power @ self.filters
+        return _mel_energy(frames, self.filters)
 
 
 class LogMelSpectrogram(nn.Module):
-    """Logarithmic mel energies over long windows, in which the harmonics of low voices stand apart.
+    """Logarithmic mel energies over windows that are long enough to resolve the harmonics of low voices.
 
-    64 ms Hann windows, 16 ms hop, 96 bands up to 7.6 kHz, each band's logarithm less the recording's mean over
-    all bands and frames: loudness says nothing of a voice.
+    64 ms Hann windows, 16 ms hop, 96 bands up to 7.6 kHz. The mean over all bands and frames of a recording is
+    subtracted, so that loudness has no influence.
     """
 
     num_mels = 96
     _window_samples = SAMPLE_RATE * 64 // 1000
     _hop_samples = SAMPLE_RATE * 16 // 1000
     _max_frequency = 7600.0
-    # Of the mean energy; what lies 60 dB below is silence.
+    # Share of the mean energy: -60 dB counts as silence.
     _floor = 1e-6
 
     window: Tensor
@@ -132,7 +130,7 @@ class LogMelSpectrogram(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        # torchaudio takes a second to import; only those who build this model pay for it.
+        # Imported here because torchaudio takes a second to import.
         from torchaudio.functional import melscale_fbanks
 
         filters = melscale_fbanks(
@@ -157,8 +155,14 @@ class LogMelSpectrogram(nn.Module):
             [N, (T - 1024) // 256 + 1, 96] natural logarithms, zero on average; 0 throughout in silence.
         """
         frames = waveform.unfold(-1, self._window_samples, self._hop_samples) * self.window
-        spectrum = torch.fft.rfft(frames)
-        energy = (spectrum.real.square() + spectrum.imag.square()) @ self.filters
+        energy = _mel_energy(frames, self.filters)
         mean = energy.mean(dim=(1, 2), keepdim=True)
         logarithm = (energy + self._floor * mean + 1e-12).log()
         return logarithm - logarithm.mean(dim=(1, 2), keepdim=True)
+
+
+def _mel_energy(frames: Tensor, filters: Tensor) -> Tensor:
+    """[N, frames, window] windowed samples and [F, mels] filters to [N, frames, mels] energies, in fp32."""
+    spectrum = torch.fft.rfft(frames)
+    with torch.autocast(frames.device.type, enabled=False):  # bf16 would round the energies to 3 digits
+        return (spectrum.real.square() + spectrum.imag.square()) @ filters

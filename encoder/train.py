@@ -1,4 +1,4 @@
-"""Training a voice encoder."""
+"""Training of a voice encoder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from data.store.dataset import ClipDataset
 from data.store.sampling import IdentityBatches
 from data.store.shards import read_info
 from encoder.canonical import CanonicalConfig, start_heads
-from encoder.objective import LossConfig, Rows, TrainedParts, gather_rows, loss_terms
+from encoder.objective import LossConfig, Outputs, TrainedParts, gather_rows, loss_terms
 from encoder.pairs import Pairs, compute_hidden
 from encoder.recorded import take_recorded
 from encoder.validation import validate
@@ -33,18 +33,19 @@ class EncoderTrainingConfig(RunConfig):
 
     Attributes:
         dataset: Folder of a prepared data set.
-        model: What is trained.
-        losses: What for.
-        canonical: Where heads on a frozen backbone start.
-        freeze_backbone: Train the heads alone: every voice is heard once, and the rest takes seconds.
-        refit_heads: Once a backbone has been trained, put the closed forms of `canonical` in the place of its heads.
-        num_crops: Random crops that a frozen backbone hears of each voice, besides the whole.
-        crop_seconds: Their length.
+        model: Shape of the encoder.
+        losses: Weights and settings of the losses.
+        canonical: Closed-form weights from which heads on a frozen backbone start.
+        freeze_backbone: Whether the heads alone are trained; the backbone then computes every voice once.
+        refit_heads: Whether the heads get the closed forms of `canonical` after a backbone has been trained.
+        num_crops: Number of random crops of each voice for a frozen backbone, besides the whole.
+        crop_seconds: Length of these crops.
         total_images: Length of the run.
-        batch_size: Of all processes together.
-        learning_rate: Over the run.
-        weight_decay: AdamW's, on weight matrices.
-        num_workers: Processes that read waveforms, where the backbone is trained.
+        batch_size: Pairs in a step, over all processes.
+        learning_rate: Learning rate (AdamW).
+        weight_decay: AdamW's weight decay, on weight matrices.
+        num_workers: Loader processes of each training process, if the backbone is trained; 0 loads in the training
+            process itself.
         log_images: Images between lines in stats.jsonl.
         validate_images: Images between validations.
         checkpoint_images: Images between checkpoints.
@@ -85,12 +86,12 @@ class EncoderTrainingConfig(RunConfig):
 
 
 def train_encoder(config: EncoderTrainingConfig) -> None:
-    """Train, save checkpoints, and leave the last weights in `<out>/model`.
+    """Train, save checkpoints, and write the last weights to `<out>/model`.
 
-    The last, not the best: a validation split of a few dozen people picks by luck.
+    The last weights, not the best on the validation split: with a few dozen people such a choice is mostly noise.
 
     Raises:
-        Wav2FaceError: For whatever the user can mend.
+        Wav2FaceError: For mistakes of the user; see the subclasses.
     """
     model, recorded = take_recorded(config.model, read_info(Path(config.dataset)).extra)
     config = replace(config, model=model)
@@ -141,10 +142,10 @@ def train_encoder(config: EncoderTrainingConfig) -> None:
         parts.train()
         set_learning_rate(optimizer, config.learning_rate.at(images_seen, config.total_images))
         with run.autocast():
-            rows: Rows = parts(voices.to(run.device), face_features.to(run.device))
-        everyone = Rows(*(gather_rows(run, value.float()) for value in vars(rows).values()))
+            outputs: Outputs = parts(voices.to(run.device), face_features.to(run.device))
+        gathered = Outputs(*(gather_rows(run, value.float()) for value in vars(outputs).values()))
         all_faces = gather_rows(run, face_features.to(run.device))
-        terms = loss_terms(everyone, all_faces, gather_rows(run, classes), prototypes, config.losses)
+        terms = loss_terms(gathered, all_faces, gather_rows(run, classes), prototypes, config.losses)
         loss = torch.stack([getattr(config.losses, name) * term for name, term in terms.items()]).sum()
         optimizer.zero_grad(set_to_none=True)
         run.accelerator.backward(loss * run.num_processes)
@@ -178,16 +179,16 @@ def train_encoder(config: EncoderTrainingConfig) -> None:
 
 
 def fit_heads(encoder: VoiceEncoder, clips: ClipDataset, hidden: Tensor, config: EncoderTrainingConfig) -> Pairs:
-    """Set what heads on a frozen backbone read and, where the config says so, the heads themselves.
+    """Set the input statistics of heads on a frozen backbone and, if configured, their closed-form weights.
 
     Args:
-        encoder: Changed in place.
-        clips: The training split.
-        hidden: [num_clips, num_crops, H] as from `compute_hidden`.
-        config: Of the training.
+        encoder: Encoder, changed in place.
+        clips: Training split.
+        hidden: [num_clips, num_crops, H] from `compute_hidden`.
+        config: Configuration of the training.
 
     Returns:
-        The pairs whose voices are these outputs.
+        Pairs whose voices are these outputs.
     """
     pairs = Pairs(clips, config.model.window_samples, hidden)
     encoder.set_input_statistics(hidden[torch.from_numpy(clips.has_voice)].flatten(0, 1), pairs.prototypes())
@@ -215,17 +216,17 @@ def _batches(
 def _validation(
     config: EncoderTrainingConfig, encoder: VoiceEncoder, run: Run
 ) -> tuple[ClipDataset, Pairs, Tensor | None] | None:
-    """What `validate` needs; None where the validation split is empty."""
+    """Arguments of `validate`; None if the validation split is empty."""
     clips = ClipDataset(config.dataset, "val")
     if not (clips.has_voice.any() and clips.num_faces.any()):
-        run.log("nobody to validate on")
+        run.log("no validation: nobody in the validation split has a voice and a face")
         return None
     hidden = compute_hidden(encoder, clips, 0, config.crop_seconds, run)[:, 0] if config.freeze_backbone else None
     return clips, Pairs(clips, config.model.window_samples), hidden
 
 
 def _optimizer(trainable: TrainedParts, config: EncoderTrainingConfig) -> torch.optim.Optimizer:
-    """AdamW; biases and normalisation weights are not decayed."""
+    """AdamW without weight decay of biases and normalisation weights."""
     parameters = [parameter for parameter in trainable.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},

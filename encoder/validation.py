@@ -1,4 +1,4 @@
-"""How an encoder does on people it was not trained on, cheaply: a curve to watch; `eval` measures."""
+"""Quick scores of an encoder on the validation split during training; `eval` has the full measures."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ from encoder.voice_encoder import VoiceEncoder
 
 @torch.no_grad()
 def validate(encoder: VoiceEncoder, clips: ClipDataset, pairs: Pairs, hidden: Tensor | None) -> dict[str, float]:
-    """Retrieval of one face of everybody by one voice, among everybody in the split.
+    """Retrieve one face of each person by one voice, among all people of the split.
 
     Args:
-        encoder: Put into eval mode for it.
-        clips: The validation split.
-        pairs: The same, as pairs.
-        hidden: [num_clips, H] where the backbone is frozen; else the voices are heard anew.
+        encoder: Encoder; it is evaluated in eval mode.
+        clips: Validation split.
+        pairs: Pairs of the same split.
+        hidden: [num_clips, H] outputs of a frozen backbone; None computes them.
 
     Returns:
-        `val/joint_recall_at_10pct` and `val/feature_recall_at_10pct`: how often the right face is among the
-        best tenth of the gallery (chance .1, whatever its size), and `val/cosine` of regressed and true
-        feature.
+        `val/joint_recall_at_10pct` and `val/feature_recall_at_10pct`: share of voices whose own face is in the best
+        tenth of the gallery (chance 0.1 for any size), and `val/cosine` of regressed and true feature.
     """
     was_training = encoder.training
     encoder.eval()
@@ -36,7 +35,7 @@ def validate(encoder: VoiceEncoder, clips: ClipDataset, pairs: Pairs, hidden: Te
     else:
         encoding = encoder.encode([clips.waveform(index) for index in voices])
     joint = encoding.embedding @ encoder.face(faces).T
-    # Centred, because all predictions lean towards the mean face, and so towards the same few people.
+    # Centred, because all predictions are biased towards the mean face, and so towards the same few people.
     centred = F.normalize(encoding.feature - encoder.face_mean, dim=1) @ F.normalize(faces - encoder.face_mean, dim=1).T
     encoder.train(was_training)
     return {
@@ -47,12 +46,12 @@ def validate(encoder: VoiceEncoder, clips: ClipDataset, pairs: Pairs, hidden: Te
 
 
 def recall_at_share(similarity: Tensor, share: float) -> float:
-    """How often the right column is among the best share of its row; ties count half.
+    """Share of rows whose own column is among the best; ties count half.
 
     Args:
-        similarity: [N, N], the right column of row i is i.
-        share: Of N, in (0, 1]; at least one column.
+        similarity: [N, N]; the own column of row i is i.
+        share: Best columns as a share of N, in (0, 1]; at least one column.
     """
-    right = similarity.diagonal()[:, None]
-    ahead = (similarity > right).sum(dim=1) + 0.5 * ((similarity == right).sum(dim=1) - 1)
+    own = similarity.diagonal()[:, None]
+    ahead = (similarity > own).sum(dim=1) + 0.5 * ((similarity == own).sum(dim=1) - 1)
     return float((ahead < max(1.0, share * len(similarity))).float().mean())

@@ -1,4 +1,4 @@
-"""The voice encoder: a waveform in, the face feature it suggests and a place in the joint space out."""
+"""The voice encoder: from a waveform to a predicted face feature and an embedding in the joint space."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class EncoderDesign:
         backbone_options: `width` and `hidden_size` of speech2face and tdnn, `window`, `stride`, `fft_length` and
             `amp_norm` of speech2face (else as the data set recorded them), the transformers configuration of hf.
         embedding_size: Length of an embedding in the joint space.
-        voice_dropout: Share of the backbone's outputs dropped before each head while training.
-        face_dropout: Share of the face feature dropped before its head while training.
-        num_landmarks: Faces about which the face head sees non-linearly (`kernel.KernelMap`); 0 for a linear head.
-            Training people serve as landmarks, all where they are fewer: their mean features are part of the model.
+        voice_dropout: Dropout rate of the backbone's outputs before each head.
+        face_dropout: Dropout rate of the face feature before its head.
+        num_landmarks: Landmarks of the face head's kernel map (`encoder.kernel.KernelMap`); 0 for a linear head.
+            Training people are the landmarks, all of them if they are fewer: their mean features are part of the model.
         window_seconds: Length of the backbone's input: longer recordings are cut into overlapping windows, shorter
             ones are repeated. None takes the duration that the data set recorded, else 6 s.
     """
@@ -69,7 +69,7 @@ class EncoderDesign:
 
 @dataclass(frozen=True, kw_only=True)
 class VoiceEncoderConfig(EncoderDesign):
-    """What a voice encoder is built from.
+    """Settings that a voice encoder is built from.
 
     Attributes:
         face_encoder: T, the network whose features are regressed.
@@ -86,11 +86,11 @@ class VoiceEncoderConfig(EncoderDesign):
 
 @dataclass(frozen=True)
 class VoiceEncoding:
-    """What voices suggest.
+    """Predictions for voices.
 
     Attributes:
-        feature: [N, D] regressed feature of T, of any length: its direction counts.
-        embedding: [N, E] unit vector in the joint space.
+        feature: [N, D] regressed features of T; only their directions have a meaning.
+        embedding: [N, E] unit vectors in the joint space.
     """
 
     feature: Tensor
@@ -150,7 +150,7 @@ class VoiceEncoder(PretrainedModel):
         return model
 
     def model_card(self) -> str:
-        """What a reader of the model's folder should know."""
+        """Text of the README.md in the model's folder."""
         face_encoder = self.config.face_encoder
         templates = (
             "It holds face features of the people it was trained on (its landmarks): treat the file as their biometric "
@@ -171,23 +171,23 @@ class VoiceEncoder(PretrainedModel):
 
     @torch.no_grad()
     def set_input_statistics(self, hidden: Tensor | None, face_features: Tensor) -> None:
-        """Centre (and, for voices, scale) what the heads read, by the training set.
+        """Set centre (and, for voices, scale) of the heads' inputs from the training set.
 
         Args:
-            hidden: [N, H] of a frozen backbone; None where it is trained and its outputs move.
-            face_features: [M, D] of T, one row a person; the first are the landmarks, if there are any.
+            hidden: [N, H] outputs of a frozen backbone; None if the backbone is trained, because its outputs change.
+            face_features: [M, D] features of T, one row for each person; the first rows are the landmarks, if any.
         """
         self.face_mean.copy_(face_features.mean(dim=0))
         if self.kernel_map is not None:
             self.kernel_map.fit(face_features[: self.config.num_landmarks].to(self.face_mean.device))
         if hidden is not None:
             self.hidden_mean.copy_(hidden.mean(dim=0))
-            # One scale for all outputs: each divided by its own spread made those that hardly move too important.
+            # One scale for all outputs: a scale for each gave too much weight to outputs that hardly vary.
             spread = (hidden - hidden.mean(dim=0)).square().mean().sqrt()
             self.hidden_scale.copy_(spread.clamp_min(1e-6).reciprocal())
 
     def hidden(self, waveform: Tensor) -> Tensor:
-        """What the backbone says.
+        """Outputs of the backbone.
 
         Args:
             waveform: [N, T] float32 in [-1, 1] at 16 kHz.
@@ -199,10 +199,10 @@ class VoiceEncoder(PretrainedModel):
         return hidden
 
     def head(self, hidden: Tensor) -> VoiceEncoding:
-        """Read the backbone's outputs.
+        """Apply the heads.
 
         Args:
-            hidden: [N, H].
+            hidden: [N, H] outputs of the backbone.
         """
         standard = self.standard_voice(hidden)
         feature = self.feature_head(self.voice_dropout(standard)) + self.face_mean
@@ -210,7 +210,7 @@ class VoiceEncoder(PretrainedModel):
         return VoiceEncoding(feature, embedding)
 
     def forward(self, waveform: Tensor) -> VoiceEncoding:
-        """Hear recordings of one length.
+        """Encode recordings of one length.
 
         Args:
             waveform: [N, T] float32 in [-1, 1] at 16 kHz, T of 0.5 s or more.
@@ -218,7 +218,7 @@ class VoiceEncoder(PretrainedModel):
         return self.head(self.hidden(waveform))
 
     def face(self, face_feature: Tensor) -> Tensor:
-        """Where faces lie in the joint space.
+        """Embed faces in the joint space.
 
         Args:
             face_feature: [N, D] unit features of T.
@@ -229,11 +229,11 @@ class VoiceEncoder(PretrainedModel):
         return F.normalize(self.face_head(self.face_dropout(self.standard_face(face_feature))), dim=-1)
 
     def standard_voice(self, hidden: Tensor) -> Tensor:
-        """[N, H] as the heads read it: centred, entries about 1."""
+        """Inputs of the heads from [N, H]: centred, entries of about 1."""
         return (hidden - self.hidden_mean) * self.hidden_scale
 
     def standard_face(self, face_feature: Tensor) -> Tensor:
-        """What the face head reads of [N, D]: centred, entries about 1 (those of a unit vector are about D^-1/2)."""
+        """Input of the face head from [N, D]: centred, entries of about 1 (a unit vector's are about D^-1/2)."""
         if self.kernel_map is not None:
             components: Tensor = self.kernel_map(face_feature)
             return components
@@ -241,7 +241,7 @@ class VoiceEncoder(PretrainedModel):
 
     @torch.no_grad()
     def hidden_of(self, waveforms: Sequence[NDArray[np.float32]]) -> Tensor:
-        """What the backbone says of whole recordings, each the mean over its windows.
+        """Outputs of the backbone for whole recordings, each the mean over its windows.
 
         Args:
             waveforms: Each [T] float32 in [-1, 1] at 16 kHz, of any length from 0.5 s.
@@ -264,7 +264,7 @@ class VoiceEncoder(PretrainedModel):
 
     @torch.no_grad()
     def encode(self, waveforms: Sequence[NDArray[np.float32]]) -> VoiceEncoding:
-        """Hear whole recordings, without gradients, in eval mode whatever the module's mode is.
+        """Encode whole recordings, without gradients and in eval mode.
 
         Args:
             waveforms: Each [T] float32 in [-1, 1] at 16 kHz, of any length from 0.5 s.
@@ -281,7 +281,7 @@ class VoiceEncoder(PretrainedModel):
 
 
 def cut_windows(waveform: NDArray[np.float32], num_samples: int) -> list[NDArray[np.float32]]:
-    """Windows of one length that cover a recording evenly; a shorter recording is repeated.
+    """Cut a recording into windows of one length at even distances; a shorter recording is repeated.
 
     Args:
         waveform: [T].

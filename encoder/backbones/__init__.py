@@ -1,4 +1,4 @@
-"""Voice backbones: what turns a waveform into a vector that the heads read."""
+"""Voice backbones: networks from a waveform to the vector that the heads read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from data.errors import ConfigError
 from encoder.backbones.base import Backbone
 
 SPECTROGRAM_OPTIONS = {"speech2face": ("window", "stride", "fft_length", "amp_norm")}
-"""Options of the spectrogram that a backbone hears, by backbone; the others' spectrograms are fixed."""
+"""Spectrogram options by backbone; other backbones have fixed spectrograms."""
 
 
 def build_backbone(name: str, options: dict[str, Any]) -> Backbone:
@@ -16,7 +16,7 @@ def build_backbone(name: str, options: dict[str, Any]) -> Backbone:
 
     Args:
         name: "ge2e", "speech2face", "tdnn" or "hf:<id or folder>".
-        options: What its constructor takes besides: width and hidden_size for speech2face and tdnn, those of
+        options: Arguments of its constructor: width and hidden_size for speech2face and tdnn, those of
             `SPECTROGRAM_OPTIONS`, the transformers configuration for hf.
 
     Raises:
@@ -46,7 +46,7 @@ def build_backbone(name: str, options: dict[str, Any]) -> Backbone:
 
 
 def default_options(name: str) -> dict[str, Any]:
-    """The options that a new model needs: a transformers configuration for hf, none for the others.
+    """Options that a new model needs: a transformers configuration for hf, none for the others.
 
     Raises:
         ModelError: If the transformers model can't be read.

@@ -1,4 +1,4 @@
-"""What every voice backbone offers."""
+"""Base class of voice backbones."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from torch import Tensor, nn
 
 
 class Backbone(nn.Module):
-    """Waveforms of one length in, one vector a waveform out; differentiable.
+    """Differentiable network from waveforms of one length to one vector each.
 
     Attributes:
-        hidden_size: H, the length of that vector.
+        hidden_size: H, length of that vector.
     """
 
     hidden_size: int
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """Describe a batch of recordings.
+        """Encode a batch of recordings.
 
         Args:
             waveform: [N, T] float32 in [-1, 1] at 16 kHz, T of 0.5 s or more.

@@ -19,16 +19,15 @@ PARTIAL_FRAMES = 160
 """The LSTM was trained on partial utterances of 1.6 s."""
 
 _PARTIAL_STEP = 77  # frames: 1.3 partial utterances a second, as the package does by default
-_MIN_COVERAGE = 0.75  # of the last partial utterance; with less it is left out
-_LEVEL = 10 ** (-30 / 20)  # RMS that the package raises quiet recordings to
+_MIN_COVERAGE = 0.75  # of the last partial utterance, else it is left out
+_LEVEL = 10 ** (-30 / 20)  # RMS to which the package raises quiet recordings
 
 
 class GE2E(Backbone):
     """LSTM over mel power; the embeddings of overlapping partial utterances are averaged.
 
-    The waveform is brought to -30 dBFS first, always: the package only raises quiet recordings, but a voice
-    is the same voice when the microphone is closer. For recordings at or below that level, embeddings equal
-    the package's.
+    The waveform is always scaled to -30 dBFS first, so that loudness has no influence; the package only raises quiet
+    recordings. For recordings at or below that level, embeddings equal the package's.
     """
 
     hidden_size = 256
@@ -40,10 +39,10 @@ class GE2E(Backbone):
         self.linear = nn.Linear(256, self.hidden_size)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """Embed a batch of recordings of one length.
+        """Encode a batch of recordings of one length.
 
         Args:
-            waveform: [N, T] float32 in [-1, 1] at 16 kHz; less than 1.6 s is followed by silence.
+            waveform: [N, T] float32 in [-1, 1] at 16 kHz; less than 1.6 s is padded with silence.
 
         Returns:
             [N, 256] unit vectors, >= 0.
@@ -59,7 +58,7 @@ class GE2E(Backbone):
         return F.normalize(embedding.unflatten(0, (len(waveform), len(starts))).mean(dim=1), dim=-1)
 
     def load_pretrained(self) -> None:
-        """Read the weights out of the installed wheel, without importing or executing its code.
+        """Read the weights from the installed wheel, without importing its code.
 
         Raises:
             ModelError: If the wheel is not installed or its file does not hold these weights.
@@ -70,7 +69,7 @@ class GE2E(Backbone):
             own = {name: state[name] for name, _ in self.named_parameters()}
             self.load_state_dict(own, strict=True)
         except Exception as error:
-            # Anything may be in a file; whatever it is, the user needs its name.
+            # A file may hold anything, so any exception is possible; the message names the file.
             raise ModelError(f"{path} does not hold the GE2E weights: {error}".splitlines()[0]) from error
 
 
@@ -81,7 +80,7 @@ def partial_starts(num_samples: int) -> list[int]:
         num_samples: Length of the recording at 16 kHz.
 
     Returns:
-        At least one start; all but the first partial utterance are covered by sound for 75 % or more.
+        At least one start; the recording covers at least 75 % of each partial utterance but the first.
     """
     num_frames = math.ceil((num_samples + 1) / HOP_SAMPLES)
     starts = list(range(0, max(1, num_frames - PARTIAL_FRAMES + _PARTIAL_STEP + 1), _PARTIAL_STEP))
@@ -92,7 +91,7 @@ def partial_starts(num_samples: int) -> list[int]:
 
 
 def weights_path() -> Path:
-    """Where the Resemblyzer wheel keeps its weights.
+    """Path of the weights in the Resemblyzer wheel.
 
     Raises:
         ModelError: If the wheel is not installed.

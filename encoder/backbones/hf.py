@@ -11,16 +11,15 @@ from encoder.backbones.base import Backbone
 
 
 class HuggingFace(Backbone):
-    """A transformers model that takes raw 16 kHz waveforms; the mean of its last hidden states."""
+    """A transformers model of raw 16 kHz waveforms; the output is the mean of its last hidden states."""
 
     def __init__(self, name: str, config: dict[str, Any]) -> None:
         """Build the network, with random weights.
 
         Args:
             name: Hub id or folder, for `load_pretrained`.
-            config: The model's own configuration, as from `read_config`: with it a trained model can be
-            rebuilt
-                where the original is out of reach.
+            config: Configuration of the model from `read_config`; it rebuilds a trained model without access to the
+                original.
 
         Raises:
             ModelError: If transformers is missing or does not know such a model.
@@ -38,11 +37,10 @@ class HuggingFace(Backbone):
         self.hidden_size = int(settings.hidden_size)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """Describe a batch of recordings.
+        """Encode a batch of recordings.
 
         Args:
-            waveform: [N, T] float32 in [-1, 1] at 16 kHz; brought to zero mean and unit variance first, as
-            these
+            waveform: [N, T] float32 in [-1, 1] at 16 kHz; normalised to zero mean and unit variance first, as these
                 models' feature extractors do.
 
         Returns:
@@ -68,7 +66,7 @@ class HuggingFace(Backbone):
 
 
 def read_config(name: str) -> dict[str, Any]:
-    """The configuration of a transformers model, JSON-like.
+    """Read the configuration of a transformers model as a JSON-like dict.
 
     Args:
         name: Hub id or folder.

@@ -11,21 +11,21 @@ from data.media.waveform import SAMPLE_RATE
 from encoder.backbones.base import Backbone
 from encoder.spectrograms import PowerLawSpectrogram
 
-# Output channels (in units of the base width of 64), stride; "pool" halves time and leaves frequency, which
-# carries the voice, alone.
+# Output channels (in units of the base width of 64) and stride; "pool" halves the number of frames and keeps the
+# frequencies.
 _LAYERS: tuple[tuple[int, int] | str, ...] = (
     *((1, 1), (1, 1), (2, 1), "pool", (2, 1), "pool", (2, 1), "pool", (4, 1), "pool"),
     *((8, 1), (8, 2), (8, 2)),
 )
 _KERNEL = 4
 _MIN_SAMPLES = 3 * SAMPLE_RATE
-_MIN_FRAMES = 259  # that the stack needs
+_MIN_FRAMES = 259  # needed by the layers
 
 
 class Speech2Face(Backbone):
     """Convolutions with ReLU and batch normalisation, pooled over time, then a fully connected layer.
 
-    Under several processes batch statistics are those of each process's share.
+    With several processes, batch statistics are those of each process's share.
     """
 
     def __init__(
@@ -40,15 +40,15 @@ class Speech2Face(Backbone):
         """Build the stack.
 
         Args:
-            width: Channels of the first layer; 64 in the paper. The others scale with it.
-            hidden_size: Units of the fully connected layer; 4096 in the paper.
-            window: As `PowerLawSpectrogram` takes it, as are the rest.
-            stride: Seconds.
-            fft_length: Samples.
+            width: Channels of the first layer, 64 in the paper; the other layers scale with it.
+            hidden_size: Units of the fully connected layer, 4096 in the paper.
+            window: Length of a spectrogram frame in seconds.
+            stride: Seconds from one frame to the next.
+            fft_length: Samples of the FFT.
             amp_norm: Exponent of the compression.
 
         Raises:
-            ConfigError: If there is no such spectrogram, or it has too few frequencies for the stack.
+            ConfigError: If no such spectrogram is possible, or it has too few frequencies for the layers.
         """
         super().__init__()
         self.hidden_size = hidden_size
@@ -76,7 +76,7 @@ class Speech2Face(Backbone):
         self.linear = nn.Linear(channels * num_frequencies, hidden_size)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """Describe a batch of recordings.
+        """Encode a batch of recordings.
 
         Args:
             waveform: [N, T] float32 in [-1, 1] at 16 kHz; less than 3 s (or 259 frames) is repeated.

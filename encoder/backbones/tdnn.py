@@ -15,11 +15,11 @@ _MIN_SPREAD = 1e-4
 
 
 class TDNN(Backbone):
-    """Dilated convolutions over the frames of a log-mel spectrogram, then what a voice is like on average.
+    """Dilated convolutions over the frames of a log-mel spectrogram, pooled over time.
 
-    The x-vector network (Snyder et al. 2018) with the pooling of Okabe et al. (2018): mean and standard
-    deviation over time of each channel, weighted by attention. Residual around the layers that keep the frame
-    rate. Normalised by layer, not by batch, so that processes need not agree on statistics.
+    The x-vector network (Snyder et al. 2018) with the pooling of Okabe et al. (2018): mean and standard deviation over
+    time of each channel, weighted by attention. Residual connections around the layers that keep the frame rate. Layer
+    normalisation, not batch normalisation, so that processes share no statistics.
     """
 
     def __init__(self, width: int = 256, hidden_size: int = 256) -> None:
@@ -43,7 +43,7 @@ class TDNN(Backbone):
         self.output_normalisation = nn.LayerNorm(hidden_size)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """Describe a batch of recordings.
+        """Encode a batch of recordings.
 
         Args:
             waveform: [N, T] float32 in [-1, 1] at 16 kHz.

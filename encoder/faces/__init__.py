@@ -1,1 +1,1 @@
-"""The own face recognition network: its training, export and verification."""
+"""A face recognition network of our own: training, export and verification."""

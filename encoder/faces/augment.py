@@ -1,4 +1,4 @@
-"""Stored crops into network inputs, each a little different: what a face may do without being somebody else's."""
+"""Random changes of stored crops that keep the identity, and the cut to the network's input."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _SMALLEST_ERASED, _LARGEST_ERASED = 0.15, 0.4  # sides, as shares of the crop's
 
 @dataclass(frozen=True, kw_only=True)
 class FaceAugmentConfig:
-    """How much a crop is changed; standard deviations unless said otherwise.
+    """Strengths of the random changes.
 
     Attributes:
-        flip: Share of mirrored faces.
-        shift: In template units (pixels of the input).
-        zoom: Of the logarithm of the scale.
-        rotation: In degrees.
-        brightness: Of the logarithm of the gain.
-        contrast: Of the logarithm of the contrast about the mean.
-        saturation: Of the logarithm of the distance from grey.
-        tint: Of the logarithm of each channel's gain.
+        flip: Share of mirrored crops.
+        shift: Standard deviation of the shift in template units (pixels of the input).
+        zoom: Standard deviation of the logarithm of the scale.
+        rotation: Standard deviation of the angle in degrees.
+        brightness: Standard deviation of the logarithm of the gain.
+        contrast: Standard deviation of the logarithm of the contrast about the mean.
+        saturation: Standard deviation of the logarithm of the distance from grey.
+        tint: Standard deviation of the logarithm of each channel's gain.
         blur: Largest share of each pixel that comes from its neighbours.
         noise: Largest standard deviation of pixel noise, in grey levels.
-        erase: Share of faces with a rectangle painted over.
+        erase: Share of crops with a rectangle in one colour.
     """
 
     flip: float = 0.5
@@ -60,11 +60,11 @@ def augment_crops(crops: Tensor, config: FaceAugmentConfig, generator: torch.Gen
 
     Args:
         crops: [N, S, S, 3] uint8 RGB, each covering `CROP_REGION`, on the CPU.
-        config: How much.
-        generator: On the CPU; equal ones give equal inputs.
+        config: Strengths of the changes.
+        generator: CPU generator; equal states give equal inputs.
 
     Returns:
-        [N, 3, 112, 112] float32 in about [-1, 1], covering `ARCFACE_REGION` as far as the jitter lets it.
+        [N, 3, 112, 112] float32 in about [-1, 1], covering `ARCFACE_REGION` up to the random shift, scale and rotation.
     """
     images = crops.permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last) / 127.5 - 1
     images = _change_light(images, config, generator)
@@ -96,7 +96,7 @@ def _change_light(images: Tensor, config: FaceAugmentConfig, generator: torch.Ge
 
 
 def _change_detail(images: Tensor, config: FaceAugmentConfig, generator: torch.Generator) -> Tensor:
-    """A poorer lens and a noisier sensor."""
+    """Blur and noise."""
     count = len(images)
     if config.blur:
         share = config.blur * _uniform(count, generator)
@@ -108,20 +108,20 @@ def _change_detail(images: Tensor, config: FaceAugmentConfig, generator: torch.G
 
 
 def _erase(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Paint a rectangle of one colour over some of the faces (Zhong et al. 2020)."""
+    """Cover a random rectangle of some crops with one colour (random erasing, Zhong et al. 2020)."""
     count, _, size, _ = images.shape
     sides = size * (_SMALLEST_ERASED + (_LARGEST_ERASED - _SMALLEST_ERASED) * torch.rand(count, 2, generator=generator))
     middles = size * torch.rand(count, 2, generator=generator)
     is_erased = torch.rand(count, generator=generator) < share
     colours = 2 * torch.rand(count, 3, 1, 1, generator=generator) - 1
-    place = torch.arange(size) + 0.5
-    inside = (place - middles[:, :, None]).abs() < sides[:, :, None] / 2  # [N, 2, S]
+    position = torch.arange(size) + 0.5
+    inside = (position - middles[:, :, None]).abs() < sides[:, :, None] / 2  # [N, 2, S]
     mask = inside[:, 0, :, None] & inside[:, 1, None, :] & is_erased[:, None, None]
     return torch.where(mask[:, None], colours, images)
 
 
 def _cut(images: Tensor, config: FaceAugmentConfig, generator: torch.Generator) -> Tensor:
-    """The network's square, mirrored, shifted, scaled and turned about its middle, in one resampling."""
+    """Cut out the network's square, mirrored, shifted, scaled and rotated about its middle, in one resampling."""
     count = len(images)
     draws = torch.randn(count, 4, generator=generator)
     mirrored = torch.where(torch.rand(count, generator=generator) < config.flip, -1.0, 1.0)
@@ -140,6 +140,6 @@ def _cut(images: Tensor, config: FaceAugmentConfig, generator: torch.Generator) 
         dim=1,
     )
     offset = (middle + shift - crop_middle) / (CROP_REGION.side / 2)
-    # The template is not quite symmetric about its middle; half a unit is far below the jitter.
+    # The template is not quite symmetric about its middle; half a unit is far below the random shift.
     grid = F.affine_grid(torch.cat([rows, offset[:, :, None]], dim=2), [count, 3, INPUT_SIZE, INPUT_SIZE], False)
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)

@@ -17,7 +17,7 @@ class ResidualBlock(nn.Module):
     """Two dense 3 x 3 convolutions and a shortcut (He et al. 2016, the basic block)."""
 
     def __init__(self, num_in: int, num_out: int, stride: int) -> None:
-        """Set up the block; `stride` 2 halves the map."""
+        """Build the block; `stride` 2 halves the map."""
         super().__init__()
         self.first = conv_norm(num_in, num_out, 3, stride)
         self.second = conv_norm(num_out, num_out, 3)
@@ -36,7 +36,7 @@ class SeparableBlock(nn.Module):
     _EXPANSION = 3
 
     def __init__(self, num_in: int, num_out: int, stride: int) -> None:
-        """Set up the block; `stride` 2 halves the map."""
+        """Build the block; `stride` 2 halves the map."""
         super().__init__()
         self.has_shortcut = num_in == num_out and stride == 1
         self.depthwise = conv_norm(num_in, num_in, self._SIZE, stride, groups=num_in)

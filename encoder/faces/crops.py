@@ -1,4 +1,4 @@
-"""The crops that a face encoder learns from: everybody's, in memory where they fit."""
+"""Training crops of a face encoder, in memory if they fit."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from data.store.sampling import PersonDraw
 _LOOKS_SIDE = 32
 
 _LARGEST_SIDE = 128
-"""Larger crops are reduced to this: the network's square is then 88 px of its 112."""
+"""Side to which larger crops are reduced; the network's square of 112 px then has 88 px."""
 
 
 class FaceCrops(Dataset[tuple[Tensor, int]]):
-    """Random access to the crops of a split, a person at a time; a map-style data set over `PersonDraw`s.
+    """Random access to the crops of a split by person; a map-style data set over `PersonDraw`s.
 
     Attributes:
-        people: Identities with a face, as indices into the data set's; a class is a place in this list.
-        num_faces: Crops of all of them.
+        people: Identities with a face, as indices into the data set's; a class is an index into this list.
+        num_faces: Number of crops of all of them.
     """
 
     def __init__(self, clips: ClipDataset, memory_bytes: int) -> None:
-        """List the crops, and decode them all if they fit.
+        """List the crops, and decode all of them if they fit into memory.
 
         Args:
-            clips: A split.
-            memory_bytes: How much they may take; more crops are decoded when they are asked for.
+            clips: Split with the crops.
+            memory_bytes: Largest size of all decoded crops; otherwise each is decoded on every access.
 
         Raises:
             DatasetError: If nobody in the split has a face, or a crop is damaged.
@@ -64,7 +64,7 @@ class FaceCrops(Dataset[tuple[Tensor, int]]):
         return torch.from_numpy(self.crop(number).copy()), own
 
     def crop(self, number: int) -> NDArray[np.uint8]:
-        """Crop `number` of `num_faces`, people by people: [S, S, 3] uint8 RGB, S at most 128."""
+        """Crop `number` of `num_faces`, ordered by person: [S, S, 3] uint8 RGB, S at most 128."""
         if self._crops is not None:
             return self._crops[number]
         crop = self._clips.face(*self._places[number])
@@ -74,15 +74,15 @@ class FaceCrops(Dataset[tuple[Tensor, int]]):
         return np.asarray(Image.fromarray(crop).resize(size, Image.Resampling.BOX))
 
     def classes(self) -> NDArray[np.int64]:
-        """[num_faces] int64, whose each crop is."""
+        """[num_faces] int64: class of each crop."""
         counts = np.diff(self._ends, prepend=0)
         return np.repeat(np.arange(len(self.people)), counts)
 
     def known_attributes(self) -> Tensor:
-        """What is known of everybody, brought to zero mean and unit variance: sex, age and personas' face traits.
+        """Known attributes of all people, scaled to zero mean and unit variance: sex, age and personas' face traits.
 
         Returns:
-            [num_people, A] float32, NaN where it is not known; A is 0 if nothing is known of anybody.
+            [num_people, A] float32, NaN for unknown values; A is 0 if nothing is known of anybody.
         """
         known = [self._clips.attributes(person) for person in self.people]
         sex = [{"female": -1.0, "male": 1.0, None: np.nan}[own.sex] for own in known]
@@ -96,14 +96,14 @@ class FaceCrops(Dataset[tuple[Tensor, int]]):
         return torch.from_numpy((columns - np.nanmean(columns, axis=0)) / np.where(spread > 0, spread, 1))
 
     def mean_looks(self, num_components: int) -> Tensor:
-        """How everybody looks in the mean over their crops and these mirrored: principal components of these means.
+        """Principal components of each person's mean crop, over crops and their mirror images.
 
-        All components count alike, whatever their share of the pixels: the length of a chin as much as the colour of
-        hair (whitened eigenfaces; Turk and Pentland 1991).
+        Components are scaled to equal variance, so that small regions such as the chin count as much as hair (whitened
+        eigenfaces; Turk and Pentland 1991).
 
         Returns:
-            [num_people, K] float32, zero mean and unit variance over people; K is `num_components`, or fewer where
-            people are.
+            [num_people, K] float32, zero mean and unit variance over people; K is `num_components`, or one less than
+            the number of people.
         """
         side = _LOOKS_SIDE
         sums = np.zeros((len(self.people), side, side, 3), np.float32)
@@ -114,8 +114,8 @@ class FaceCrops(Dataset[tuple[Tensor, int]]):
         looks = torch.from_numpy(means + means[:, :, ::-1]).flatten(1)
         looks = looks - looks.mean(dim=0)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)  # the method starts from random directions
+            torch.manual_seed(0)  # svd_lowrank starts from random directions
             scores = torch.svd_lowrank(looks, q=min(num_components, len(looks) - 1), niter=4)[0]
-        # The sign of a component is the library's choice; all processes must agree.
+        # The sign of a component is arbitrary; all processes must have the same.
         largest = scores.gather(0, scores.abs().argmax(dim=0, keepdim=True))
         return scores * largest.sign() * len(looks) ** 0.5

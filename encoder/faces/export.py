@@ -1,4 +1,4 @@
-"""A face encoder's folder: config.json, model.safetensors, README.md and the ONNX file that face loaders take."""
+"""The folder of a face encoder: config.json, model.safetensors, README.md and the ONNX file that loaders read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OPSET = 13  # newer graphs trip onnx2torch, which the identity loss needs
 
 
 def check_exporter() -> None:
-    """Fail before the training, not after it.
+    """Check before the training that the export after it is possible.
 
     Raises:
         ModelError: If the package that writes ONNX files is missing.
@@ -29,10 +29,12 @@ def check_exporter() -> None:
 
 
 def to_onnx(encoder: FaceEncoder) -> bytes:
-    """The network as an ONNX graph: input [batch, 3, 112, 112], output [batch, D], normalisation folded away.
+    """Export the network as an ONNX graph with input [batch, 3, 112, 112] and output [batch, D].
+
+    Batch normalisation is folded into the convolutions.
 
     Args:
-        encoder: In eval mode.
+        encoder: Encoder in eval mode.
     """
     assert not encoder.training
     buffer = io.BytesIO()
@@ -52,14 +54,14 @@ def to_onnx(encoder: FaceEncoder) -> bytes:
     return buffer.getvalue()
 
 
-def save_face_encoder(encoder: FaceEncoder, folder: Path, learnt_from: str, scores: Verification | None) -> None:
+def save_face_encoder(encoder: FaceEncoder, folder: Path, training_data: str, scores: Verification | None) -> None:
     """Write the folder that `--face-encoder` takes.
 
     Args:
-        encoder: In eval mode.
-        folder: Made if missing; a model in it is replaced.
-        learnt_from: Whose faces, for the card.
-        scores: On people that it never saw, for the card.
+        encoder: Encoder in eval mode.
+        folder: Folder, created if missing; a model in it is replaced.
+        training_data: Description of the training data, for the model card.
+        scores: Scores on other people, for the model card.
 
     Raises:
         OutputError: If it can't be written.
@@ -67,14 +69,14 @@ def save_face_encoder(encoder: FaceEncoder, folder: Path, learnt_from: str, scor
     encoder.save_pretrained(folder)
     try:
         write_file(folder / ONNX_NAME, to_onnx(encoder))
-        write_file(folder / "README.md", _card(encoder, learnt_from, scores))
+        write_file(folder / "README.md", _card(encoder, training_data, scores))
     except OSError as error:
         raise OutputError(f"can't write the model to {folder}: {error}") from None
 
 
-def _card(encoder: FaceEncoder, learnt_from: str, scores: Verification | None) -> str:
+def _card(encoder: FaceEncoder, training_data: str, scores: Verification | None) -> str:
     config = encoder.config
-    measured = f"On people it never saw: {scores.summary()}." if scores else "It was not measured."
+    measured = f"On other people: {scores.summary()}." if scores else "It was not measured."
     return f"""---
 library_name: wav2face
 tags:
@@ -84,10 +86,10 @@ tags:
 
 # A face encoder
 
-Aligned faces to features of {config.feature_size} numbers whose directions say who it is. Trained by wav2face's
-`scripts/train_face_encoder.py` (softmax with an angular margin) on
-{learnt_from}.
-It knows faces like those, and no others. {measured}
+From aligned faces to features of {config.feature_size} numbers whose directions depend on identity. Trained by
+wav2face's `scripts/train_face_encoder.py` (softmax with an angular margin) on
+{training_data}.
+Faces of another kind are outside of its training. {measured}
 
 - `{ONNX_NAME}`: input [batch, 3, {INPUT_SIZE}, {INPUT_SIZE}], RGB, (pixel - 127.5) / 127.5, aligned by the five-point
   ArcFace template; output [batch, {config.feature_size}], not of unit length. insightface's `ArcFaceONNX` reads it, and
@@ -95,5 +97,5 @@ It knows faces like those, and no others. {measured}
 - `model.safetensors` and `config.json`: `FaceEncoder.from_pretrained` ({config.architecture}, widths {config.widths},
   depths {config.depths}).
 
-Not for recognising real people in earnest: nobody tested it for that, nor for fairness.
+Not for recognising real people: it was tested neither for that nor for fairness.
 """

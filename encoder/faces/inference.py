@@ -1,4 +1,4 @@
-"""A face encoder on stored crops, outside its training step: statistics for its normalisation, and features."""
+"""A face encoder on stored crops: features, and the statistics of its batch normalisation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def to_inputs(crops: NDArray[np.uint8]) -> Tensor:
 
 @torch.no_grad()
 def embed(encoder: FaceEncoder, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """[N, D] features of crops [N, S, S, 3] uint8 RGB, of any length; the encoder must be in eval mode."""
+    """Compute features [N, D], not of unit length, of crops [N, S, S, 3] uint8 RGB; the encoder is in eval mode."""
     device = next(encoder.parameters()).device
     features = [np.zeros((0, encoder.config.feature_size), np.float32)]
     for start in range(0, len(crops), _BATCH_SIZE):
@@ -34,15 +34,14 @@ def embed(encoder: FaceEncoder, crops: NDArray[np.uint8]) -> NDArray[np.float32]
 
 @torch.no_grad()
 def measure_statistics(encoder: FaceEncoder, batches: Iterable[Tensor]) -> None:
-    """Set the running statistics of all normalisations to their means over given images ("precise BN", Wu and
-    Johnson 2021), and leave the encoder in eval mode.
+    """Set the running statistics of batch normalisation to their means over given images, in eval mode afterwards.
 
-    What training itself would collect belongs to older weights, to augmented images and to one process's share; this
-    depends on the weights and the images alone.
+    "Precise BN" (Wu and Johnson 2021). Statistics collected in training belong to older weights, augmented images and
+    one process's share; these depend on the weights and the images only.
 
     Args:
-        encoder: Such as the moving average, whose weights never made a training step.
-        batches: Inputs [N, 3, 112, 112], as large batches as may be.
+        encoder: Encoder, such as the moving average, which has no statistics of its own.
+        batches: Inputs [N, 3, 112, 112], in large batches.
     """
     norms = [module for module in encoder.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
@@ -50,7 +49,7 @@ def measure_statistics(encoder: FaceEncoder, batches: Iterable[Tensor]) -> None:
     encoder.eval()
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # torch's word for a plain mean over all batches
+        norm.momentum = None  # None makes torch average over all batches
         norm.train()
     for inputs in batches:
         encoder(inputs.to(device))

@@ -12,12 +12,12 @@ from torch.nn import functional as F
 def angular_margin_logits(cosines: Tensor, labels: Tensor, margin: float, scale: float) -> Tensor:
     """Logits s cos(theta_y + m) for the right identity and s cos(theta_j) for the others.
 
-    Beyond theta_y = pi - m, where cos(theta_y + m) would rise again, it goes on falling as cos(theta_y) + cos(m) - 1,
-    which meets it without a jump (the published code's cos(theta_y) - m sin(m) does not).
+    Beyond theta_y = pi - m, where cos(theta_y + m) would rise again, cos(theta_y) + cos(m) - 1 takes its place: it
+    keeps falling and is continuous there (the published code's cos(theta_y) - m sin(m) is not).
 
     Args:
-        cosines: [N, C] cosine between features and the identities' directions.
-        labels: [N] int64, the right identity.
+        cosines: [N, C] cosines between features and the identities' directions.
+        labels: [N] int64, true identity.
         margin: m in radians, in [0, pi / 2).
         scale: s, the inverse temperature.
 
@@ -35,14 +35,14 @@ def angular_margin_logits(cosines: Tensor, labels: Tensor, margin: float, scale:
 
 
 class AngularMargin(nn.Module):
-    """The identities' directions, learnt beside the encoder and thrown away after it."""
+    """Directions of the training identities, trained with the encoder and discarded after the training."""
 
     def __init__(self, feature_size: int, num_identities: int) -> None:
         """Start from random directions.
 
         Args:
-            feature_size: D.
-            num_identities: C.
+            feature_size: D, length of the features.
+            num_identities: C, number of training identities.
         """
         super().__init__()
         self.directions = nn.Parameter(torch.randn(num_identities, feature_size) / feature_size**0.5)

@@ -1,7 +1,7 @@
-"""The framework's own face recognition network: an aligned face in, an identity feature out.
+"""The framework's own face recognition network: from an aligned face to a face feature.
 
-It serves as T or as E wherever an ArcFace network does: its ONNX file (`encoder.faces.export`) has the same input and
-the same conventions. Small on purpose: a pass costs one to two milliseconds on one core.
+It can be T or E like an ArcFace network: its ONNX file (`encoder.faces.export`) has the same input and conventions. It
+is small on purpose: a forward pass takes one to two milliseconds on one core.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from encoder.faces.blocks import ResidualBlock, SeparableBlock, conv_norm
 from training.pretrained import PretrainedModel
 
 INPUT_SIZE = 112
-"""Side of the input in pixels: ArcFace's square, so that a pixel is a template unit."""
+"""Side of the input in pixels: that of ArcFace's square, so that a pixel is a template unit."""
 
 _PATCH = 4  # the stem's stride: a 64-px crop holds this square at 44 px, finer maps would only cost
 
 
 @dataclass(frozen=True, kw_only=True)
 class FaceEncoderConfig:
-    """What a face encoder is built from.
+    """Settings that a face encoder is built from.
 
     Attributes:
         architecture: `residual` (dense 3 x 3 convolutions) or `separable` (depthwise 5 x 5 and 1 x 1).
-        widths: Channels of the maps of 28, 14 and 7 px.
-        depths: Blocks at each of them.
-        feature_size: D.
+        widths: Channels of the feature maps of 28, 14 and 7 px.
+        depths: Blocks at each of these sizes.
+        feature_size: D, length of the face feature.
     """
 
     architecture: Literal["residual", "separable"] = "residual"
@@ -45,10 +45,10 @@ class FaceEncoderConfig:
 
 
 class FaceEncoder(PretrainedModel):
-    """Patches, three stages of blocks, a weighted pooling with one weight a place and channel, a linear feature.
+    """Patch convolution, three groups of blocks, pooling with a weight for each position and channel, linear feature.
 
-    Every layer is a convolution with batch normalisation, so that an exported network is convolutions alone. In eval
-    mode, where the identity loss uses it, it is a fixed function of each image.
+    Every layer is a convolution with batch normalisation, so that an exported network has convolutions only. In eval
+    mode, in which the identity loss uses it, images do not influence each other.
     """
 
     config_class = FaceEncoderConfig
@@ -67,8 +67,7 @@ class FaceEncoder(PretrainedModel):
                 blocks.append(block(width, stage_width, stride=2 if stage and not position else 1))
                 width = stage_width
         self.blocks = nn.Sequential(*blocks)
-        # Where something is matters in an aligned face: a mean over places would forget it (Chen et al. 2018,
-        # MobileFaceNets).
+        # Positions matter in an aligned face, and a mean over them would lose them (Chen et al. 2018, MobileFaceNets).
         self.pool = conv_norm(width, width, INPUT_SIZE // _PATCH // 4, groups=width, padded=False)
         self.head = conv_norm(width, config.feature_size, 1)
 
@@ -79,7 +78,7 @@ class FaceEncoder(PretrainedModel):
             inputs: [N, 3, 112, 112] RGB in [-1, 1], i.e. (pixel - 127.5) / 127.5, covering `ARCFACE_REGION`.
 
         Returns:
-            [N, D]; only the direction says who it is.
+            [N, D]; only the direction depends on identity.
         """
         maps = self.blocks(F.relu(self.stem(inputs)))
         return torch.flatten(self.head(self.pool(maps)), 1)

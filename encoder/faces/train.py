@@ -1,4 +1,4 @@
-"""Training a face encoder: a softmax with an angular margin over the training identities."""
+"""Training of a face encoder by a softmax with an angular margin over the training identities."""
 
 from __future__ import annotations
 
@@ -41,27 +41,27 @@ class FaceTrainingConfig(RunConfig):
     """A training of a face encoder.
 
     Attributes:
-        dataset: Folder of a prepared data set; its training identities alone are learnt.
-        model: What is trained.
-        augment: How crops are changed while training.
-        margin: Of the angular margin softmax, in radians; a warm-up raises it from 0.
-        scale: Of its logits.
-        appearance: Weight of a second aim: that the feature tells, linearly, how the person looks in the mean. Telling
-            people apart alone keeps what is handiest, hair and skin, and drops much of build and age, of which voices
-            speak.
-        appearance_components: Principal components of the mean looks that are to be told.
-        attributes: Weight of a third aim: that the feature tells, linearly, what is known of people: sex, age and, of
-            personas, the traits that their faces show. A network that saw millions of people tells sex and age by
-            itself; a small one that saw thousands has to be taught.
+        dataset: Folder of a prepared data set; only its training split is used.
+        model: Shape of the encoder.
+        augment: Strengths of the random changes of crops.
+        margin: Margin of the softmax in radians; its warm-up rises from 0.
+        scale: Scale of the softmax's logits.
+        appearance: Weight of a second loss: the feature predicts, linearly, the person's mean crop. Identification
+            alone relies on hair and skin and loses much of build and age, with which voices correlate.
+        appearance_components: Number of principal components of the mean crops that are predicted.
+        attributes: Weight of a third loss: the feature predicts, linearly, known attributes: sex, age and, of personas,
+            their face traits. A network trained on millions of people learns sex and age without it, a small one
+            trained on thousands does not.
         total_images: Length of the run, in crops seen.
-        batch_size: Of all processes together; different people.
-        micro_batch_size: Images that are normalised together. Each process's share must be a multiple, so that the
+        batch_size: Crops in a step, of different people, over all processes.
+        micro_batch_size: Crops that share batch normalisation. Each process's share must be a multiple, so that the
             result does not depend on the number of processes.
-        learning_rate: AdamW's, over the run.
-        weight_decay: AdamW's, on weight matrices and kernels.
-        ema_halflife_images: Of the averaged weights, which are what is validated and published.
-        memory_gb: Crops are held in memory if they take no more than this, else decoded anew each time.
-        num_workers: Processes that decode.
+        learning_rate: Learning rate (AdamW).
+        weight_decay: AdamW's weight decay, on weight matrices and kernels.
+        ema_halflife_images: Half-life of the exponential moving average of the weights, which is validated and
+            published.
+        memory_gb: Largest size of all decoded crops that are kept in memory; otherwise crops are decoded at every use.
+        num_workers: Loader processes of each training process; 0 loads in the training process itself.
         log_images: Images between lines in stats.jsonl.
         validate_images: Images between validations.
         checkpoint_images: Images between checkpoints.
@@ -108,26 +108,26 @@ class FaceTrainingConfig(RunConfig):
 
 @dataclass(frozen=True)
 class _Targets:
-    """What features are to tell of people: [num_people, K] looks, [num_people, A] attributes; None for no such aim."""
+    """Targets for each person: [num_people, K] mean looks, [num_people, A] attributes; None without that loss."""
 
     looks: Tensor | None
     attributes: Tensor | None
 
 
 class _TrainedParts(nn.Module):
-    """The encoder and what is learnt beside it and thrown away, as one module for all processes to share."""
+    """The encoder, and parts that are discarded after the training, as one module that DDP can wrap."""
 
     def __init__(self, encoder: FaceEncoder, num_identities: int, num_looks: int, num_attributes: int) -> None:
         super().__init__()
         self.encoder = encoder
         feature_size = encoder.config.feature_size
         self.margin = AngularMargin(feature_size, num_identities)
-        # A parameter that is never used would trip the exchange of gradients.
+        # DDP would wait for the gradients of unused parameters.
         self.appearance = nn.Linear(feature_size, num_looks) if num_looks else None
         self.attributes = nn.Linear(feature_size, num_attributes) if num_attributes else None
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """[N, 3, 112, 112] to cosines [N, C] with the identities, and what features tell: looks and attributes."""
+        """[N, 3, 112, 112] to cosines [N, C] with the identities, predicted looks [N, K] and attributes [N, A]."""
         features = F.normalize(self.encoder(inputs).float(), dim=1)
         entries = features * features.shape[1] ** 0.5  # about 1
         looks = None if self.appearance is None else self.appearance(entries)
@@ -136,10 +136,10 @@ class _TrainedParts(nn.Module):
 
 
 def train_face_encoder(config: FaceTrainingConfig) -> None:
-    """Train, save checkpoints, and leave the averaged weights and their ONNX file in `<out>/model`.
+    """Train, save checkpoints, and write the averaged weights and their ONNX file to `<out>/model`.
 
     Raises:
-        Wav2FaceError: For whatever the user can mend.
+        Wav2FaceError: For mistakes of the user; see the subclasses.
     """
     check_exporter()
     run = Run(config)
@@ -149,17 +149,17 @@ def train_face_encoder(config: FaceTrainingConfig) -> None:
             f"micro-batches of {config.micro_batch_size}"
         )
     torch.manual_seed(config.seed)  # the weights, alike in all processes
-    pictures = FaceCrops(ClipDataset(config.dataset, "train"), 0 if config.dry_run else _memory(config))
-    if len(pictures) < 2:
+    face_crops = FaceCrops(ClipDataset(config.dataset, "train"), 0 if config.dry_run else _memory(config))
+    if len(face_crops) < 2:
         raise DatasetError(f"{config.dataset}: one person to train on; two at least are needed")
     encoder = FaceEncoder(config.model)
-    num_looks = min(config.appearance_components, len(pictures) - 1) if config.appearance else 0
-    known = pictures.known_attributes() if config.attributes else None
+    num_looks = min(config.appearance_components, len(face_crops) - 1) if config.appearance else 0
+    known = face_crops.known_attributes() if config.attributes else None
     num_attributes = 0 if known is None else known.shape[1]
-    parts = _TrainedParts(encoder, len(pictures), num_looks, num_attributes).to(run.device)
+    parts = _TrainedParts(encoder, len(face_crops), num_looks, num_attributes).to(run.device)
     parts.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = _optimizer(parts, config)
-    about = f"{len(pictures)} people, {pictures.num_faces} faces, {_count(encoder) / 1e6:.2f} M weights"
+    about = f"{len(face_crops)} people, {face_crops.num_faces} faces, {_count(encoder) / 1e6:.2f} M weights"
     if config.dry_run:
         run.log(f"would train on {config.dataset}: {about}")
         run.finish()
@@ -174,15 +174,15 @@ def train_face_encoder(config: FaceTrainingConfig) -> None:
     prepared = run.accelerator.prepare(parts)
     images_seen = (checkpoints.load_latest() or 0) if config.resume else 0
     stats = Stats(run, images_seen)
-    batches = _batches(config, run, pictures, images_seen // config.batch_size)
-    statistics_inputs = _statistics_inputs(run, pictures)
+    batches = _batches(config, run, face_crops, images_seen // config.batch_size)
+    statistics_inputs = _statistics_inputs(run, face_crops)
     targets = _Targets(
-        pictures.mean_looks(num_looks).to(run.device) if num_looks else None,
+        face_crops.mean_looks(num_looks).to(run.device) if num_looks else None,
         None if known is None else known.to(run.device),
     )
     validation = load_faces(config.dataset, "val")
     if validation is None:
-        run.log("nobody to validate on: no two people with two faces in the validation split")
+        run.log("no validation: no two people with two faces in the validation split")
 
     run.log(f"training on {about}")
     progress = run.progress(config.total_images, images_seen)
@@ -213,7 +213,7 @@ def train_face_encoder(config: FaceTrainingConfig) -> None:
             checkpoints.save(images_seen)
     progress.close()
     measure_statistics(averaged, statistics_inputs)
-    run.on_main(lambda: _publish(config, run, averaged, pictures))
+    run.on_main(lambda: _publish(config, run, averaged, face_crops))
     run.finish()
 
 
@@ -230,7 +230,7 @@ def _accumulate_gradients(
     margin = config.margin.at(images_seen, config.total_images)
     terms: defaultdict[str, list[Tensor]] = defaultdict(list)
     for rows in run.micro_batches(len(crops), config.micro_batch_size, prepared):
-        # By its place in the global batch, so that the changes don't depend on the number of processes.
+        # Seeded by position in the global batch, so that changes don't depend on the number of processes.
         generator = run.generator(images_seen + run.rank * len(crops) + rows.start, _STREAM_AUGMENT)
         inputs = augment_crops(crops[rows], config.augment, generator)
         own_labels = labels[rows].to(run.device)
@@ -243,30 +243,30 @@ def _accumulate_gradients(
             loss = loss + config.appearance * appearance
             terms["loss/appearance"].append(appearance.detach())
         if attributes is not None and targets.attributes is not None:
-            wrong = known_difference(attributes.float(), targets.attributes[own_labels]).square().mean()
-            loss = loss + config.attributes * wrong
-            terms["loss/attributes"].append(wrong.detach())
+            squares = known_difference(attributes.float(), targets.attributes[own_labels]).square().mean()
+            loss = loss + config.attributes * squares
+            terms["loss/attributes"].append(squares.detach())
         run.accelerator.backward(loss * (len(inputs) / len(crops)))
         terms["loss/margin_softmax"].append(identity.detach())
         terms["train/accuracy"].append((cosines.detach().argmax(dim=1) == own_labels).float().mean())
     return {name: torch.stack(values) for name, values in terms.items()}
 
 
-def known_difference(told: Tensor, truth: Tensor) -> Tensor:
-    """told - truth of the same shape, 0 where the truth is NaN: unknown."""
-    return torch.where(truth.isnan(), 0.0, told - truth.nan_to_num())
+def known_difference(predicted: Tensor, target: Tensor) -> Tensor:
+    """predicted - target, of the same shape, and 0 for unknown targets (NaN)."""
+    return torch.where(target.isnan(), 0.0, predicted - target.nan_to_num())
 
 
 def load_faces(dataset: str | Path, split: Split) -> tuple[NDArray[np.uint8], NDArray[np.int64]] | None:
-    """All crops of a split [M, S, S, 3] and whose they are [M]; None where nothing can be verified on them."""
+    """All crops of a split [M, S, S, 3] and their identities [M]; None if they allow no verification."""
     clips = ClipDataset(dataset, split)
     faces = [(person, place) for person in range(len(clips.identities)) for place in clips.faces_of(person)]
-    whose = np.array([person for person, _ in faces], np.int64)
-    counts = np.bincount(whose, minlength=2)
+    identities = np.array([person for person, _ in faces], np.int64)
+    counts = np.bincount(identities, minlength=2)
     if (counts > 0).sum() < 2 or counts.max() < 2:
         return None
     faces = faces[:MAX_FACES]
-    return np.stack([clips.face(*place) for _, place in faces]), whose[: len(faces)]
+    return np.stack([clips.face(*place) for _, place in faces]), identities[: len(faces)]
 
 
 def _memory(config: FaceTrainingConfig) -> int:
@@ -274,25 +274,29 @@ def _memory(config: FaceTrainingConfig) -> int:
 
 
 def _batches(
-    config: FaceTrainingConfig, run: Run, pictures: FaceCrops, start_step: int
+    config: FaceTrainingConfig, run: Run, face_crops: FaceCrops, start_step: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """This process's share of the batches, for ever."""
-    sampler = IdentityBatches(pictures.people, config.batch_size, config.seed, run.rank, run.num_processes, start_step)
+    """This process's share of the batches, without end."""
+    sampler = IdentityBatches(
+        face_crops.people, config.batch_size, config.seed, run.rank, run.num_processes, start_step
+    )
     num_workers = config.num_workers
-    yield from DataLoader(pictures, batch_sampler=sampler, num_workers=num_workers, persistent_workers=num_workers > 0)
+    yield from DataLoader(
+        face_crops, batch_sampler=sampler, num_workers=num_workers, persistent_workers=num_workers > 0
+    )
 
 
-def _statistics_inputs(run: Run, pictures: FaceCrops) -> list[Tensor]:
-    """Unchanged training faces for `measure_statistics`, the same in every process."""
-    order = torch.randperm(pictures.num_faces, generator=run.generator(0, _STREAM_STATISTICS))
+def _statistics_inputs(run: Run, face_crops: FaceCrops) -> list[Tensor]:
+    """Inputs of training crops without augmentation, for `measure_statistics`; the same in every process."""
+    order = torch.randperm(face_crops.num_faces, generator=run.generator(0, _STREAM_STATISTICS))
     chosen = order[:_STATISTICS_IMAGES].split(_STATISTICS_BATCH)
-    # A last batch of a few would count as much as a full one.
+    # All batches count equally, so a small last one is left out.
     full = [numbers for numbers in chosen if len(numbers) >= _STATISTICS_BATCH // 2] or list(chosen)
-    return [to_inputs(np.stack([pictures.crop(int(number)) for number in numbers])) for numbers in full]
+    return [to_inputs(np.stack([face_crops.crop(int(number)) for number in numbers])) for numbers in full]
 
 
 def _optimizer(parts: nn.Module, config: FaceTrainingConfig) -> torch.optim.Optimizer:
-    """AdamW; biases and normalisation weights are not decayed."""
+    """AdamW without weight decay of biases and normalisation weights."""
     parameters = list(parts.parameters())
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
@@ -301,21 +305,19 @@ def _optimizer(parts: nn.Module, config: FaceTrainingConfig) -> torch.optim.Opti
     return torch.optim.AdamW(groups, lr=config.learning_rate.start)
 
 
-def _publish(config: FaceTrainingConfig, run: Run, encoder: FaceEncoder, pictures: FaceCrops) -> None:
-    """Write the model's folder, and say how it does on people that it never saw."""
+def _publish(config: FaceTrainingConfig, run: Run, encoder: FaceEncoder, face_crops: FaceCrops) -> None:
+    """Write the model's folder with its scores on the test split."""
     test = load_faces(config.dataset, "test")
     scores = None if test is None else verify(embed(encoder, test[0]), test[1])
     folder = run.folder / "model"
-    learnt_from = f"{pictures.num_faces} faces of {len(pictures)} people of {Path(config.dataset).name}"
+    training_data = f"{face_crops.num_faces} faces of {len(face_crops)} people of {Path(config.dataset).name}"
     if config.attributes:
-        learnt_from += (
-            "; besides who people are, its features were taught to tell what that data set knows of them (sex, age, of "
-            "personas the four traits that their faces show)"
+        training_data += (
+            "; besides identities, its features were trained to predict the attributes in that data set (sex, age, of "
+            "personas the four face traits)"
         )
-    save_face_encoder(encoder, folder, learnt_from, scores)
-    run.log(
-        f"test split: {scores.summary()}" if scores else "nobody to test on: no two people with two faces in that split"
-    )
+    save_face_encoder(encoder, folder, training_data, scores)
+    run.log(f"test split: {scores.summary()}" if scores else "no test: no two people with two faces in the test split")
     run.log(f"the model is in {folder}")
 
 

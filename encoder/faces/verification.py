@@ -1,4 +1,4 @@
-"""How well features tell people apart who were not trained on: same person or not, and who of all these."""
+"""Verification and nearest-neighbour scores of face features on people outside the training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from data.faces.protocol import unit_rows
 FALSE_ACCEPT_RATE = 0.01
 
 MAX_FACES = 6000
-"""More faces than this are not compared with each other: pairs grow with the square."""
+"""Largest number of faces that are compared with each other: the number of pairs grows with its square."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,11 @@ class Verification:
     """Scores over all pairs of faces.
 
     Attributes:
-        equal_error_rate: Where as many pairs of one person are refused as pairs of two are accepted.
-        true_accept_rate: Pairs of one person accepted where one in a hundred pairs of two people is.
-        nearest_neighbour: How often the most similar other face is of the same person, among those who have another.
-        num_faces: Faces compared.
-        num_people: Whose.
+        equal_error_rate: Error at the threshold where false rejections and false acceptances are equally frequent.
+        true_accept_rate: Share of pairs of one person that are accepted at a false accept rate of 1 %.
+        nearest_neighbour: Share of faces whose most similar other face is of the same person, among people with two.
+        num_faces: Number of compared faces.
+        num_people: Number of their people.
     """
 
     equal_error_rate: float
@@ -35,7 +35,7 @@ class Verification:
     num_people: int
 
     def rates(self) -> dict[str, float]:
-        """The rates by name, without the counts."""
+        """Rates by name, without the counts."""
         return {
             "equal_error_rate": self.equal_error_rate,
             "true_accept_rate": self.true_accept_rate,
@@ -43,7 +43,7 @@ class Verification:
         }
 
     def summary(self) -> str:
-        """One line for people."""
+        """All scores in one line."""
         return (
             f"equal error rate {100 * self.equal_error_rate:.2f} %, TAR at FAR 1 % {100 * self.true_accept_rate:.1f} %,"
             f" nearest neighbour right {100 * self.nearest_neighbour:.1f} %"
@@ -55,8 +55,8 @@ def verify(features: NDArray[np.floating], identities: NDArray[np.integer]) -> V
     """Compare every face with every other.
 
     Args:
-        features: [N, D] of any length but zero.
-        identities: [N], whose each is; N at most `MAX_FACES`.
+        features: [N, D] features, not zero.
+        identities: [N] identity of each face; N at most `MAX_FACES`.
 
     Raises:
         DatasetError: If there are no two people, or nobody has two faces.
@@ -82,11 +82,11 @@ def verify(features: NDArray[np.floating], identities: NDArray[np.integer]) -> V
 
 
 def equal_error_rate(genuine: NDArray[np.floating], impostor: NDArray[np.floating]) -> float:
-    """The error at the threshold where both errors are equal; between two thresholds, their mean.
+    """Error at the threshold where both kinds of error are equally frequent; between two thresholds, their mean.
 
     Args:
         genuine: Similarities of pairs of one person.
-        impostor: Of pairs of two people.
+        impostor: Similarities of pairs of two people.
     """
     genuine, impostor = np.sort(genuine), np.sort(impostor)
     thresholds = np.unique(genuine)

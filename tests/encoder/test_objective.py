@@ -5,7 +5,7 @@ import torch
 
 from data.errors import ConfigError
 from data.faces.protocol import FaceEncoderInfo
-from encoder.objective import LossConfig, Rows, TrainedParts, gather_rows, loss_terms
+from encoder.objective import LossConfig, Outputs, TrainedParts, gather_rows, loss_terms
 from encoder.voice_encoder import VoiceEncoder, VoiceEncoderConfig
 
 ALL_ON = LossConfig(info_nce=1, am_softmax=1, speaker=1, cosine=1, feature_l1=1, normalised_l2=1, distillation=1)
@@ -26,7 +26,7 @@ def parts(losses: LossConfig, freeze_backbone: bool = True) -> TrainedParts:
     return TrainedParts(encoder, 8, losses, freeze_backbone)
 
 
-def total(rows: Rows, faces: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+def total(rows: Outputs, faces: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
     prototypes = torch.eye(8, 6) + 0.1
     return torch.stack(list(loss_terms(rows, faces, classes, prototypes, ALL_ON).values())).sum()
 
@@ -47,7 +47,7 @@ def test_shares_of_a_batch_have_gradients_that_sum_to_those_of_the_whole() -> No
                 num_processes=2, rank=rank, accelerator=SimpleNamespace(gather=lambda _, all=everyone: all)
             )
             gathered.append(gather_rows(run, getattr(rows[rank], name)))  # type: ignore[arg-type]
-        total(Rows(*gathered), faces, classes).backward()
+        total(Outputs(*gathered), faces, classes).backward()
     compared = 0
     for expected, first, second in zip(*(module.parameters() for module in (whole, *shares)), strict=True):
         if expected.grad is not None:

@@ -20,11 +20,11 @@ def clips(tiny_world: TinyWorld) -> ClipDataset:
 
 @pytest.mark.parametrize("memory_bytes", [0, 10**9])
 def test_a_draw_is_one_of_the_persons_own_crops_wherever_they_are_kept(clips: ClipDataset, memory_bytes: int) -> None:
-    pictures = FaceCrops(clips, memory_bytes)
-    assert pictures.num_faces == clips.num_faces.sum() == len(pictures.classes())
-    for label, person in enumerate(pictures.people):
+    face_crops = FaceCrops(clips, memory_bytes)
+    assert face_crops.num_faces == clips.num_faces.sum() == len(face_crops.classes())
+    for label, person in enumerate(face_crops.people):
         own = [clips.face(*place) for place in clips.faces_of(person)]
-        drawn = [pictures[PersonDraw(person, seed)] for seed in range(12)]
+        drawn = [face_crops[PersonDraw(person, seed)] for seed in range(12)]
         assert {number for _, number in drawn} == {label}
         seen = {crop.numpy().tobytes() for crop, _ in drawn}
         assert seen == {crop.tobytes() for crop in own}
@@ -41,33 +41,33 @@ def test_a_split_without_faces_is_refused(clips: ClipDataset, monkeypatch: pytes
 
 
 def test_mean_looks_are_white_and_the_same_each_time(clips: ClipDataset) -> None:
-    pictures = FaceCrops(clips, 10**9)
-    looks = pictures.mean_looks(6)
-    assert looks.shape == (len(pictures), 6) and looks.dtype == torch.float32
+    face_crops = FaceCrops(clips, 10**9)
+    looks = face_crops.mean_looks(6)
+    assert looks.shape == (len(face_crops), 6) and looks.dtype == torch.float32
     torch.testing.assert_close(looks.mean(dim=0), torch.zeros(6), atol=1e-3, rtol=0)
     torch.testing.assert_close(looks.T @ looks / len(looks), torch.eye(6), atol=1e-3, rtol=0)
     torch.manual_seed(5)
-    assert torch.equal(looks, pictures.mean_looks(6))
-    assert pictures.mean_looks(1000).shape[1] == len(pictures) - 1
+    assert torch.equal(looks, face_crops.mean_looks(6))
+    assert face_crops.mean_looks(1000).shape[1] == len(face_crops) - 1
 
 
 def test_known_attributes_are_of_unit_variance_and_nan_where_unknown(
     clips: ClipDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pictures = FaceCrops(clips, 0)
-    known = pictures.known_attributes()
-    assert known.shape == (len(pictures), 2)  # sex and age
-    ages = np.array([clips.attributes(person).age for person in pictures.people], np.float32)
+    face_crops = FaceCrops(clips, 0)
+    known = face_crops.known_attributes()
+    assert known.shape == (len(face_crops), 2)  # sex and age
+    ages = np.array([clips.attributes(person).age for person in face_crops.people], np.float32)
     assert np.array_equal(np.isnan(known[:, 1].numpy()), np.isnan(ages)) and np.isnan(ages).any()
     for column in known.numpy().T:
         assert np.nanmean(column) == pytest.approx(0, abs=1e-5) and np.nanstd(column) == pytest.approx(1, abs=1e-5)
     monkeypatch.setattr(clips, "attributes", lambda person: Attributes(None, None, None))
-    assert pictures.known_attributes().shape == (len(pictures), 0)
+    assert face_crops.known_attributes().shape == (len(face_crops), 0)
 
 
 def test_the_unknown_differs_from_nothing_and_has_no_gradient() -> None:
-    told = torch.tensor([[1.0, 2.0]], requires_grad=True)
-    difference = known_difference(told, torch.tensor([[0.5, float("nan")]]))
+    predicted = torch.tensor([[1.0, 2.0]], requires_grad=True)
+    difference = known_difference(predicted, torch.tensor([[0.5, float("nan")]]))
     assert difference.tolist() == [[0.5, 0.0]]
     difference.square().sum().backward()
-    assert told.grad is not None and told.grad.tolist() == [[1.0, 0.0]]
+    assert predicted.grad is not None and predicted.grad.tolist() == [[1.0, 0.0]]
