@@ -2,14 +2,42 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from pathlib import Path
 
 from data.errors import DatasetError, OutputError
+from data.store.clip import SPLITS
 from data.store.dataset import ClipDataset
 
 _START = time.monotonic()
+
+
+def add_report_arguments(parser: argparse.ArgumentParser, *, model: str, judge: str, seed: str) -> None:
+    """Add the arguments that all commands have that write a report on a model.
+
+    Args:
+        parser: The command's parser.
+        model: Help text of `--model`.
+        judge: Help text of `--judge`.
+        seed: What the seed decides, for its help text.
+    """
+    add = parser.add_argument
+    add("--model", required=True, help=model)
+    add("--dataset", required=True, help="folder of a prepared data set")
+    add("--out", required=True, help="folder of the report")
+    add("--split", default="test", choices=[*SPLITS, "all"], help="split to measure on (default: %(default)s)")
+    add("--judge", default="dlib", help=f"{judge} (default: %(default)s)")
+    add("--insightface-root", help="folder that holds models/<pack> (default: ~/.insightface)")
+    add(
+        "--wandb",
+        default="disabled",
+        choices=["disabled", "offline", "online"],
+        help="mirror the report in Weights & Biases (default: %(default)s)",
+    )
+    add("--seed", type=int, default=0, help=f"seed of {seed} (default: %(default)s)")
+    add("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default: %(default)s)")
 
 
 def open_output(path: str) -> Path:

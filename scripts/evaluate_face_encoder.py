@@ -1,4 +1,7 @@
-"""How well face networks tell people apart whom they were not trained on, and what else their features tell."""
+"""Measure how well face networks tell people apart and, on personas, how well traits can be read from their features.
+
+python scripts/evaluate_face_encoder.py --dataset datasets/personas --face-encoder personas
+"""
 
 from __future__ import annotations
 
@@ -25,16 +28,16 @@ def parse(argv: list[str]) -> argparse.Namespace:
     """The command line.
 
     Raises:
-        ConfigError: If it makes no sense.
+        ConfigError: If an argument is unknown or out of range.
     """
-    parser = CommandParser(prog="evaluate_face_encoder.py", description=__doc__)
+    parser = CommandParser(description="Measure how well face networks tell people apart.")
     add = parser.add_argument
     add("--dataset", required=True, help="folder of a prepared data set")
     add("--face-encoder", nargs="+", required=True, help="names or model folders, as embed_faces.py takes them")
     add("--insightface-root", help="holds models/<pack>/*.onnx (default: ~/.insightface)")
-    add("--split", choices=SPLITS, default="test", help="whose faces (default: %(default)s)")
-    add("--max-people", type=int, default=1000, help="at most so many of a split (default: %(default)s)")
-    add("--no-traits", action="store_true", help="on personas, leave out what features tell of the traits")
+    add("--split", choices=SPLITS, default="test", help="split to measure on (default: %(default)s)")
+    add("--max-people", type=int, default=1000, help="people of a split at most (default: %(default)s)")
+    add("--no-traits", action="store_true", help="on personas, do not measure traits")
     given = parser.parse_args(argv)
     if given.max_people < 2:
         raise ConfigError(f"--max-people {given.max_people}: 2 or more are needed")
@@ -42,18 +45,24 @@ def parse(argv: list[str]) -> argparse.Namespace:
 
 
 class Faces:
-    """The crops of the first people of a split, and whose they are."""
+    """The crops of the first people of a split.
+
+    Attributes:
+        identities: [M] int64 identity of each crop.
+        crops: The crops, [S, S, 3] uint8.
+        personas: True traits by identity; None if the people are not personas.
+    """
 
     def __init__(self, dataset: str, split: str, max_people: int) -> None:
         clips = ClipDataset(Path(dataset), split)  # type: ignore[arg-type]
         people = range(min(len(clips.identities), max_people))
-        places = [(person, place) for person in people for place in clips.faces_of(person)][:MAX_FACES]
-        self.identities = np.array([person for person, _ in places], np.int64)
-        self.crops = [clips.face(*place) for _, place in places]
+        keys = [(person, key) for person in people for key in clips.faces_of(person)][:MAX_FACES]
+        self.identities = np.array([person for person, _ in keys], np.int64)
+        self.crops = [clips.face(*key) for _, key in keys]
         self.personas = read_traits(clips)
 
     def features(self, recognizer: FaceRecognizer, title: str) -> np.ndarray:
-        """[M, D]."""
+        """A network's features [M, D] of the crops; the title is for the progress bar."""
         chunks = range(0, len(self.crops), 64)
         bar = tqdm(chunks, desc=f"{recognizer.info.name}: {title}", disable=None, delay=2)
         empty = np.zeros((0, recognizer.info.feature_size), np.float32)
@@ -62,12 +71,12 @@ class Faces:
 
 
 def main(argv: list[str]) -> None:
-    """Measure each network and print a line or two of it."""
+    """Measure each network and print a line or two about it."""
     given = parse(argv)
     recognizers = [load_recognizer(name, given.insightface_root) for name in given.face_encoder]
     faces = Faces(given.dataset, given.split, given.max_people)
-    tells_traits = faces.personas is not None and given.split != "train" and not given.no_traits
-    others = Faces(given.dataset, "train", given.max_people) if tells_traits else None
+    measures_traits = faces.personas is not None and given.split != "train" and not given.no_traits
+    others = Faces(given.dataset, "train", given.max_people) if measures_traits else None
     for recognizer in recognizers:
         features = faces.features(recognizer, given.split)
         print(f"{recognizer.info.name}: {verify(features, faces.identities).summary()}")
@@ -79,8 +88,8 @@ def main(argv: list[str]) -> None:
                 faces.personas.face_traits[faces.identities],
                 faces.personas.is_male[faces.identities],
             )
-            told = ", ".join(f"{trait} {value:.2f}" for trait, value in zip(TRAITS, correlations, strict=True))
-            print(f"  a linear reading of one picture correlates within sex with the face's {told}")
+            traits = ", ".join(f"{trait} {value:.2f}" for trait, value in zip(TRAITS, correlations, strict=True))
+            print(f"  a linear prediction from one picture correlates within sex with the face's {traits}")
 
 
 if __name__ == "__main__":

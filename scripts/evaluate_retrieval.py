@@ -1,4 +1,4 @@
-"""Judge how well a voice finds its speaker's face, and write a report.
+"""Measure how well a voice finds its speaker's face, and write a report.
 
 python scripts/evaluate_retrieval.py --model runs/real/model --dataset datasets/real --judge dlib --out reports/real
 """
@@ -6,12 +6,11 @@ python scripts/evaluate_retrieval.py --model runs/real/model --dataset datasets/
 from __future__ import annotations
 
 from data.errors import ConfigError
-from data.store.clip import SPLITS
 from data.store.dataset import ClipDataset
-from eval.commands import open_output, open_split, print_progress
+from eval.commands import add_report_arguments, open_output, open_split, print_progress
 from eval.model_under_test import check_same_training_network, load_judge, load_model_under_test
 from eval.report.mirror import mirror_report
-from eval.report.provenance import describe_code, describe_dataset, describe_model, describe_network
+from eval.report.provenance import collect_provenance
 from eval.retrieval.measure import Options, measure_retrieval
 from eval.retrieval.report import write_retrieval_report
 from training.command import CommandParser, check_device, run_command
@@ -20,36 +19,23 @@ from training.trackers import TrackerConfig, Trackers
 
 def main(argv: list[str]) -> None:
     """Parse, load, measure, write."""
-    parser = CommandParser(description="Judge how well a voice finds its speaker's face.")
-    parser.add_argument("--model", required=True, help="folder or hub id of a voice encoder or a whole model")
-    parser.add_argument("--dataset", required=True, help="folder of a prepared data set")
-    parser.add_argument("--out", required=True, help="folder of the report")
-    parser.add_argument("--split", default="test", choices=[*SPLITS, "all"], help="default: %(default)s")
-    parser.add_argument(
-        "--judge",
-        default="dlib",
-        help="face network E that judges drawings, not the training network: dlib, insightface:<pack>, or none "
-        "for an encoder alone (default: %(default)s)",
+    parser = CommandParser(description="Measure how well a voice finds its speaker's face, and write a report.")
+    add_report_arguments(
+        parser,
+        model="folder or hub id of a voice encoder, or of an encoder with its generator",
+        judge="face network E that judges drawings, not the training network T: dlib, insightface:<pack>, or none "
+        "for an encoder alone",
+        seed="galleries and noise",
     )
-    parser.add_argument("--insightface-root", help="folder that holds models/<pack> (default: ~/.insightface)")
-    parser.add_argument("--gallery-sizes", type=int, nargs="+", default=[100, 1000], help="default: 100 1000")
+    parser.add_argument(
+        "--gallery-sizes", type=int, nargs="+", default=[100, 1000], help="people in a gallery (default: 100 1000)"
+    )
     parser.add_argument("--num-draws", type=int, default=100, help="galleries averaged over (default: %(default)s)")
-    parser.add_argument(
-        "--wandb",
-        default="disabled",
-        choices=["disabled", "offline", "online"],
-        help="mirror the report in Weights & Biases (default: %(default)s)",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of galleries and noise (default: %(default)s)")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default: %(default)s)")
     arguments = parser.parse_args(argv)
     if min(arguments.gallery_sizes) < 2 or arguments.num_draws < 1:
         raise ConfigError("--gallery-sizes must be 2 or more, --num-draws 1 or more")
     check_device(arguments.device)
-    dataset, train = (
-        open_split(arguments.dataset, arguments.split),
-        ClipDataset(arguments.dataset, "train"),
-    )
+    dataset, train = open_split(arguments.dataset, arguments.split), ClipDataset(arguments.dataset, "train")
     model = load_model_under_test(arguments.model, arguments.device)
     check_same_training_network(model, dataset)
     judge = None
@@ -68,14 +54,8 @@ def main(argv: list[str]) -> None:
         progress=print_progress,
     )
     measured = measure_retrieval(model, judge, dataset, train, options)
-    provenance = {
-        "model": describe_model(model),
-        "dataset": describe_dataset(dataset, arguments.split),
-        "training_face_network": describe_network(model.face_encoder),
-        "judge": describe_network(None if judge is None else judge.info),
-        "code": describe_code(),
-        "settings": {"seed": options.seed, "draws": options.num_draws, "device": options.device},
-    }
+    settings = {"seed": options.seed, "draws": options.num_draws, "device": options.device}
+    provenance = collect_provenance(model, dataset, arguments.split, None if judge is None else judge.info, settings)
     write_retrieval_report(out, model, dataset, measured, provenance, options.seed)
     for row in measured.headlines():
         recalls = ", ".join(f"R@{k} {100 * v:.1f} %" for k, v in row.recall.items() if k in ("1", "5", "10"))

@@ -1,4 +1,7 @@
-"""Measure a data set of personas with tools of others: Praat hears the voices, dlib looks for the faces."""
+"""Measure a data set of personas with independent tools: Praat for the voices, dlib for the faces.
+
+python scripts/measure_personas.py --dataset datasets/personas --max-personas 150 --judge dlib
+"""
 
 from __future__ import annotations
 
@@ -69,15 +72,20 @@ def describe(measured: dict[str, Any]) -> str:
 
 
 def main(argv: list[str]) -> None:
-    """Measure, print, and write what was asked for."""
-    parser = CommandParser(prog="measure_personas.py", description=__doc__)
+    """Measure, print, and write the numbers to a file if one is given."""
+    parser = CommandParser(description="Measure personas with Praat (voices) and dlib (faces).")
     add = parser.add_argument
-    add("--dataset", type=Path, required=True, help="folder that make_personas.py made")
+    add("--dataset", type=Path, required=True, help="data set made by make_personas.py")
     add("--split", choices=("train", "val", "test", "all"), default="test", help="(default: %(default)s)")
-    add("--max-personas", type=int, default=200, help="the first so many of the split (default: %(default)s)")
+    add(
+        "--max-personas",
+        type=int,
+        default=200,
+        help="personas of the split at most, the first ones (default: %(default)s)",
+    )
     add("--judge", default="dlib", help="second face network, or none (default: %(default)s)")
-    add("--detector", choices=("dlib", "none"), default="dlib", help="who looks for faces (default: %(default)s)")
-    add("--out", type=Path, help="JSON file for the numbers")
+    add("--detector", choices=("dlib", "none"), default="dlib", help="face detector (default: %(default)s)")
+    add("--out", type=Path, help="JSON file to write")
     given = parser.parse_args(argv)
     if given.max_personas < 2:
         parser.error(f"--max-personas {given.max_personas}: use at least 2")

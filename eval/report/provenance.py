@@ -19,6 +19,32 @@ from data.workers import count_cores
 from eval.model_under_test import ModelUnderTest
 
 
+def collect_provenance(
+    model: ModelUnderTest,
+    dataset: ClipDataset,
+    split: str,
+    judge: FaceEncoderInfo | None,
+    settings: dict[str, Any],
+) -> dict[str, Any]:
+    """The keys that every part of report.json begins with.
+
+    Args:
+        model: The model.
+        dataset: The judged split.
+        split: Name of the split.
+        judge: E, or None.
+        settings: Settings of the evaluation by name.
+    """
+    return {
+        "model": describe_model(model),
+        "dataset": describe_dataset(dataset, split),
+        "training_face_network": describe_network(model.face_encoder),
+        "judge": describe_network(judge),
+        "code": describe_code(),
+        "settings": settings,
+    }
+
+
 def describe_code() -> dict[str, Any]:
     """The commit of this code, whether files were changed since (both None without a git checkout), and versions."""
     folder = Path(__file__).resolve().parent
