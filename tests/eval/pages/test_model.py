@@ -47,11 +47,12 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(autouse=True)
-def code(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The version of the code without asking git."""
+def provenance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Code and machine as they would be described, without processes of git and uname."""
     versions = {"python": "3.12", "torch": "2.11", "numpy": "2.0"}
     described = {"commit": "c0ffee" * 7, "changed_since": True, **versions}
     monkeypatch.setattr(eval.pages.model.build, "describe_code", lambda: described)
+    monkeypatch.setattr(eval.pages.model.build, "describe_machine", lambda: "a processor, 2 cores")
 
 
 @pytest.fixture(scope="module")
