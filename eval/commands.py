@@ -69,7 +69,7 @@ def open_split(root: str, split: str) -> ClipDataset:
     return dataset
 
 
-def print_progress(what: str) -> None:
+def print_progress(text: str) -> None:
     """Print one line with the seconds since the start to a terminal; nothing where stderr is none."""
     if sys.stderr.isatty():
-        print(f"[{time.monotonic() - _START:5.0f} s] {what}", file=sys.stderr)
+        print(f"[{time.monotonic() - _START:5.0f} s] {text}", file=sys.stderr)

@@ -192,7 +192,7 @@ def measure_attributes(
     sources.append(("regressed feature", classifiers.training, test.voice_features, test.face_features))
     sex_rows: list[dict[str, Any]] = []
     age_rows: list[dict[str, Any]] = []
-    faces_done: set[int] = set()  # classifiers whose verdict on true faces has its row; it depends on no drawing
+    faces_done: set[int] = set()  # ids of classifiers whose rows about true faces exist already
     for name, of_faces, predicted, faces in sources:
         if of_faces.sex is not None:
             logits, face_logits = of_faces.sex(predicted), of_faces.sex(faces)[own_face]

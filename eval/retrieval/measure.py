@@ -74,7 +74,7 @@ class RetrievalMeasurement:
     Attributes:
         results: Results of the model.
         floors: Results of systems that ignore the voice.
-        bounds: Results of systems that know more than a voice says.
+        bounds: Results of systems that have more information than a voice.
         groups: Results of the model by group of people; `extra` holds `group` and `value`.
         lengths: Results of the model in the joint space by seconds of speech used; `extra` holds `seconds` and
             `long_enough`.
@@ -265,7 +265,7 @@ def _bounds(
     for name, faces, train_faces in networks:
         pair = real_to_real(test.pool, faces.astype(np.float64), train_faces.mean(0, dtype=np.float64))
         if pair is None:
-            notes.append("No bound by another real image: nobody in this split has two.")
+            notes.append("No bound by another real image: nobody in this split has two faces.")
             break
         for gallery in _redraw(pair[0], options):
             bounds += scorer.score(pair[0], gallery, pair[1], SAME_PERSON, "image-to-image", "centred_cosine", name)

@@ -112,7 +112,7 @@ def _headline_table(measured: RetrievalMeasurement, headline: Sequence[Retrieval
         *(f"R@{k} %" for k in ks),
     ]
     text = table([*header, "median rank"], rows, "lllll" + "r" * (len(ks) + 2))
-    return f"## In the gallery of {gallery.size}, beside floors and bounds\n\n{text}"
+    return f"## Model, floors and bounds in the headline gallery of {gallery.size}\n\n{text}"
 
 
 def _detail_table(measured: RetrievalMeasurement) -> str:
@@ -178,7 +178,7 @@ def _attribute_section(measured: RetrievalMeasurement) -> str:
             for row in attributes["sex"]
         ]
         header = [
-            "sex of",
+            "sex predicted from",
             "compared with",
             "voices / people",
             "agreement % (95 %)",
@@ -196,7 +196,7 @@ def _attribute_section(measured: RetrievalMeasurement) -> str:
             ]
             for row in attributes["age"]
         ]
-        header = ["age of", "voices / people", "mean error, years (95 %)", "error of the mean age"]
+        header = ["age predicted from", "voices / people", "mean error, years (95 %)", "error of the mean age"]
         text += table(header, rows) + "\n"
     labelled = attributes["labelled_training_people"]
     measured_by = "measured on labelled training voices" if attributes["pitch_threshold_measured"] else "assumed"
