@@ -116,7 +116,7 @@ def extract_region(
     before_x, before_y = np.maximum(0, np.ceil(-corners[:2].min(axis=1)).astype(int) + 2)
     after_x, after_y = np.maximum(0, np.ceil(corners[:2].max(axis=1) - (width, height)).astype(int) + 2)
     if (height + before_y + after_y) * (width + before_x + after_x) > max(_MAX_PADDED_PIXELS, height * width):
-        return extract_region(*_cut_and_reduce(image, to_template, corners), region, size)
+        return extract_region(*_cut_and_reduce(image, to_template, corners[:2]), region, size)
     if before_x or before_y or after_x or after_y:
         margins = ((before_y, after_y), (before_x, after_x), (0, 0))
         image = np.pad(image, margins[: image.ndim], mode="edge")

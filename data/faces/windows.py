@@ -40,5 +40,7 @@ def limit_pixels(image: NDArray[np.uint8], max_pixels: int, border: int) -> tupl
     # The scale s at which (s h + frame) (s w + frame) = max_pixels.
     area, half_perimeter = height * width, frame * (height + width)
     scale = (math.sqrt(half_perimeter**2 + 4 * area * (max_pixels - frame**2)) - half_perimeter) / (2 * area)
-    size = max(1, int(width * scale)), max(1, int(height * scale))
+    short = max(1, int(min(height, width) * scale))
+    long = min(int(max(height, width) * scale), max_pixels // (short + frame) - frame)
+    size = (long, short) if width >= height else (short, long)
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)), 1 / scale

@@ -29,6 +29,7 @@ def test_one_has_the_lock_at_a_time_and_no_file_is_left(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_lock_goes_with_its_process(tmp_path: Path) -> None:
     path = tmp_path / ".lock"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}

@@ -58,6 +58,7 @@ def fail(number: int) -> int:
     raise ValueError(str(number))
 
 
+@pytest.mark.slow
 def test_a_task_that_kills_its_process_costs_only_itself_and_the_order_stays() -> None:
     results = list(map_in_processes(square_or_die, range(7), 2, on_crash=lambda number: -number))
     assert results == [0, 1, 4, -3, 16, 25, 36]
@@ -68,6 +69,7 @@ def test_exceptions_of_a_task_are_raised_here() -> None:
         list(map_in_processes(fail, range(2), 1, on_crash=lambda number: number))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 def test_workers_end_when_the_process_that_started_them_is_killed(tmp_path: Path) -> None:
     starter = multiprocessing.get_context("spawn").Process(target=start_and_be_killed, args=(str(tmp_path),))
@@ -83,6 +85,7 @@ def test_workers_end_when_the_process_that_started_them_is_killed(tmp_path: Path
     assert not any(map(is_running, workers))
 
 
+@pytest.mark.slow
 def test_one_process_serves_call_after_call() -> None:
     worker = WorkerProcess()
     processes = {worker.call(os.getpid, time_limit=60) for _ in range(3)}
@@ -90,6 +93,7 @@ def test_one_process_serves_call_after_call() -> None:
     worker.close()
 
 
+@pytest.mark.slow
 def test_failures_cross_from_process_to_process() -> None:
     worker = WorkerProcess()
     with pytest.raises(MediaError, match="it is gone") as caught:
@@ -100,6 +104,7 @@ def test_failures_cross_from_process_to_process() -> None:
     worker.close()
 
 
+@pytest.mark.slow
 def test_a_call_that_kills_its_process_leaves_a_fresh_one_for_the_next() -> None:
     worker = WorkerProcess()
     with pytest.raises(WorkerDiedError, match="exit code 9"):
@@ -108,6 +113,7 @@ def test_a_call_that_kills_its_process_leaves_a_fresh_one_for_the_next() -> None
     worker.close()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 def test_what_takes_too_long_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
     worker = WorkerProcess()
@@ -123,6 +129,7 @@ def test_what_takes_too_long_is_killed_with_all_that_it_started(tmp_path: Path) 
     worker.close()
 
 
+@pytest.mark.slow
 def test_a_call_ends_early_when_everything_is_to_stop() -> None:
     worker, stop = WorkerProcess(), threading.Event()
     threading.Timer(0.5, stop.set).start()

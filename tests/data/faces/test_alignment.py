@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from data.faces import alignment
 from data.faces.alignment import (
     ARCFACE_REGION,
     ARCFACE_TEMPLATE,
@@ -50,3 +51,27 @@ def test_outside_the_picture_its_edge_goes_on() -> None:
     picture = np.full((10, 10, 3), 77, np.uint8)
     aligned = extract_region(picture, np.array([[1.0, 0, 0], [0, 1.0, 0]]), Region(-50, -50, 100), 32)
     assert (aligned == 77).all()
+
+
+@pytest.mark.parametrize("left, top", [(-700, -100), (-300, -500), (300, 200)])
+def test_a_region_far_larger_than_the_picture_needs_no_memory_of_its_size(
+    monkeypatch: pytest.MonkeyPatch, left: float, top: float
+) -> None:
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (12, 16, 3)).repeat(40, 0).repeat(40, 1).astype(np.uint8)
+    to_template = np.array([[0.9, -0.3, 5.0], [0.3, 0.9, -7.0]])
+    region = Region(left, top, 1100)
+    whole = extract_region(coarse, to_template, region, 64)
+    sizes: list[int] = []
+    pad = np.pad
+
+    def watch(image: np.ndarray, margins: object, **options: object) -> np.ndarray:
+        padded: np.ndarray = pad(image, margins, **options)  # type: ignore[call-overload]
+        sizes.append(padded.shape[0] * padded.shape[1])
+        return padded
+
+    monkeypatch.setattr(np, "pad", watch)
+    monkeypatch.setattr(alignment, "_MAX_PADDED_PIXELS", 700_000)
+    bounded = extract_region(coarse, to_template, region, 64)
+    assert sizes and max(sizes) <= 700_000
+    assert np.abs(bounded.astype(int) - whole).mean() < 4

@@ -1,3 +1,4 @@
+import shutil
 import sys
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import onnxruntime
 import pytest
 
 from data.errors import ConfigError, MediaError, ModelError
+from data.faces import dlib as dlib_networks
 from data.faces.alignment import ARCFACE_TEMPLATE, CROP_REGION
 from data.faces.analyzer import FaceAnalyzer, embed_crops
 from data.faces.protocol import DetectedFace, FaceEncoderInfo, FaceRecognizer
@@ -83,6 +85,7 @@ def test_insightface_features_are_those_of_its_network_run_by_hand(tiny_world: T
     np.testing.assert_allclose(features, by_hand, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_dlib_features_are_those_of_its_own_face_chip(dlib_recognizer: FaceRecognizer, real_recordings: Path) -> None:
     import dlib
 
@@ -187,6 +190,15 @@ def test_a_missing_pack_is_explained_and_never_downloaded(tmp_path: Path, monkey
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["hollow", "models"]
 
 
+def test_hidden_files_beside_those_of_a_pack_are_no_networks(tiny_world: TinyWorld, tmp_path: Path) -> None:
+    pack = tmp_path / "models" / "tiny"
+    shutil.copytree(tiny_world.pack_root / "models" / "tiny", pack)
+    for path in sorted(pack.iterdir()):
+        path.with_name(f"._{path.name}").write_bytes(b"\0\x05\x16\x07\0\x02\0\0Mac OS X" + b"\0" * 4000)
+    assert load_recognizer("insightface:tiny", tmp_path).info.name == "insightface:tiny/tiny"
+    assert load_recognizer("insightface:tiny/tiny", tmp_path).info.name == "insightface:tiny/tiny"
+
+
 def test_a_pack_without_detector_serves_aligned_crops_only(tiny_world: TinyWorld) -> None:
     with pytest.raises(ModelError, match="aligned:insightface:tiny"):
         load_analyzer("insightface:tiny", tiny_world.pack_root)
@@ -233,6 +245,46 @@ def test_a_missing_package_names_its_extra(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ModelError, match=rf"pip install 'wav2face\[{extra}\]'"):
         load_recognizer(name, tiny_world.pack_root)
+
+
+class Watched:
+    """dlib's detector, and the sizes of the pictures that it was given."""
+
+    def __init__(self, find: object) -> None:
+        self.find = find
+        self.num_pixels: list[int] = []
+
+    def run(self, picture: np.ndarray, *settings: float) -> object:
+        self.num_pixels.append(picture.shape[0] * picture.shape[1])
+        return self.find.run(picture, *settings)  # type: ignore[attr-defined]
+
+    def __call__(self, picture: np.ndarray, upsample: int) -> list[object]:
+        self.num_pixels.append(picture.shape[0] * picture.shape[1])
+        return []
+
+
+def test_a_large_picture_is_reduced_for_the_detector_and_its_face_is_cut_at_full_resolution(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("dlib")
+    picture = next(iter(draw_frames([(0, (0.5, 0.5))], np.zeros(1), (1280, 960), 420)))
+    detector = dlib_networks.DlibDetector("hog")
+    detector._find = Watched(detector._find)
+    (whole,) = detector.detect(picture)
+    monkeypatch.setitem(dlib_networks._MAX_PIXELS, "hog", 300_000)
+    (reduced,) = detector.detect(picture)
+    assert detector._find.num_pixels[0] == 1280 * 960 and max(detector._find.num_pixels[1:]) <= 300_000
+    assert np.abs(reduced.landmarks - whole.landmarks).mean() < 0.02 * whole.side
+    assert np.abs(np.subtract(reduced.box, whole.box)).max() < 0.2 * whole.side  # sizes are a fifth apart
+
+
+@pytest.mark.parametrize("size", [(4032, 3024), (1, 5_000_000), (2_500_000, 20), (30, 30)])
+def test_what_the_cnn_sees_is_bounded_for_any_picture(size: tuple[int, int]) -> None:
+    pytest.importorskip("dlib")
+    detector = dlib_networks.DlibDetector("cnn")
+    detector._find = Watched(None)
+    assert detector.detect(np.zeros((size[1], size[0], 3), np.uint8)) == []
+    assert len(detector._find.num_pixels) == 2 and max(detector._find.num_pixels) <= 1_510_000
 
 
 @pytest.mark.parametrize("name", ["dlib", "insightface:small"])

@@ -25,6 +25,7 @@ def population_with(traits: list[list[float]], is_male: bool = True) -> Populati
     return replace(drawn, is_male=np.full(len(traits), is_male), voice_traits=np.array(traits, np.float32))
 
 
+@pytest.mark.slow
 def test_clips_are_the_same_samples_in_any_order_and_process() -> None:
     pytest.importorskip("espeakng_loader")
     population = draw_population(6, seed=2)

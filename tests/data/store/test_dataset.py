@@ -78,6 +78,7 @@ class _Lengths(Dataset):
         return torch.from_numpy(self.dataset.waveform(clip)[:4000].copy())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("context", ["fork", "spawn"])
 def test_worker_processes_read_what_this_one_reads(tiny_world: TinyWorld, context: str) -> None:
     dataset = ClipDataset(tiny_world.dataset, "train")
