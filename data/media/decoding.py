@@ -1,8 +1,8 @@
-"""Opening recordings and videos, and decoding their sound: the one place where FFmpeg's audio becomes a waveform."""
+"""Opening recordings and videos, and decoding their packets: the one place where FFmpeg's audio becomes a waveform."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from data.errors import MediaError
+from data.media.channels import ChannelLevels, channel_samples, is_unknown_layout, mono_frame
 from data.media.waveform import SAMPLE_RATE, Waveform
 
 MAX_SECONDS = 3600.0
 """Longer recordings are refused by default."""
 
 _MAX_DAMAGED_PACKETS = 0.05  # streams cut out of broadcasts often start with a broken packet or two
-_JUMP_SECONDS = 0.05  # by which time stamps leave the count of samples before they are believed
+_JUMP_SECONDS = 0.03  # by which time stamps leave the count of samples before they are believed
 
 
 @contextmanager
@@ -43,13 +44,13 @@ def open_media(path: str | Path) -> Iterator[Any]:
         raise MediaError("unreadable", f"{path}: no audio or video that FFmpeg can read ({error})") from error
     with container:
         for stream in (*container.streams.video, *container.streams.audio):
-            stream.thread_type = "NONE"  # work is spread over processes; more threads a decoder only fight
+            stream.thread_type = "NONE"  # work is spread over processes; more threads a decoder only compete
         yield container
 
 
 @dataclass
-class Tally:
-    """How many packets a decoder was given, and how many of them it could not read."""
+class PacketCounts:
+    """Packets that a decoder was given, and packets that it could not read."""
 
     num_packets: int = 0
     num_damaged: int = 0
@@ -66,27 +67,30 @@ class Tally:
             raise MediaError("damaged", f"{path}: {self.num_damaged} of {self.num_packets} packets can't be decoded")
 
 
-def decode_packets(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
-    """Frames of one stream from where the container stands; packets that can't be read are only counted."""
+def decode_packets(packets: Iterable[Any], counts: PacketCounts) -> Iterator[Any]:
+    """Frames of one stream's packets; packets that can't be read are only counted."""
     import av
 
-    for packet in container.demux(stream):
-        tally.num_packets += 1
+    for packet in packets:
+        counts.num_packets += 1
         try:
             frames = packet.decode()
         except av.FFmpegError:
-            tally.num_damaged += 1
+            counts.num_damaged += 1
             continue
         yield from frames
 
 
-def decode_sound(container: Any, stream: Any, tally: Tally) -> Iterator[tuple[float, Waveform]]:
-    """Sound from where the container stands.
+def decode_sound(
+    packets: Iterable[Any], counts: PacketCounts, levels: ChannelLevels | None = None, channel: int | None = None
+) -> Iterator[tuple[float, Waveform]]:
+    """Sound of one stream's packets.
 
     Args:
-        container: As from `open_media`.
-        stream: Its stream of audio.
-        tally: Is counted on.
+        packets: Of a stream of audio.
+        counts: Counts the packets.
+        levels: Measures the channels, where there are several.
+        channel: The one that is taken; None to mix them.
 
     Yields:
         The second at which a piece begins, on the stream's own clock, and [T] float32, 16 kHz mono. Pieces follow
@@ -106,16 +110,32 @@ def decode_sound(container: Any, stream: Any, tally: Tally) -> Iterator[tuple[fl
             yield begin + num_samples / SAMPLE_RATE, piece
             num_samples += piece.size
 
-    for frame in decode_packets(container, stream, tally):
+    for frame in decode_packets(packets, counts):
         time = frame.time if frame.pts is not None else expected
+        seconds = frame.samples / frame.sample_rate
+        if frame.layout.nb_channels > 1:
+            frame = _to_mix(frame, levels, channel)
         own_layout = (frame.format.name, frame.layout.name, frame.sample_rate)
         if own_layout != layout or abs(time - expected) > _JUMP_SECONDS:
             if resampler:
                 yield from pieces(resampler.resample(None))
             resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
             layout, begin, expected, num_samples = own_layout, time, time, 0
-        expected += frame.samples / frame.sample_rate
+        expected += seconds
         frame.pts = None  # the resampler would fill gaps by its own rules
         yield from pieces(resampler.resample(frame))
     if resampler:
         yield from pieces(resampler.resample(None))
+
+
+def _to_mix(frame: Any, levels: ChannelLevels | None, channel: int | None) -> Any:
+    """A frame that FFmpeg can mix as it should be: the channel that was chosen, or all of them."""
+    if channel is not None and channel < frame.layout.nb_channels:
+        return mono_frame(channel_samples(frame)[channel], frame.sample_rate)
+    is_unknown = is_unknown_layout(frame)
+    if levels is None and not is_unknown:
+        return frame
+    samples = channel_samples(frame)
+    if levels is not None:
+        levels.add(samples)
+    return mono_frame(samples.mean(0), frame.sample_rate) if is_unknown else frame

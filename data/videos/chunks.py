@@ -174,7 +174,7 @@ class ChunkWorker:
             raise WorkerStoppedError
         start = time.monotonic()
         try:
-            return self._fetcher.call(fetch, request, config.fetch, seconds=config.time_limit, stop=stop)
+            return self._fetcher.call(fetch, request, config.fetch, time_limit=config.time_limit, stop=stop)
         except MediaError as error:
             return error
         except TimeoutError as error:
@@ -192,7 +192,7 @@ class ChunkWorker:
         for _ in range(2):
             try:
                 return self._extractor.call(
-                    extract_clips, request, source, config.recipe, seconds=config.time_limit, stop=stop
+                    extract_clips, request, source, config.recipe, time_limit=config.time_limit, stop=stop
                 )
             except TimeoutError as error:
                 return ExtractedClips([], "timeout", f"the work on it was {error}", {})

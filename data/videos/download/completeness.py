@@ -8,17 +8,26 @@ from typing import BinaryIO
 from data.errors import MediaError
 from data.media.decoding import open_media
 
-# Containers whose clock is the video's own; that of others (MPEG-TS) begins anywhere.
-OWN_CLOCK = ("mov", "matroska")
+_ORIGIN = "wav2face: second 0 lies at "  # comment in the sections that `remote` cuts
 _EBML, _SEGMENT = b"\x1aE\xdf\xa3", b"\x18S\x80g"
 _LONGEST_HEADER = 1 << 12
 
 
-def check_source(path: Path) -> float:
+def origin_comment(origin: float) -> str:
+    """The comment by which a section's file says where the video begins.
+
+    Args:
+        origin: Second of the file's clock that is the video's second 0.
+    """
+    return f"{_ORIGIN}{origin!r}"
+
+
+def check_source(path: Path) -> float | None:
     """Refuse what is no video, or less than its container says there is.
 
     Returns:
-        The offset of its clock: second t of the video lies at t - offset.
+        Second of a section's clock that is the video's second 0; None for a whole video, which begins at its first
+        time stamp.
 
     Raises:
         MediaError: `not-a-video` or `truncated`.
@@ -34,8 +43,8 @@ def check_source(path: Path) -> float:
         with open_media(path) as container:
             if not (container.streams.video or container.streams.audio):
                 raise MediaError("not-a-video", "neither pictures nor sound in it")
-            own_clock = container.format.name.startswith(OWN_CLOCK)
-            return 0.0 if own_clock else -(container.start_time or 0) / 1e6
+            _, marker, origin = container.metadata.get("comment", "").partition(_ORIGIN)
+            return float(origin) if marker else None
     except MediaError as error:
         if error.reason not in ("unreadable", "empty"):
             raise

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import MediaError
-from data.videos.download.completeness import OWN_CLOCK
+from data.videos.download.completeness import origin_comment
 
+_INDEXED = ("mov", "matroska")  # containers whose index leads to a second
 _CHUNK_BYTES = 8 << 20  # of one request; sites slow down longer ones
 _SKIP_BYTES = 1 << 18  # read over rather than asked for anew
 _MIN_READ, _MAX_READ = 1 << 7, 1 << 16
@@ -161,10 +162,12 @@ def cut_section(
 ) -> None:
     """Copy the packets of a section, from the keyframe before it on, with their own time stamps.
 
+    The file's comment says where on its clock the video begins; see `check_source`.
+
     Args:
         downloader: yt-dlp's.
         formats: As yt-dlp chose them: one file, or one with the pictures and one with the sound.
-        window: First and last second. More is copied where keyframes lie so; less where the video ends.
+        window: First and last second of the video. More is copied where keyframes lie so; less where the video ends.
         path: An MP4 file to be written.
         limits: What it may cost.
 
@@ -190,18 +193,32 @@ def cut_section(
         kinds: set[str] = set()
         try:
             for _, container in inputs:
-                for kind in ("video", "audio"):
-                    stream = container.streams.best(kind)
-                    if stream is not None and kind not in kinds:
+                for kind, streams in _wanted_streams(container).items():
+                    if streams and kind not in kinds:
                         kinds.add(kind)
-                        copies[stream] = output.add_stream_from_template(stream)
+                        for stream in streams:
+                            copies[stream] = output.add_stream_from_template(stream)
+                            copies[stream].disposition = stream.disposition
             if not copies:
                 raise MediaError("not-a-video", "neither pictures nor sound in it")
+            origin = min(_begin(stream) for stream in copies)
+            output.metadata["comment"] = origin_comment(origin)
             output.start_encoding()
         except (av.FFmpegError, ValueError) as error:
             raise NotCuttableError(f"MP4 can't hold it: {error}") from error
         for remote, container in inputs:
-            _copy_packets(remote, container, output, copies, start, end)
+            _copy_packets(remote, container, output, copies, (start, end), origin)
+
+
+def _wanted_streams(container: Any) -> dict[str, list[Any]]:
+    """The best pictures, and all tracks of sound: which one has speech only a decoder can tell."""
+    pictures = container.streams.best("video")
+    return {"video": [pictures] if pictures is not None else [], "audio": list(container.streams.audio)}
+
+
+def _begin(stream: Any) -> float:
+    """Second of its first time stamp; FFmpeg counts the samples with which an encoder starts out of it."""
+    return float(stream.start_time * stream.time_base) if stream.start_time is not None else 0.0
 
 
 def _open(remote: RemoteFile) -> Any:
@@ -218,7 +235,7 @@ def _open(remote: RemoteFile) -> Any:
         if head[4:8] == b"ftyp" or head[:4] == b"\x1aE\xdf\xa3":
             raise MediaError("truncated", f"its index is missing or damaged ({error})") from error
         raise MediaError("not-a-video", f"no audio or video that FFmpeg can read ({error})") from error
-    if remote.error is not None or not container.format.name.startswith(OWN_CLOCK):
+    if remote.error is not None or not container.format.name.startswith(_INDEXED):
         container.close()
         remote.check()
         raise NotCuttableError(f"{container.format.name} has no index of times")
@@ -226,14 +243,20 @@ def _open(remote: RemoteFile) -> Any:
 
 
 def _copy_packets(
-    remote: RemoteFile, container: Any, output: Any, copies: Mapping[Any, Any], start: float, end: float
+    remote: RemoteFile,
+    container: Any,
+    output: Any,
+    copies: Mapping[Any, Any],
+    window: tuple[float, float],
+    origin: float,
 ) -> None:
     """Copy one input's streams; see `cut_section`."""
     import av
 
-    duration = container.duration / av.time_base if container.duration else None
-    if duration is not None and start >= duration:
-        raise MediaError("out-of-range", f"the video ends at {duration:.1f} s")
+    start, end = window[0] + origin, window[1] + origin  # on the file's clock
+    file_end = _declared_end(container, origin)
+    if file_end is not None and start >= file_end:
+        raise MediaError("out-of-range", f"the video ends at {file_end - origin:.1f} s")
     streams = [stream for stream in copies if stream.container is container]
     if not streams:
         return
@@ -268,8 +291,20 @@ def _copy_packets(
     except (av.InvalidDataError, av.EOFError) as error:
         remote.check()
         raise MediaError("truncated", f"it breaks off: {error}") from error
-    if first and min(first.values()) > max(start, 0.0) + _SLACK_SECONDS:
+    if first and min(first.values()) > start + _SLACK_SECONDS:
         raise NotCuttableError("its index does not lead to the section")
-    reached = max(last.values(), default=0.0)
-    if duration is not None and reached < min(end, duration) - _SLACK_SECONDS:
-        raise MediaError("truncated", f"only {reached:.1f} of {duration:.1f} seconds are there")
+    reached = max(last.values(), default=origin)
+    if file_end is not None and reached < min(end, file_end) - _SLACK_SECONDS:
+        raise MediaError("truncated", f"only {reached - origin:.1f} of {file_end - origin:.1f} seconds are there")
+
+
+def _declared_end(container: Any, origin: float) -> float | None:
+    """Last second on the container's clock, as its index declares it."""
+    import av
+
+    if not container.duration:
+        return None
+    duration = container.duration / av.time_base
+    # Matroska's length counts from zero in some programs, from the first time stamp in others.
+    counts_from_zero = container.format.name.startswith("matroska") and duration > origin
+    return float(duration if counts_from_zero else origin + duration)

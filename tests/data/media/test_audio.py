@@ -11,19 +11,17 @@ import soundfile
 import torch
 
 from data.errors import MediaError
-from data.media import audio
+from data.media import voice_activity
 from data.media.audio import (
-    LOUDNESS_DBFS,
-    cut_silence,
     decode_flac,
     encode_flac,
-    even_loudness,
     fit_duration,
     load_speech,
-    loudness_range,
     prepare_speech,
     read_waveform,
 )
+from data.media.loudness import LOUDNESS_DBFS, level_loudness, loudness_range
+from data.media.voice_activity import cut_silence
 from data.media.waveform import SAMPLE_RATE
 from data.personas.footage.vowels import speak
 
@@ -190,7 +188,7 @@ def test_loading_the_speech_detector_leaves_torch_its_threads(monkeypatch: pytes
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        audio._silero.__wrapped__()
+        voice_activity._silero.__wrapped__()
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
@@ -208,7 +206,7 @@ def test_quiet_and_loud_recordings_become_the_same() -> None:
 def test_evening_loudness_never_clips() -> None:
     click = np.zeros(16000, np.float32)
     click[8000] = 0.01
-    assert np.abs(even_loudness(click)).max() <= 1
+    assert np.abs(level_loudness(click)).max() <= 1
 
 
 def test_short_clips_are_tiled_and_long_ones_cropped() -> None:

@@ -1,4 +1,4 @@
-"""Second t of a video lies where `SourceFile.offset` says, however it was fetched: pictures and tones tell the time."""
+"""Second t of a video lies where `SourceFile.origin` says, however it was fetched: pictures and tones tell the time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import av
 import pytest
 
 from data.errors import MediaError
+from data.media.timeline import read_timeline
 from data.personas.footage.server import Fault, VideoServer
 from data.videos.download.config import FetchConfig
 from data.videos.download.fetch import fetch
@@ -31,13 +32,16 @@ def config(folder: Path, server: VideoServer, **changes: object) -> FetchConfig:
 
 def assert_tells_the_time(source: SourceFile, start: float, end: float, tolerance: float = EXACT) -> None:
     """All frames and tones of [start, end] are there, and each is where it should be."""
+    timeline = read_timeline(source.path)
+    used = [index for index, stream in enumerate(timeline.streams) if stream.kind in ("video", "audio")]
+    origin = timeline.begin(*used) if source.origin is None else source.origin
     frames = read_frames(source.path)
-    assert max(abs(shown - (pts + source.offset)) for pts, shown in frames) <= tolerance
+    assert max(abs(shown - (pts - origin)) for pts, shown in frames) <= tolerance
     shown = {round(second, 2) for _, second in frames}
     wanted = {number / 25 for number in range(round(CLOCK_SECONDS * 25)) if start <= number / 25 <= end}
     assert wanted <= shown
     tones = read_tones(source.path)
-    assert max(abs(told - (pts + source.offset)) for pts, told in tones) <= tolerance + 0.002
+    assert max(abs(told - (pts - origin)) for pts, told in tones) <= tolerance + 0.002
     assert {half / 2 for half in range(1, 23) if start <= half / 2 - 0.2 and half / 2 + 0.2 <= end} <= {
         told for _, told in tones
     }

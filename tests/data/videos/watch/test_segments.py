@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.videos.watch.segments import Segment, Span, choose_segments
+from data.media.waveform import Span
+from data.videos.watch.segments import Segment, choose_segments
 
 CLIP, MAX_CLIPS, MIN_SPEECH = 6.0, 10, 1.0
 
