@@ -82,18 +82,7 @@ class MelPowerSpectrogram(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        # Imported here because torchaudio takes a second to import.
-        from torchaudio.functional import melscale_fbanks
-
-        filters = melscale_fbanks(
-            n_freqs=WINDOW_SAMPLES // 2 + 1,
-            f_min=0.0,
-            f_max=SAMPLE_RATE / 2,
-            n_mels=self.num_mels,
-            sample_rate=SAMPLE_RATE,
-            norm="slaney",
-            mel_scale="slaney",
-        )
+        filters = _mel_filters(WINDOW_SAMPLES, 0.0, SAMPLE_RATE / 2, self.num_mels)
         self.register_buffer("window", torch.hann_window(WINDOW_SAMPLES), persistent=False)
         self.register_buffer("filters", filters, persistent=False)
 
@@ -130,18 +119,7 @@ class LogMelSpectrogram(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        # Imported here because torchaudio takes a second to import.
-        from torchaudio.functional import melscale_fbanks
-
-        filters = melscale_fbanks(
-            n_freqs=self._window_samples // 2 + 1,
-            f_min=40.0,
-            f_max=self._max_frequency,
-            n_mels=self.num_mels,
-            sample_rate=SAMPLE_RATE,
-            norm="slaney",
-            mel_scale="slaney",
-        )
+        filters = _mel_filters(self._window_samples, 40.0, self._max_frequency, self.num_mels)
         self.register_buffer("window", torch.hann_window(self._window_samples), persistent=False)
         self.register_buffer("filters", filters, persistent=False)
 
@@ -159,6 +137,21 @@ class LogMelSpectrogram(nn.Module):
         mean = energy.mean(dim=(1, 2), keepdim=True)
         logarithm = (energy + self._floor * mean + 1e-12).log()
         return logarithm - logarithm.mean(dim=(1, 2), keepdim=True)
+
+
+def _mel_filters(window_samples: int, min_frequency: float, max_frequency: float, num_mels: int) -> Tensor:
+    """[window_samples // 2 + 1, num_mels] triangular filters on Slaney's mel scale, normalised by area."""
+    from torchaudio.functional import melscale_fbanks  # here, because torchaudio takes a second to import
+
+    return melscale_fbanks(
+        n_freqs=window_samples // 2 + 1,
+        f_min=min_frequency,
+        f_max=max_frequency,
+        n_mels=num_mels,
+        sample_rate=SAMPLE_RATE,
+        norm="slaney",
+        mel_scale="slaney",
+    )
 
 
 def _mel_energy(frames: Tensor, filters: Tensor) -> Tensor:

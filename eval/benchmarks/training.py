@@ -20,6 +20,7 @@ from gan.config import GanConfig
 from gan.objective import FrozenNetworks, load_frozen_networks
 from gan.train import GanTraining
 from training.config import parse_config
+from training.precision import has_fast_bf16
 from training.run import Run
 from training.stats import Stats
 
@@ -74,6 +75,7 @@ def measure_training(config: GanConfig, image_size: int, num_steps: int) -> None
             f"{precision}: {statistics.mean(values):6.1f} ms an image (steps without penalty "
             f"{statistics.median(plain):.1f}, with {statistics.median(values[::interval]):.1f}, one in {interval})"
         )
+    print(f"--precision auto takes {'bf16' if has_fast_bf16(training.run.device) else 'fp32'} here")
     print(f"bf16 is {statistics.mean(costs['fp32']) / statistics.mean(costs['bf16']):.2f} times as fast as fp32")
 
 

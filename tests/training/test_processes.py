@@ -76,3 +76,11 @@ def test_a_mistake_in_one_process_ends_with_exit_code_2_and_no_traceback(tmp_pat
     result = launch("--out", str(tmp_path / "run"), "--model.widht", "3")
     assert result.returncode == 2
     assert result.stderr == "error: unknown key 'model.widht' in the command line; did you mean 'model.width'?\n"
+
+
+@pytest.mark.parametrize("package", ["data", "encoder", "gan", "eval", "training"])
+def test_waiting_threads_sleep_whichever_package_is_imported_first(package: str) -> None:
+    program = f"import sys, os, {package}; print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+    variables = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=variables, capture_output=True, text=True)
+    assert result.stdout.split() == ["PASSIVE", "False"], result.stderr
