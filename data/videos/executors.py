@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 from data.errors import ConfigError, OutputError
 from data.videos.chunks import Chunk, ChunkConfig, ChunkReport, ChunkWorker
@@ -38,18 +39,17 @@ def run_locally(
     lock, results = threading.Lock(), queue.SimpleQueue[ChunkReport | BaseException | None]()
 
     def work() -> None:
-        worker = ChunkWorker(config)
         try:
-            while not stop.is_set():
-                with lock:
-                    chunk = next(chunks, None)
-                if chunk is None:
-                    break
-                results.put(worker.prepare(chunk, stop, on_outcome))
+            with closing(ChunkWorker(config)) as worker:
+                while not stop.is_set():
+                    with lock:
+                        chunk = next(chunks, None)
+                    if chunk is None:
+                        break
+                    results.put(worker.prepare(chunk, stop, on_outcome))
         except BaseException as error:
             results.put(error)
         finally:
-            worker.close()
             results.put(None)
 
     threads = [threading.Thread(target=work, daemon=True) for _ in range(num_workers)]
