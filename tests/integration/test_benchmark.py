@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import run_script
+from tests.commands import call_script, run_script
 
 WIDTHS = "[8,8,8,4,4]"
 
@@ -20,7 +20,7 @@ def test_it_prints_the_time_of_a_step_in_both_precisions_even_without_a_data_set
 
 
 def test_too_few_steps_for_a_penalty_are_refused() -> None:
-    result = run_script("benchmark", "train", "--steps", 1)
+    result = call_script("benchmark", "train", "--steps", 1)
     assert result.returncode == 2 and "--steps 1" in result.stderr
 
 
@@ -48,5 +48,5 @@ def test_memory_over_rows_and_the_time_for_rows_of_long_lists_are_measured(tmp_p
 
 @pytest.mark.parametrize("arguments", [("--clips", 3), ("--rounds", 0), ("--rows", 1), ("--nonsense",)])
 def test_numbers_too_small_for_a_measurement_are_refused(arguments: tuple[object, ...]) -> None:
-    result = run_script("benchmark", "prepare", *arguments)
+    result = call_script("benchmark", "prepare", *arguments)
     assert result.returncode == 2 and str(arguments[0]) in result.stderr

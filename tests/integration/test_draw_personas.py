@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.commands import run_script
+from tests.commands import assert_one_line, call_script, run_script
 
 
 def test_sheets_have_a_place_for_every_face(tmp_path: Path) -> None:
@@ -13,7 +13,7 @@ def test_sheets_have_a_place_for_every_face(tmp_path: Path) -> None:
     done = run_script("draw_personas", "grid", "--out", grid, "--personas", 5, "--columns", 3, "--face-size", 64)
     assert done.returncode == 0, done.stderr
     assert Image.open(grid).size == (3 * 66, 2 * 66)
-    done = run_script(
+    done = call_script(
         "draw_personas", "grid", "--out", same, "--personas", 4, "--images", 2, "--face-size", 64, "--first", 3
     )
     assert done.returncode == 0, done.stderr
@@ -22,7 +22,7 @@ def test_sheets_have_a_place_for_every_face(tmp_path: Path) -> None:
 
 def test_a_traverse_has_a_row_for_each_trait_and_sex(tmp_path: Path) -> None:
     out = tmp_path / "traverse.png"
-    done = run_script("draw_personas", "traverse", "--out", out, "--face-size", 64)
+    done = call_script("draw_personas", "traverse", "--out", out, "--face-size", 64)
     assert done.returncode == 0, done.stderr
     assert Image.open(out).size == (8 * 66, 5 * 66)
 
@@ -37,7 +37,5 @@ def test_a_traverse_has_a_row_for_each_trait_and_sex(tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_is_one_line(tmp_path: Path, arguments: list[object], complaint: str) -> None:
-    done = run_script("draw_personas", "grid", "--out", tmp_path / "sheet.png", *arguments)
-    assert done.returncode == 2
-    assert complaint in done.stderr and len(done.stderr.splitlines()) == 1
+    assert_one_line(call_script("draw_personas", "grid", "--out", tmp_path / "sheet.png", *arguments), complaint)
     assert not list(tmp_path.iterdir())

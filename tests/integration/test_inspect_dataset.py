@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.commands import run_script
+from tests.commands import call_script, run_script
 from tests.synthetic import TinyWorld
 
 
@@ -19,6 +19,6 @@ def test_what_is_no_data_set_and_a_wrong_number_are_one_line_each(tiny_world: Ti
         ([tiny_world.dataset, "--num-people", -1], "--num-people"),
         ([tiny_world.dataset, "--out", tiny_world.dataset / "dataset.json" / "page"], "can't be written"),
     ):
-        done = run_script("inspect_dataset", *arguments)
+        done = call_script("inspect_dataset", *arguments)
         assert done.returncode == 2 and done.stdout == ""
         assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and words in done.stderr

@@ -9,7 +9,7 @@ import pytest
 from data.errors import ConfigError, ModelError
 from gan.voice2face import Voice2Face
 from scripts import make_page
-from tests.commands import run_script
+from tests.commands import call_script, run_script
 from tests.synthetic import TinyWorld
 
 
@@ -22,10 +22,10 @@ def model(tiny_model: Voice2Face, tmp_path_factory: pytest.TempPathFactory) -> P
 
 def test_reports_become_a_page_whose_path_is_printed(tiny_world: TinyWorld, model: Path, tmp_path: Path) -> None:
     common = ("--model", model, "--dataset", tiny_world.dataset)
-    judged = run_script(
+    evaluated = call_script(
         "evaluate_retrieval", *common, "--out", tmp_path / "report", "--gallery-sizes", 5, "--num-draws", 4
     )
-    assert judged.returncode == 0, judged.stderr
+    assert evaluated.returncode == 0, evaluated.stderr
     result = run_script("make_page", *common, "--report", tmp_path / "report", "--out", tmp_path / "page")
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip() == str(tmp_path / "page" / "index.html")
