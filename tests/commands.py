@@ -35,7 +35,12 @@ def call_script(name: str, *arguments: object) -> subprocess.CompletedProcess[st
     For what a command answers: a start of Python and torch costs two to four seconds. A script that is tested by
     this alone has one test by `run_script` too.
     """
-    command = script(name, *arguments)[1:]
+    return call(ROOT / "scripts" / f"{name}.py", *arguments)
+
+
+def call(program: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run any program in this process."""
+    command = [str(program), *map(str, arguments)]
     output, errors, code, folder = io.StringIO(), io.StringIO(), None, Path.cwd()
     with (
         mock.patch.object(sys, "argv", command),

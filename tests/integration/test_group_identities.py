@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from data.personas.footage.videos import make_talking_video
-from data.sources.regroup import GROUPS_NAME
+from data.sources.rewrite import GROUPS_NAME
 from data.store.dataset import ClipDataset
 from data.store.split import assign_split
-from tests.commands import run_script
+from tests.commands import assert_one_line, call_script, run_script
 from tests.synthetic import TinyWorld
 
 
@@ -20,7 +20,7 @@ def dataset(tiny_world: TinyWorld, tmp_path: Path) -> Path:
 
 
 def test_the_command_tells_what_it_joins_and_then_does_it(dataset: Path) -> None:
-    dry = run_script("group_identities", "--dataset", dataset, "--threshold", 0.5, "--dry-run")
+    dry = call_script("group_identities", "--dataset", dataset, "--threshold", 0.5, "--dry-run")
     assert (dry.returncode, dry.stderr) == (0, "")
     assert "27 people in 52 clips" in dry.stdout and "nothing was changed" in dry.stdout
     done = run_script("group_identities", "--dataset", dataset, "--threshold", 0.5)
@@ -28,12 +28,12 @@ def test_the_command_tells_what_it_joins_and_then_does_it(dataset: Path) -> None
     assert done.stdout.splitlines()[:-1] == dry.stdout.splitlines()[:-1]
     left = len(ClipDataset(dataset, "all").identities)
     assert f": {left} people" in done.stdout and left < 27
-    again = run_script("group_identities", "--dataset", dataset, "--threshold", 0.5)
+    again = call_script("group_identities", "--dataset", dataset, "--threshold", 0.5)
     assert "nobody is in it under two names: nothing to do" in again.stdout
 
 
 def test_a_chain_through_everybody_and_people_of_both_sexes_are_warned_of(dataset: Path) -> None:
-    done = run_script("group_identities", "--dataset", dataset, "--threshold", 0.01, "--dry-run")
+    done = call_script("group_identities", "--dataset", dataset, "--threshold", 0.01, "--dry-run")
     assert "warning: one group joins" in done.stdout and "use a higher --threshold" in done.stdout
     assert "both sexes" in done.stdout
 
@@ -44,9 +44,7 @@ def test_an_unknown_network_and_a_missing_data_set_are_one_line_each(dataset: Pa
         (["--dataset", tmp_path / "nowhere"], "no data set here"),
         ([], "--dataset"),
     ):
-        done = run_script("group_identities", *arguments)
-        assert done.returncode == 2 and done.stdout == ""
-        assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and words in done.stderr
+        assert_one_line(call_script("group_identities", *arguments), words)
 
 
 def test_videos_of_one_persona_become_one_person_and_stay_so_when_the_preparation_goes_on(tmp_path: Path) -> None:
@@ -57,13 +55,13 @@ def test_videos_of_one_persona_become_one_person_and_stay_so_when_the_preparatio
         make_talking_video(root / f"{name}.mp4", persona=persona, seconds=2.0)
     networks = ("--face-extraction-model", "hog", "--face-encoder", "personas")
     command = ["prepare_videos", "--root", root, "--out", out, *networks, "--face-size", 64, "--workers", 1]
-    assert run_script(*command).returncode == 0
+    assert call_script(*command).returncode == 0
     assert ClipDataset(out, "all").identities == ["a", "b", "c"]
-    grouped = run_script("group_identities", "--dataset", out)
+    grouped = call_script("group_identities", "--dataset", out)
     assert grouped.returncode == 0 and "2 of these names belong to 1 people: 2 people are left" in grouped.stdout, (
         grouped.stderr
     )
-    again = run_script(*command)
+    again = call_script(*command)
     assert again.returncode == 0, again.stderr
     clips = ClipDataset(out, "all")
     assert clips.identities == ["a", "b"] and len(clips) == 3 and clips.info.extra["groups"]["threshold"] == 0.92

@@ -1,6 +1,5 @@
 """Data sets of personas by the command that people type: killed, repeated, and asked for the impossible."""
 
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -17,7 +16,7 @@ from data.personas.faces import render_faces
 from data.personas.population import TRAIT_COLUMNS, draw_population
 from data.personas.traits import read_traits
 from data.store.dataset import ClipDataset
-from tests.commands import kill_once, run_script, script
+from tests.commands import assert_one_line, call_script, kill_once, script, start_script
 from tests.synthetic import TinyWorld, make_tiny_pack
 
 pytest.importorskip("espeakng_loader")
@@ -99,13 +98,7 @@ def test_other_data_sets_know_no_traits(tiny_world: TinyWorld) -> None:
 
 def test_two_workers_one_of_them_killed_make_the_same_bytes(pack_root: Path, made: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    process = subprocess.Popen(
-        script("make_personas", *options(pack_root, out)),
-        cwd=Path(__file__).resolve().parents[2],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start_script("make_personas", *options(pack_root, out))
     workers: list[psutil.Process] = []
     while not workers:
         assert process.poll() is None, "ended without workers"
@@ -123,7 +116,7 @@ def test_a_killed_run_is_completed_with_the_same_bytes(pack_root: Path, made: Pa
     out, arguments = tmp_path / "out", options(pack_root, tmp_path / "out", num_workers=1)
     kill_once(tmp_path / ".out.partial" / "train-00000-of-00001.parquet", script("make_personas", *arguments))
     assert not out.exists()
-    done = run_script("make_personas", *arguments)
+    done = call_script("make_personas", *arguments)
     assert done.returncode == 0, done.stderr
     assert_same_bytes(out, made)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
@@ -172,7 +165,6 @@ def test_a_missing_extra_is_told_before_the_work(
 
 
 def test_a_mistake_on_the_command_line_is_one_line_and_exit_2(pack_root: Path, tmp_path: Path) -> None:
-    done = run_script("make_personas", *options(pack_root, tmp_path / "out"), "--clips", 0)
-    assert done.returncode == 2, done.stderr
-    assert done.stderr == "error: --clips 0: use a number from 1 to 1,000\n"
+    done = call_script("make_personas", *options(pack_root, tmp_path / "out"), "--clips", 0)
+    assert_one_line(done, "--clips 0: use a number from 1 to 1,000")
     assert not list(tmp_path.iterdir())

@@ -2,10 +2,7 @@
 
 import json
 import os
-import resource
 import shutil
-import subprocess
-import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,39 +19,13 @@ from data.sources import prepare
 from data.sources.clips import Recipe
 from data.sources.prepare import PrepareConfig, prepare_folder
 from data.store.dataset import ClipDataset
+from tests.commands import assert_one_line, call_script, run_script
 from tests.synthetic import TINY_ANALYZER, TinyWorld, draw_face, make_recordings
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def run(*arguments: object, max_file_size: int | None = None) -> subprocess.CompletedProcess[str]:
-    """The command, on a disk that is full as soon as a file grows beyond `max_file_size`."""
-
-    def fill_disk() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_size, max_file_size))
-
-    return subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "prepare_folder.py"), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        preexec_fn=fill_disk if max_file_size else None,
-    )
 
 
 def tiny_options(tiny_world: TinyWorld) -> list[object]:
     root = ["--insightface-root", tiny_world.pack_root]
     return ["--face-analyzer", TINY_ANALYZER, *root, "--face-size", 64, "--voice-activity", "none"]
-
-
-def assert_one_line_and_exit_2(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    assert done.returncode == 2, done.stderr
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1 and lines[0].startswith("error: "), done.stderr
-    for word in words:
-        assert word in lines[0]
 
 
 def write_truncated_mp4(path: Path) -> None:
@@ -115,8 +86,8 @@ def test_bad_files_cost_themselves_alone_whatever_the_number_of_workers(tiny_wor
     make_recordings(root, num_identities=4)
     expected = write_bad_files(root)
     outs = [tmp_path / "one", tmp_path / "two"]
-    for workers, out in enumerate(outs, start=1):
-        done = run("--root", root, "--out", out, *tiny_options(tiny_world), "--workers", workers)
+    for workers, (run, out) in enumerate(zip((call_script, run_script), outs, strict=True), start=1):
+        done = run("prepare_folder", "--root", root, "--out", out, *tiny_options(tiny_world), "--workers", workers)
         assert done.returncode == 0, done.stderr
         assert "14 failures" in done.stdout and str(out) in done.stdout
         assert done.stderr == ""
@@ -132,12 +103,19 @@ def test_bad_files_cost_themselves_alone_whatever_the_number_of_workers(tiny_wor
 
 
 def test_a_full_disk_is_one_line_and_the_next_run_goes_on(tiny_world: TinyWorld, tmp_path: Path) -> None:
-    arguments = ["--root", tiny_world.recordings, "--out", tmp_path / "out", *tiny_options(tiny_world)]
+    arguments = [
+        "prepare_folder",
+        "--root",
+        tiny_world.recordings,
+        "--out",
+        tmp_path / "out",
+        *tiny_options(tiny_world),
+    ]
     arguments += ["--workers", 1, "--split-fractions", 0.8, 0.1, 0.1]
-    full = run(*arguments, max_file_size=200_000)
-    assert_one_line_and_exit_2(full, "out", "space")
+    full = run_script(*arguments, max_file_size=200_000)
+    assert_one_line(full, "out", "space")
     assert not (tmp_path / "out").exists()
-    assert run(*arguments).returncode == 0
+    assert call_script(*arguments).returncode == 0
     assert len(ClipDataset(tmp_path / "out", "all").identities) == 27
 
 
@@ -147,11 +125,12 @@ def test_an_empty_folder_an_unwritable_output_and_a_wrong_option_are_one_line_ea
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").touch()
     options = tiny_options(tiny_world)
-    empty = run("--root", tmp_path / "empty", "--out", tmp_path / "out", *options)
-    assert_one_line_and_exit_2(empty, "empty", "expected")
-    unwritable = run("--root", tiny_world.recordings, "--out", tmp_path / "file" / "out", *options)
-    assert_one_line_and_exit_2(unwritable, "file/out", "can't be written")
-    assert_one_line_and_exit_2(run("--root", tmp_path, "--out", tmp_path, *options, "--faces", 3), "--faces")
+    for root, out, more, words in (
+        (tmp_path / "empty", tmp_path / "out", (), ("empty", "expected")),
+        (tiny_world.recordings, tmp_path / "file" / "out", (), ("file/out", "can't be written")),
+        (tmp_path, tmp_path, ("--faces", 3), ("--faces",)),
+    ):
+        assert_one_line(call_script("prepare_folder", "--root", root, "--out", out, *options, *more), *words)
 
 
 def config(tiny_world: TinyWorld, out: Path, **changes: object) -> PrepareConfig:

@@ -12,7 +12,7 @@ from data.personas.footage.videos import make_talking_video
 from data.store.dataset import ClipDataset
 from data.store.shards import read_info
 from data.videos.plan.outcomes import Outcome
-from tests.commands import run_script
+from tests.commands import assert_one_line, call_script, run_script
 
 pytest.importorskip("dlib")
 pytest.importorskip("yt_dlp")
@@ -79,10 +79,10 @@ def test_clips_of_a_long_video_are_disjoint_parts_of_it_each_with_voice_and_face
 def test_a_rerun_does_nothing_and_the_status_is_told_at_any_time(videos: Path, prepared: Path) -> None:
     common = ("--root", videos, "--attributes", videos / "people.csv", "--out", prepared, *HOG, "--clip-seconds", 5)
     before = {path.name: path.stat().st_mtime_ns for path in prepared.glob("*.parquet")}
-    again = run_script("prepare_videos", *common)
+    again = call_script("prepare_videos", *common)
     assert again.returncode == 0, again.stderr
     assert {path.name: path.stat().st_mtime_ns for path in prepared.glob("*.parquet")} == before
-    status = run_script("prepare_videos", *common, "--status", "--json")
+    status = call_script("prepare_videos", *common, "--status", "--json")
     assert json.loads(status.stdout) == {
         "rows": 5,
         "published": 3,
@@ -109,7 +109,7 @@ def test_a_list_of_channels_is_downloaded_and_the_channel_is_the_person(tmp_path
         )
     dataset = tmp_path / "dataset"
     with VideoServer(files) as server:
-        result = run_script(
+        result = call_script(
             "prepare_videos", "--csv", table, "--out", dataset, "--url-template", server.url_template, *HOG
         )
     assert result.returncode == 0, result.stderr
@@ -134,6 +134,5 @@ def test_a_list_of_channels_is_downloaded_and_the_channel_is_the_person(tmp_path
     ],
 )
 def test_mistakes_are_told_in_a_line(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
-    result = run_script("prepare_videos", *arguments, "--out", tmp_path / "out")
-    assert result.returncode == 2 and message in result.stderr and result.stderr.count("\n") == 1
+    assert_one_line(call_script("prepare_videos", *arguments, "--out", tmp_path / "out"), message)
     assert not (tmp_path / "out").exists()

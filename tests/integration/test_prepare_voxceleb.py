@@ -10,7 +10,7 @@ from PIL import Image
 from data.media.waveform import SAMPLE_RATE
 from data.personas.footage.vowels import speak
 from data.store.dataset import ClipDataset
-from tests.commands import run_script
+from tests.commands import assert_one_line, call_script, run_script
 from tests.synthetic import TINY_ANALYZER, TinyWorld, draw_face
 
 NAMES = {"id10001": "Ann_Other", "id10002": "Bo.B._Any", "id10003": "Cy_None"}
@@ -59,7 +59,7 @@ def test_recordings_faces_and_what_is_known_become_one_data_set(
     assert clips.num_faces.sum() == 2 and clips.has_voice.all()
     lines = [json.loads(line) for line in (tmp_path / "out" / "failures.jsonl").read_text().splitlines()]
     assert {line["identity"]: line["reason"] for line in lines} == {"id10003": "no-faces", "Who_Ever": "unknown-name"}
-    again = run_script("prepare_voxceleb", *arguments(voxceleb, tiny_world, tmp_path / "out"))
+    again = call_script("prepare_voxceleb", *arguments(voxceleb, tiny_world, tmp_path / "out"))
     assert "nothing to do" in again.stdout
 
 
@@ -67,7 +67,7 @@ def test_everybody_is_kept_and_recordings_are_limited_on_request(
     voxceleb: Path, tiny_world: TinyWorld, tmp_path: Path
 ) -> None:
     more = ["--keep-all", "--max-voices", 1]
-    done = run_script("prepare_voxceleb", *arguments(voxceleb, tiny_world, tmp_path / "out"), *more)
+    done = call_script("prepare_voxceleb", *arguments(voxceleb, tiny_world, tmp_path / "out"), *more)
     assert done.returncode == 0, done.stderr
     clips = ClipDataset(tmp_path / "out", "all")
     assert clips.identities == list(NAMES) and clips.has_voice.sum() == 3
@@ -82,8 +82,6 @@ def test_mistakes_are_one_line_each(voxceleb: Path, tiny_world: TinyWorld, tmp_p
         (["--max-voices", 0], "--max-voices 0"),
         (["--root", tmp_path / "nowhere"], "nowhere"),
     ):
-        done = run_script("prepare_voxceleb", *given, *more)
-        assert done.returncode == 2 and done.stdout == ""
-        assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and words in done.stderr
+        assert_one_line(call_script("prepare_voxceleb", *given, *more), words)
     without = [item for item in given if item not in ("--faces", voxceleb / "faces")]
-    assert "--faces is missing" in run_script("prepare_voxceleb", *without).stderr
+    assert_one_line(call_script("prepare_voxceleb", *without), "--faces is missing")
