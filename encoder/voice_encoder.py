@@ -161,7 +161,7 @@ class VoiceEncoder(PretrainedModel):
         return (
             "---\nlibrary_name: wav2face\ntags: [speech-to-face]\n---\n"
             f"# Voice encoder, {self.config.backbone}\n\n"
-            "Regresses from a voice the face feature that it suggests, and places voices and faces in one space. A "
+            "Regresses a face feature from a voice, and embeds voices and faces in one space. A "
             "voice does not tell who someone is: do not use it to identify, profile or judge anyone.\n\n"
             f"{templates}"
             f"- face features: `{face_encoder.name}` (sha256 `{face_encoder.sha256}`)\n\n"

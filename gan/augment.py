@@ -57,15 +57,15 @@ def augment(images: Tensor, numbers: Tensor, config: AugmentConfig) -> Tensor:
         reach = int(size * config.translation)
         # Gathering rows and columns by index is exact, differentiable and far cheaper than a sampling grid.
         shifts = (centred[:, 3:5] * (reach + 1)).trunc().long().clamp(-reach, reach)
-        places = torch.arange(size, device=images.device)
-        rows = (places + shifts[:, :1]).clamp(0, size - 1)
-        columns = (places + shifts[:, 1:]).clamp(0, size - 1)
+        positions = torch.arange(size, device=images.device)
+        rows = (positions + shifts[:, :1]).clamp(0, size - 1)
+        columns = (positions + shifts[:, 1:]).clamp(0, size - 1)
         batch = torch.arange(images.shape[0], device=images.device)[:, None, None]
         images = images.movedim(1, 3)[batch, rows[:, :, None], columns[:, None, :]].movedim(3, 1)
     if config.cutout:
         side = int(size * config.cutout)
         corner = (numbers[:, 5:7] * (size + side)).long() - side  # the square may extend beyond the border
-        places = torch.arange(size, device=images.device)
-        inside = (places >= corner[..., None]) & (places < corner[..., None] + side)
+        positions = torch.arange(size, device=images.device)
+        inside = (positions >= corner[..., None]) & (positions < corner[..., None] + side)
         images = images * ~(inside[:, 0, :, None] & inside[:, 1, None, :])[:, None]
     return images

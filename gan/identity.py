@@ -145,7 +145,7 @@ def load_face_network(info: FaceEncoderInfo, path: str | Path | None = None) -> 
     file = Path(path).expanduser() if path else find_network(info)
     if not file.is_file():
         raise ModelError(
-            f"face network {info.name}: no file {file} (sha256 {info.sha256}); put it there, or name its place "
+            f"face network {info.name}: no file {file} (sha256 {info.sha256}); put it there, or give its path "
             f"with --face-encoder-path"
         )
     if sha256_of_file(file) != info.sha256:

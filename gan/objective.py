@@ -49,7 +49,7 @@ class FrozenNetworks:
 
 @dataclass(frozen=True)
 class Terms:
-    """What one phase gives for a batch.
+    """Losses and statistics of one phase for a batch.
 
     Attributes:
         losses: Scalars with gradient, by name; their sum is minimised.

@@ -102,13 +102,13 @@ def _instantiate(parser: Any, config_class: type[T], parse: Any, where: str) -> 
 
 
 def _one_line(message: str, config_class: type, where: str) -> str:
-    place = f" ({where})" if where else ""
+    suffix = f" ({where})" if where else ""
     wrong_value = re.match(r'Parser key "(?P<key>[\w.]+)"', message)
     hint = _keys(config_class).get(wrong_value["key"]) if wrong_value else None
     value = re.search(r"(?:Got value|Given value): (.*?)(?:\n|$)", message)
     if wrong_value and hint is not None and value:
-        return f"{wrong_value['key']}: {_describe(hint)} expected, got {value[1]!r}{place}"
-    return " ".join(message.split()) + place
+        return f"{wrong_value['key']}: {_describe(hint)} expected, got {value[1]!r}{suffix}"
+    return " ".join(message.split()) + suffix
 
 
 def _describe(hint: Any) -> str:

@@ -69,13 +69,13 @@ def test_ge2e_gives_the_embeddings_of_the_package(
     assert embedding.sum().item() == pytest.approx(total, abs=2e-4)
 
 
-def test_ge2e_hears_a_batch_as_it_hears_each_alone(ge2e: GE2E) -> None:
+def test_ge2e_gives_the_same_in_a_batch_as_alone(ge2e: GE2E) -> None:
     batch = torch.stack([torch.from_numpy(tone(2.0, seed)) for seed in range(3)])
     with torch.no_grad():
         torch.testing.assert_close(ge2e(batch), torch.cat([ge2e(one[None]) for one in batch]))
 
 
-def test_ge2e_does_not_care_for_loudness(ge2e: GE2E) -> None:
+def test_ge2e_does_not_depend_on_loudness(ge2e: GE2E) -> None:
     waveform = torch.from_numpy(tone(2.0, 4))[None]
     with torch.no_grad():
         torch.testing.assert_close(ge2e(waveform), ge2e(20 * waveform), rtol=1e-3, atol=1e-4)
@@ -91,7 +91,7 @@ def test_gradients_reach_the_waveform_and_are_finite_even_where_it_is_silent(nam
     assert waveform.grad is not None and waveform.grad.isfinite().all() and waveform.grad.abs().max() > 0
 
 
-def test_ge2e_leaves_a_last_part_out_that_is_mostly_silence() -> None:
+def test_ge2e_leaves_out_a_last_part_that_is_mostly_padding() -> None:
     assert partial_starts(8_000) == [0]
     assert partial_starts(25_600) == [0]
     assert partial_starts(25_600 + 77 * 160) == [0, 77]
@@ -99,7 +99,7 @@ def test_ge2e_leaves_a_last_part_out_that_is_mostly_silence() -> None:
     assert partial_starts(25_600 + 40 * 160) == [0, 77]  # for 77 %
 
 
-def test_a_missing_resemblyzer_wheel_is_told_with_the_command_that_gets_it(
+def test_a_missing_resemblyzer_wheel_is_an_error_with_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
@@ -129,7 +129,7 @@ def test_the_mel_spectrogram_holds_power_where_the_tone_is() -> None:
     torch.testing.assert_close(mel(torch.full((1, 800), 0.5)), 25 * mel(torch.full((1, 800), 0.1)))
 
 
-def test_the_papers_stack_has_its_sizes() -> None:
+def test_the_papers_layers_have_its_sizes() -> None:
     with torch.device("meta"):
         stack = Speech2Face()
     channels = [layer.out_channels for layer in stack.convolutions if isinstance(layer, torch.nn.Conv2d)]
@@ -137,13 +137,13 @@ def test_the_papers_stack_has_its_sizes() -> None:
     assert stack.hidden_size == 4096
 
 
-def test_the_papers_stack_hears_any_length() -> None:
+def test_the_papers_layers_take_any_length() -> None:
     stack = Speech2Face(width=4, hidden_size=8).eval()
     for num_samples in (8_000, 48_000, 96_000):
         assert stack(torch.randn(2, num_samples)).shape == (2, 8)
 
 
-def test_the_time_delay_network_hears_any_length_and_does_not_care_for_loudness() -> None:
+def test_the_time_delay_network_takes_any_length_and_does_not_depend_on_loudness() -> None:
     torch.manual_seed(0)
     network = build_backbone("tdnn", {"width": 8, "hidden_size": 6}).eval()
     waveform = torch.from_numpy(tone(2.0, 4))[None].repeat(2, 1)
@@ -152,7 +152,7 @@ def test_the_time_delay_network_hears_any_length_and_does_not_care_for_loudness(
     torch.testing.assert_close(network(waveform), network(20 * waveform), rtol=1e-3, atol=1e-3)
 
 
-def test_log_mel_energies_tell_a_tone_and_average_to_zero() -> None:
+def test_log_mel_energies_peak_at_a_tone_and_average_to_zero() -> None:
     time = torch.arange(16_000) / 16_000
     energies = LogMelSpectrogram()(torch.sin(2 * torch.pi * 1000 * time)[None])[0]
     assert energies.shape == ((16_000 - 1024) // 256 + 1, 96)
@@ -162,7 +162,7 @@ def test_log_mel_energies_tell_a_tone_and_average_to_zero() -> None:
     assert LogMelSpectrogram()(torch.zeros(1, 8_000)).abs().max() < 1e-4
 
 
-def test_an_unknown_backbone_or_option_is_told() -> None:
+def test_an_unknown_backbone_or_option_is_an_error() -> None:
     with pytest.raises(ConfigError, match="hf:<id or folder>"):
         build_backbone("ge3e", {})
     with pytest.raises(ConfigError, match="widht"):
@@ -209,7 +209,7 @@ def test_a_transformers_model_can_be_rebuilt_without_the_folder(wavlm: str) -> N
     assert build_backbone("hf:gone", options)(torch.randn(1, 16_000)).shape == (1, 16)
 
 
-def test_a_missing_transformers_model_and_one_that_takes_no_sound_are_told_in_one_line(tmp_path: object) -> None:
+def test_a_missing_transformers_model_and_one_that_takes_no_sound_are_errors_of_one_line(tmp_path: object) -> None:
     with pytest.raises(ModelError, match="can't read its configuration"):
         default_options(f"hf:{tmp_path}")
     with pytest.raises(ModelError, match="does not take raw waveforms"):

@@ -37,7 +37,7 @@ def test_ridge_regression_shrinks_a_known_slope() -> None:
     torch.testing.assert_close(ridge_regression(x, 3 * x, 0.5), torch.tensor([[2.0]], dtype=torch.float64))
 
 
-def test_started_heads_know_the_people_they_saw_and_predict_their_features() -> None:
+def test_closed_form_heads_retrieve_their_training_people_and_predict_their_features() -> None:
     torch.manual_seed(0)
     face_encoder = FaceEncoderInfo("made up", "0", 16, "")
     encoder = VoiceEncoder(VoiceEncoderConfig(face_encoder=face_encoder, embedding_size=8)).eval()

@@ -52,7 +52,7 @@ def test_info_nce_of_two_orthogonal_pairs() -> None:
     assert info_nce(unit, unit.flip(0), 0.5).item() == pytest.approx(math.log(1 + math.exp(2)))
 
 
-def test_info_nce_knows_nothing_where_all_embeddings_are_equal() -> None:
+def test_info_nce_of_equal_embeddings_is_the_logarithm_of_the_batch_size() -> None:
     equal = torch.ones(7, 1)
     assert info_nce(equal, equal, 0.1).item() == pytest.approx(math.log(7))
 

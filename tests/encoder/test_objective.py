@@ -70,7 +70,7 @@ def test_only_losses_with_a_weight_are_computed() -> None:
         (LossConfig(info_nce=0, cosine=0, am_softmax=1), {"voice_head", "face_head"}),
     ],
 )
-def test_what_no_loss_moves_is_frozen(losses: LossConfig, trained: set[str]) -> None:
+def test_parts_that_no_loss_trains_are_frozen(losses: LossConfig, trained: set[str]) -> None:
     module = parts(losses)
     assert {
         name.split(".")[1] for name, p in module.named_parameters() if p.requires_grad and "encoder" in name

@@ -31,7 +31,7 @@ def test_other_seeds_give_other_crops(clips: ClipDataset) -> None:
     assert not torch.equal(pairs[PersonDraw(person, 1)][0], pairs[PersonDraw(person, 2)][0])
 
 
-def test_what_a_backbone_said_is_drawn_instead_of_sound(clips: ClipDataset) -> None:
+def test_outputs_of_a_backbone_are_drawn_instead_of_waveforms(clips: ClipDataset) -> None:
     hidden = torch.arange(len(clips), dtype=torch.float32)[:, None, None].expand(-1, 3, 5)
     pairs = Pairs(clips, 8_000, hidden)
     person = pairs.people[-1]
@@ -52,7 +52,7 @@ def test_people_without_a_voice_are_not_drawn(clips: ClipDataset) -> None:
     assert Pairs(clips, 8_000).people == with_both
 
 
-def test_a_short_recording_is_repeated_from_anywhere() -> None:
+def test_a_short_recording_is_repeated_from_a_random_position() -> None:
     recording = np.arange(3, dtype=np.float32)
     crops = {tuple(random_crop(recording, 6, np.random.default_rng(seed))) for seed in range(20)}
     assert crops == {(0, 1, 2, 0, 1, 2), (1, 2, 0, 1, 2, 0), (2, 0, 1, 2, 0, 1)}

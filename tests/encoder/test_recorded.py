@@ -12,7 +12,7 @@ from encoder.voice_encoder import EncoderDesign
 RECORD = {"spectrogram": {"window": 0.032, "stride": 0.016, "fft_length": 1024, "amp_norm": 0.5, "duration": 3.0}}
 
 
-def test_what_the_user_leaves_open_is_taken_as_the_data_set_recorded_it() -> None:
+def test_unset_options_are_taken_from_the_data_set() -> None:
     design = EncoderDesign(backbone="speech2face", backbone_options={"width": 2, "stride": 0.02})
     taken, recorded = take_recorded(design, RECORD)
     assert taken.backbone_options == {"width": 2, "stride": 0.02, "window": 0.032, "fft_length": 1024, "amp_norm": 0.5}
@@ -40,12 +40,12 @@ def test_a_data_set_that_recorded_nothing_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("value", ["wide", -1, 0, True, float("nan")])
-def test_a_record_that_is_no_positive_number_is_told(value: object) -> None:
+def test_a_record_that_is_no_positive_number_is_an_error(value: object) -> None:
     with pytest.raises(DatasetError, match=r"dataset\.json: spectrogram window"):
         take_recorded(EncoderDesign(backbone="speech2face"), {"spectrogram": {"window": value}})
 
 
-def test_the_recorded_spectrogram_is_heard() -> None:
+def test_the_backbone_uses_the_recorded_spectrogram() -> None:
     design, _ = take_recorded(EncoderDesign(backbone="speech2face", backbone_options={"width": 2}), RECORD)
     backbone = build_backbone("speech2face", {**design.backbone_options, "hidden_size": 8}).eval()
     shape = backbone.spectrogram(torch.zeros(1, 48_000)).shape
@@ -64,6 +64,6 @@ def test_the_papers_settings_are_the_defaults() -> None:
 @pytest.mark.parametrize(
     "options", [{"window": 0.05}, {"stride": 0.0}, {"amp_norm": 1.5}, {"fft_length": 16, "window": 0.001}]
 )
-def test_spectrograms_that_cannot_be_are_told(options: dict) -> None:
+def test_impossible_spectrograms_are_errors(options: dict) -> None:
     with pytest.raises(ConfigError, match=r"window must fit|fft_length 16"):
         build_backbone("speech2face", {"width": 2, "hidden_size": 4, **options})

@@ -37,7 +37,7 @@ def test_an_encoding_has_a_feature_and_a_unit_embedding_for_each_voice(encoder: 
     torch.testing.assert_close(encoder.face(torch.randn(2, 16)).norm(dim=1), torch.ones(2))
 
 
-def test_a_voice_is_encoded_alike_in_any_company(encoder: VoiceEncoder) -> None:
+def test_a_voice_has_the_same_encoding_in_any_batch(encoder: VoiceEncoder) -> None:
     voices = [noise(seconds, seed) for seed, seconds in enumerate((0.6, 2.5, 1.0, 20.0))]
     together = encoder.encode(voices)
     for i, voice in enumerate(voices):
@@ -61,13 +61,13 @@ def test_windows_cover_a_recording_evenly_and_repeat_a_short_one() -> None:
     ("waveform", "reason"),
     [(noise(0.4), "too-short"), (np.zeros((2, 16_000), np.float32), "too-short"), (noise(1) * np.nan, "not-finite")],
 )
-def test_a_voice_that_cannot_be_heard_is_refused(encoder: VoiceEncoder, waveform: np.ndarray, reason: str) -> None:
+def test_a_waveform_that_cannot_be_encoded_is_refused(encoder: VoiceEncoder, waveform: np.ndarray, reason: str) -> None:
     with pytest.raises(MediaError) as error:
         encoder.encode([noise(1), waveform])
     assert error.value.reason == reason
 
 
-def test_a_saved_encoder_says_the_same_again(encoder: VoiceEncoder, tmp_path: Path) -> None:
+def test_a_saved_encoder_gives_the_same_again(encoder: VoiceEncoder, tmp_path: Path) -> None:
     encoder.save_pretrained(tmp_path)
     loaded = VoiceEncoder.from_pretrained(tmp_path)
     assert loaded.config == CONFIG
@@ -82,7 +82,7 @@ def test_a_saved_ge2e_encoder_needs_no_wheel(tmp_path: Path, monkeypatch: pytest
     torch.testing.assert_close(loaded.backbone.state_dict()["linear.weight"], encoder.backbone.linear.weight)
 
 
-def test_a_damaged_config_is_told(encoder: VoiceEncoder, tmp_path: Path) -> None:
+def test_a_damaged_config_is_an_error(encoder: VoiceEncoder, tmp_path: Path) -> None:
     encoder.save_pretrained(tmp_path)
     about = json.loads((tmp_path / "config.json").read_text())
     about["config"]["embeding_size"] = 3
@@ -97,7 +97,7 @@ def test_settings_out_of_range_are_refused(wrong: dict[str, float]) -> None:
         VoiceEncoderConfig(face_encoder=FACE_ENCODER, **wrong)  # type: ignore[arg-type]
 
 
-def test_statistics_centre_what_the_heads_read(encoder: VoiceEncoder) -> None:
+def test_statistics_centre_the_inputs_of_the_heads(encoder: VoiceEncoder) -> None:
     hidden, faces = 3 + 2 * torch.randn(5000, 8), torch.randn(100, 16)
     encoder.set_input_statistics(hidden, faces)
     standard = encoder.standard_voice(hidden)

@@ -77,7 +77,7 @@ def test_the_generators_phase_leaves_no_gradient_in_the_discriminator() -> None:
     assert all(parameter.grad is None and parameter.requires_grad for parameter in discriminator.parameters())
 
 
-def test_a_module_thaws_again_also_after_an_error_and_what_was_frozen_stays_so() -> None:
+def test_a_module_is_trainable_again_also_after_an_error_and_what_was_frozen_stays_so() -> None:
     module = nn.Linear(2, 2)
     module.bias.requires_grad_(False)
     with pytest.raises(RuntimeError), frozen(module):
@@ -86,7 +86,7 @@ def test_a_module_thaws_again_also_after_an_error_and_what_was_frozen_stays_so()
     assert module.weight.requires_grad and not module.bias.requires_grad
 
 
-def test_drawings_from_a_voice_are_not_held_against_the_pixels_of_one_photograph() -> None:
+def test_drawings_from_a_voice_are_not_compared_with_the_pixels_of_one_crop() -> None:
     batch, objective = make_batch(), make_objective()
     drawing = torch.zeros_like(batch.images).requires_grad_()
     objective.generator_losses(None, batch, drawing)["pixel"].backward()
@@ -98,13 +98,13 @@ def test_drawings_from_a_voice_are_not_held_against_the_pixels_of_one_photograph
     assert (drawing.grad.flatten(1).abs().sum(1) > 0).all()
 
 
-def test_without_an_adversary_its_term_is_absent() -> None:
+def test_without_a_discriminator_the_adversarial_loss_is_absent() -> None:
     batch = make_batch()
     terms = make_objective().generator_losses(None, batch, torch.zeros_like(batch.images).requires_grad_())
     assert set(terms) == {"pixel"}
 
 
-def test_identity_and_perceptual_terms_see_drawings_as_they_would_be_shown(tiny_world: TinyWorld) -> None:
+def test_identity_and_perceptual_losses_see_clamped_drawings(tiny_world: TinyWorld) -> None:
     info = load_recognizer("insightface:tiny", tiny_world.pack_root).info
     networks = FrozenNetworks(load_face_network(info))
     config = dataclasses.replace(PLAIN, identity=1.0, perceptual=1.0, pixel=0.0, adversarial=0.0, judged_share=1.0)

@@ -55,7 +55,7 @@ def test_a_key_of_a_plain_mapping_is_a_flag_too() -> None:
     assert parse("--out", "a", "--weights.identity", "0.3").weights == {"identity": 0.3}
 
 
-def test_what_is_written_is_read_back_the_same(tmp_path: Path) -> None:
+def test_a_written_config_is_read_back_equal(tmp_path: Path) -> None:
     config = Recipe(out="ä", rate=1e-5, kind="large", network=Network(2, (3,)), weights={"x": 1.5})
     write_config(config, tmp_path / "config.yaml")
     assert parse("--config", str(tmp_path / "config.yaml")) == config

@@ -103,7 +103,7 @@ def test_micro_batches_cover_the_batch_once(make_run: MakeRun) -> None:
     assert rows == [[0, 1, 2], [3, 4, 5], [6]]
 
 
-def test_a_process_that_should_have_been_several_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_process_instead_of_several_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RANK", "WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")

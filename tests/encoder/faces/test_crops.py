@@ -65,7 +65,7 @@ def test_known_attributes_are_of_unit_variance_and_nan_where_unknown(
     assert face_crops.known_attributes().shape == (len(face_crops), 0)
 
 
-def test_the_unknown_differs_from_nothing_and_has_no_gradient() -> None:
+def test_unknown_attributes_have_no_difference_and_no_gradient() -> None:
     predicted = torch.tensor([[1.0, 2.0]], requires_grad=True)
     difference = known_difference(predicted, torch.tensor([[0.5, float("nan")]]))
     assert difference.tolist() == [[0.5, 0.0]]

@@ -28,7 +28,7 @@ def encoder(request: pytest.FixtureRequest) -> FaceEncoder:
     return random_face_encoder(request.param)
 
 
-def test_a_feature_for_each_face_whatever_the_company(encoder: FaceEncoder) -> None:
+def test_a_face_has_the_same_feature_in_any_batch(encoder: FaceEncoder) -> None:
     features = embed(encoder, CROPS)
     assert features.shape == (5, FEATURE_SIZE) and features.dtype == np.float32
     np.testing.assert_allclose(embed(encoder, CROPS[2:3])[0], features[2], atol=1e-4)
@@ -53,7 +53,7 @@ def test_statistics_do_not_depend_on_what_was_there_before(encoder: FaceEncoder)
     np.testing.assert_array_equal(embed(encoder, CROPS), expected)
 
 
-def test_a_saved_encoder_says_the_same_by_torch_onnxruntime_insightface_and_onnx2torch(
+def test_a_saved_encoder_gives_the_same_by_torch_onnxruntime_insightface_and_onnx2torch(
     encoder: FaceEncoder, tmp_path: Path
 ) -> None:
     expected = unit_rows(embed(encoder, CROPS))
@@ -129,7 +129,7 @@ def test_a_network_that_ships_is_found_by_name_wherever_features_were_made(
         assert load_face_network(info).input_size == 112
 
 
-def test_without_the_exporters_package_training_does_not_even_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_exporters_package_training_does_not_begin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ModelError, match=r"pip install 'wav2face\[faces\]'"):
         check_exporter()

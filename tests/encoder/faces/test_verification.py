@@ -14,7 +14,7 @@ def test_the_equal_error_rate_of_a_hand_made_case() -> None:
     assert equal_error_rate(np.array([0.3, 0.5, 0.8, 0.9]), np.array([0.1, 0.2, 0.4, 0.6])) == pytest.approx(0.25)
 
 
-def test_features_that_say_nothing_err_half_the_time() -> None:
+def test_random_features_err_half_the_time() -> None:
     random = np.random.default_rng(0)
     scores = verify(random.standard_normal((600, 8)), np.repeat(np.arange(200), 3))
     assert scores.equal_error_rate == pytest.approx(0.5, abs=0.03)
