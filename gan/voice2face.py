@@ -125,7 +125,7 @@ class Voice2Face(PretrainedModel):
 
             Draws faces that a voice suggests, with wav2face. A voice carries some information on sex, age, build and
             accent, and nothing more: the drawings are plausible faces, **not** portraits of the speaker. Do not use
-            them to identify or judge a person. What is missing or too frequent in the training data is so in the
+            them to identify anyone or to judge a person. What is missing or too frequent in the training data is so in the
             drawings too.
 
             - voice encoder: `{self.config.encoder.backbone}`
