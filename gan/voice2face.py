@@ -125,8 +125,8 @@ class Voice2Face(PretrainedModel):
 
             Draws faces that a voice suggests, with wav2face. A voice carries some information on sex, age, build and
             accent, and nothing more: the drawings are plausible faces, **not** portraits of the speaker. Do not use
-            them to identify anyone or to judge a person. What is missing or too frequent in the training data is so in the
-            drawings too.
+            them to identify anyone or to judge a person. What is missing or too frequent in the training data is so in
+            the drawings too.
 
             - voice encoder: `{self.config.encoder.backbone}`
             - face features: `{face_encoder.name}` (sha256 `{face_encoder.sha256}`)
