@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import collections
-import os
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from data.sources.arguments import (
 from data.sources.clips import Recipe
 from data.sources.prepare import FAILURES_NAME, Prepared
 from data.store.clip import SPLITS
+from data.workers import count_cores
 
 _MAX_WARNINGS = 10
 
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="longest recording that is accepted (default: %(default)s)",
     )
     add_split_arguments(parser)
-    add("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a CPU)")
+    add("--workers", type=int, default=count_cores(), help="processes (default: one a core)")
     add("--overwrite", action="store_true", help="replace a data set that was made from something else")
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import collections
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +30,7 @@ from data.store.inventory import count_shards
 from data.store.publish import find_finished, open_partial, publish, request_record, writing_to
 from data.store.shards import DatasetInfo, SplitInfo, plan_shards, write_info, write_shard
 from data.store.split import DEFAULT_FRACTIONS, assign_split, hash_assignment
-from data.workers import map_in_processes, use_one_thread
+from data.workers import count_cores, map_in_processes, use_one_thread
 
 FAILURES_NAME = "failures.jsonl"
 
@@ -53,7 +52,7 @@ class PeopleConfig:
     recipe: Recipe
     seed: int = 0
     split_fractions: tuple[float, float, float] = DEFAULT_FRACTIONS
-    num_workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    num_workers: int = field(default_factory=count_cores)
     overwrite: bool = False
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -29,6 +28,7 @@ from data.videos.executors import run_locally, run_on_ray
 from data.videos.plan.outcomes import ChunkNames, Outcome, Status, Totals, count_outcomes, read_outcomes
 from data.videos.plan.requests import RequestList
 from data.videos.watch.clips import VideoRecipe
+from data.workers import count_cores
 
 CHUNK_ROWS = 64
 """Requests a chunk: few enough that a killed run loses minutes, many enough that a shard is worth a file."""
@@ -64,7 +64,7 @@ class VideosConfig:
     retry: tuple[str, ...] = ()
     seed: int = 0
     split_fractions: tuple[float, float, float] = DEFAULT_FRACTIONS
-    num_workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    num_workers: int = field(default_factory=count_cores)
     executor: Literal["local", "ray"] = "local"
     time_limit: float = 600.0
     low_memory: bool = False

@@ -69,6 +69,7 @@ def test_the_same_network_again_is_nothing_to_do(dataset: Path, network: Path) -
     assert stamps == {path: path.stat().st_mtime_ns for path in dataset.iterdir()}
 
 
+@pytest.mark.slow
 def test_any_number_of_workers_writes_the_same_bytes(dataset: Path, network: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(dataset, other)

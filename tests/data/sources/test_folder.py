@@ -1,3 +1,4 @@
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ from data.errors import DatasetError, MediaError
 from data.sources.folder import scan_folder
 from data.sources.people import check_identity, read_attributes
 from data.store.clip import Attributes
+from data.store.split import assign_split
 
 
 def touch(path: Path) -> Path:
@@ -96,3 +98,53 @@ def test_a_csv_that_can_not_be_used_is_an_error(tmp_path: Path, content: bytes) 
     (tmp_path / "people.csv").write_bytes(content)
     with pytest.raises(DatasetError, match=r"people\.csv"):
         read_attributes(tmp_path / "people.csv")
+
+
+def test_a_name_is_the_same_in_any_unicode_form(tmp_path: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "José") for form in ("NFC", "NFD"))
+    touch(tmp_path / f"main/{decomposed}/voices/1.wav")
+    touch(tmp_path / f"extra/{composed}/1.jpg")
+    table = tmp_path / "people.csv"
+    table.write_text(f"identity,sex,age\n{composed},m,40\n", encoding="utf-8")
+    for extra in ([], [tmp_path / "extra"]):
+        scan = scan_folder(tmp_path / "main", extra, read_attributes(table))
+        (person,) = scan.people
+        assert (person.identity, person.attributes) == (composed, Attributes("male", 40.0))
+        assert (len(person.voices), len(person.faces)) == (1, len(extra))
+        assert scan.failures == [] and scan.warnings == []
+    assert assign_split(composed) == assign_split(decomposed)
+
+
+@pytest.mark.parametrize(
+    "header", ["identity, sex, age", "\ufeffIdentity;Sex;Age", "IDENTITY\tSex\t Age ", "identity,sex,age,,"]
+)
+def test_headers_are_read_as_people_type_them(tmp_path: Path, header: str) -> None:
+    delimiter = next(character for character in ";\t," if character in header)
+    table = tmp_path / "people.csv"
+    table.write_text(f"{header}\r{delimiter.join(['ada', ' f ', '36'])}\r", encoding="utf-8", newline="")
+    people = read_attributes(table)
+    assert people.attributes == {"ada": Attributes("female", 36.0)}
+    assert people.failures == [] and people.warnings == []
+
+
+def test_names_of_a_csv_that_match_nobody_are_failures_with_a_hint(tmp_path: Path) -> None:
+    touch(tmp_path / "main/ada/voices/1.wav")
+    table = tmp_path / "people.csv"
+    table.write_text("identity,sex,colour\nAda,f,red\nbob,m,blue\n", encoding="utf-8")
+    scan = scan_folder(tmp_path / "main", known=read_attributes(table))
+    assert [(failure.identity, failure.reason) for failure in scan.failures] == [
+        ("Ada", "unmatched-name"),
+        ("bob", "unmatched-name"),
+    ]
+    assert "there is 'ada'" in scan.failures[0].message and "there is" not in scan.failures[1].message
+    assert scan.warnings == [f"{table}: columns that are not used: colour"]
+
+
+def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
+    for name in ("a/voices/1.wav", "a/voices/._1.wav", ".DS_Store", "a/notes.txt", "b.wav", "a/old/2.wav"):
+        touch(tmp_path / "main" / name)
+    touch(tmp_path / "extra/A/1.jpg")
+    hidden, elsewhere, nobody = scan_folder(tmp_path / "main", [tmp_path / "extra"]).warnings
+    assert "2 files and folders that begin with a dot: '.DS_Store', 'a/voices/._1.wav'" in hidden
+    assert "3 files and folders that lie neither in voices/ nor in faces/" in elsewhere
+    assert "extra: none of its 1 people" in nobody

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-import data.sources.regroup
+import data.sources.rewrite
 from data.errors import ConfigError, DatasetError, OutputError
 from data.faces.protocol import FaceEncoderInfo
 from data.media.audio import encode_flac
@@ -223,7 +223,7 @@ def test_a_video_prepared_later_joins_the_group_that_its_name_belongs_to(dataset
 
 
 def test_a_run_that_was_cut_off_goes_on_behind_its_last_shard(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write, written = data.sources.regroup.write_tables, []
+    write, written = data.sources.rewrite.write_tables, []
 
     def stop_at_the_second(path: Path, *rest: Any) -> int:
         if written:
@@ -232,7 +232,7 @@ def test_a_run_that_was_cut_off_goes_on_behind_its_last_shard(dataset: Path, mon
         return write(path, *rest)
 
     before = contents(dataset)
-    monkeypatch.setattr(data.sources.regroup, "write_tables", stop_at_the_second)
+    monkeypatch.setattr(data.sources.rewrite, "write_tables", stop_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         group_dataset(GroupConfig(dataset, 0.9))
     assert contents(dataset) == before
@@ -241,7 +241,7 @@ def test_a_run_that_was_cut_off_goes_on_behind_its_last_shard(dataset: Path, mon
         assert path.name not in written
         return write(path, *rest)
 
-    monkeypatch.setattr(data.sources.regroup, "write_tables", go_on)
+    monkeypatch.setattr(data.sources.rewrite, "write_tables", go_on)
     assert group_dataset(GroupConfig(dataset, 0.9)).groups
     assert identity_of_clips(dataset)["v03/0"] == "v00"
     assert [path.name for path in dataset.parent.iterdir()] == [dataset.name]
@@ -301,6 +301,6 @@ def test_the_disk_is_named_when_it_is_full(dataset: Path, monkeypatch: pytest.Mo
     def fill(*_: Any) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(data.sources.regroup, "write_tables", fill)
+    monkeypatch.setattr(data.sources.rewrite, "write_tables", fill)
     with pytest.raises(OutputError, match=r"videos: can't be written to.*space"):
         group_dataset(GroupConfig(dataset, 0.9))

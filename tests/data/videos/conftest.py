@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from data.videos.download.preflight import find_ffmpeg
 from tests.clock_video import make_clock_video
 
 CLOCK_SECONDS = 12.0
@@ -27,3 +28,9 @@ def clock_videos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "sound.webm": {"video_codec": "", "audio_codec": "libopus"},
     }
     return {name: make_clock_video(folder / name, CLOCK_SECONDS, **options) for name, options in kinds.items()}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def known_ffmpeg() -> None:
+    """imageio-ffmpeg asks its ffmpeg for the version once a process, before tests that must start none."""
+    find_ffmpeg()

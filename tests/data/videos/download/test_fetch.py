@@ -82,8 +82,8 @@ def test_a_fault_has_a_name_leaves_nothing_and_costs_little_time(
 ) -> None:
     with VideoServer({"id": video}, {"id": fault}) as server:
         # Short limits only where they are to end it: the machine may be busy.
-        socket_timeout = 0.5 if fault.kind in ("stall", "silence") else 20.0
-        time_limit = 1.0 if fault.kind == "trickle" else 60.0
+        socket_timeout = 0.25 if fault.kind in ("stall", "silence") else 20.0
+        time_limit = 0.5 if fault.kind == "trickle" else 60.0
         settings = config(tmp_path, server, section=is_section, socket_timeout=socket_timeout, time_limit=time_limit)
         start = time.monotonic()
         with pytest.raises(MediaError) as caught:
@@ -275,6 +275,7 @@ def _outcome(video_id: str, settings: FetchConfig) -> str:
         return f"stopped: {stopped}"
 
 
+@pytest.mark.slow
 def test_a_check_for_robots_stops_all_processes_until_the_next_run(video: Path, tmp_path: Path) -> None:
     with VideoServer({"id": video, "other": video}, {"id": ROBOT}) as server:
         settings = config(tmp_path, server)
@@ -296,6 +297,7 @@ def _wait_for(condition: object, seconds: float = 20.0) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_section", [True, False])
 def test_what_a_killed_process_left_is_swept_and_what_a_living_one_does_is_not(
     is_section: bool, clock_videos: dict[str, Path], tmp_path: Path
@@ -316,6 +318,7 @@ def test_what_a_killed_process_left_is_swept_and_what_a_living_one_does_is_not(
         assert Path(fetch(row("id"), settings).path).is_file()
 
 
+@pytest.mark.slow
 def test_a_file_that_two_processes_want_is_downloaded_once(video: Path, tmp_path: Path) -> None:
     with VideoServer({"id": video}) as server:
         settings = config(tmp_path, server, section=False)
@@ -333,6 +336,7 @@ def _fetch_with_little_room(video_id: str, settings: FetchConfig, num_bytes: int
         return f"full: {error}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_section", [True, False])
 def test_a_full_disk_is_an_error_of_the_output(is_section: bool, video: Path, tmp_path: Path) -> None:
     with VideoServer({"id": video}) as server, SPAWN.Pool(1) as pool:
@@ -359,6 +363,7 @@ print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_fetches_is_light_and_touches_nothing_else(video: Path, tmp_path: Path) -> None:
     home, here = tmp_path / "home", tmp_path / "here"
     (home / ".config" / "yt-dlp").mkdir(parents=True)
