@@ -23,7 +23,9 @@ def model(tiny_model: Voice2Face, tmp_path_factory: pytest.TempPathFactory) -> P
 def test_reports_become_a_page_whose_path_is_printed(tiny_world: TinyWorld, model: Path, tmp_path: Path) -> None:
     common = ("--model", model, "--dataset", tiny_world.dataset)
     evaluated = call_script(
-        "evaluate_retrieval", *common, "--out", tmp_path / "report", "--gallery-sizes", 5, "--num-draws", 4
+        "evaluate_retrieval",
+        *(*common, "--out", tmp_path / "report", "--gallery-sizes", 5, "--num-draws", 4),
+        *("--judge", "personas-judge"),  # dlib is slower
     )
     assert evaluated.returncode == 0, evaluated.stderr
     result = run_script("make_page", *common, "--report", tmp_path / "report", "--out", tmp_path / "page")
