@@ -1,1 +1,1 @@
-"""Personas: made-up people whose faces and voices share part of their causes, so that the best result is known."""
+"""Personas: made-up people whose faces and voices have causes in common, so that the best possible score is known."""

@@ -1,7 +1,7 @@
-"""A data set of personas: drawn, rendered, spoken and embedded in worker processes, shard by shard.
+"""A data set of personas: rendered, synthesized and embedded in worker processes, shard by shard.
 
-As `data.sources.prepare` it builds in a hidden folder beside the output, goes on behind the last shard after a kill,
-and makes the same bytes whatever the number of workers.
+As in `data.sources.prepare`, it is built in a hidden folder beside the output, an interrupted run is continued after
+its last shard, and the bytes don't depend on the number of workers.
 """
 
 from __future__ import annotations
@@ -44,31 +44,31 @@ from data.store.split import DEFAULT_FRACTIONS, assign_split, hash_assignment
 from data.workers import count_cores, map_in_processes, use_one_thread
 
 RECIPE = 1
-"""Raised whenever the same seed makes other faces or voices, so that no data set is finished by another recipe."""
+"""Version of faces and voices, raised when the same seed makes others, so that versions are not mixed in a data set."""
 
 MAX_IDENTITIES = 1_000_000
 MAX_PER_IDENTITY = 1_000
-"""More images or clips a persona are taken for a slip of the keyboard."""
+"""Most images or clips a persona; more are refused as a typing error."""
 
 _PERSONAS_PER_TASK = 8
 
 
 @dataclass(frozen=True)
 class PersonasConfig:
-    """How many personas, and where to.
+    """Size and place of a data set of personas.
 
     Attributes:
         out: Folder of the data set.
-        num_identities: Personas.
-        num_images: Pictures of each.
-        num_clips: Recordings of each, about four seconds long.
+        num_identities: Number of personas.
+        num_images: Pictures a persona.
+        num_clips: Clips of speech a persona, about four seconds long.
         face_size: Side of the pictures in pixels.
-        seed: Of the population and of the split.
-        face_encoder: T, as `load_recognizer` takes it.
-        insightface_root: Holds `models/<pack>/`; None for `~/.insightface`.
+        seed: Seed of the population and of the split.
+        face_encoder: Training face network T, as `load_recognizer` takes it.
+        insightface_root: Folder that holds `models/<pack>/`; None for `~/.insightface`.
         split_fractions: Shares of train, val and test.
         num_workers: Processes; the result does not depend on it.
-        overwrite: Replace a data set that was made otherwise.
+        overwrite: Whether to replace a data set made by other settings.
     """
 
     out: Path
@@ -89,10 +89,11 @@ class Built:
     """A finished data set.
 
     Attributes:
-        info: As in its dataset.json.
+        info: Content of its dataset.json.
         num_made: Images and clips made by this run.
-        seconds: CPU time that this run's processes spent on images, clips and features.
-        was_there: The same data set had been made before, nothing was done.
+        seconds: CPU time of this run's processes for rendering (`images`), speech and encoding (`clips`), and
+            `features`.
+        was_there: Whether the same data set existed already, so that nothing was done.
     """
 
     info: DatasetInfo
@@ -103,7 +104,7 @@ class Built:
 
 @dataclass(frozen=True)
 class PersonasTask:
-    """Some personas to make."""
+    """Personas that one call of `make_personas` makes."""
 
     config: PersonasConfig
     personas: tuple[int, ...]
@@ -111,14 +112,14 @@ class PersonasTask:
 
 @dataclass(frozen=True)
 class Made:
-    """Their rows, by persona one after another, and the CPU seconds spent on images, clips and features."""
+    """Rows of personas in their order, and the CPU seconds spent on images, clips and features."""
 
     rows: list[Row]
     seconds: dict[str, float]
 
 
 def build_personas(config: PersonasConfig) -> Built:
-    """Make a data set of personas, or finish one that was interrupted.
+    """Make a data set of personas, or continue an interrupted one.
 
     Raises:
         ConfigError: If a setting is out of range.
@@ -127,11 +128,11 @@ def build_personas(config: PersonasConfig) -> Built:
     """
     _check(config)
     face_encoder = cached_recognizer(config.face_encoder, config.insightface_root).info
-    request = _describe_request(config, face_encoder)
+    request = _request_record(config, face_encoder)
     names = {"face_encoder_sha256": "face network"}
     if (info := find_finished(config.out, request, names, config.overwrite)) is not None:
         return Built(info, {}, {}, was_there=True)
-    VoiceSynthesizer().close()  # a missing extra fails before the work
+    VoiceSynthesizer().close()  # fails early if espeak-ng is missing
     splits = [
         assign_split(identity_name(persona), config.seed, config.split_fractions)
         for persona in range(config.num_identities)
@@ -147,7 +148,7 @@ def build_personas(config: PersonasConfig) -> Built:
 
 
 def identity_name(persona: int) -> str:
-    """What a persona is called in data sets."""
+    """Identity of a persona in data sets."""
     return f"persona-{persona:05d}"
 
 
@@ -164,11 +165,11 @@ def _check(config: PersonasConfig) -> None:
         raise ConfigError(f"--seed {config.seed}: use a number from 0 to 2^63 - 1")
     if config.num_workers < 1:
         raise ConfigError(f"--workers {config.num_workers}: use at least 1")
-    assign_split("", config.seed, config.split_fractions)  # wrong fractions fail before the work
+    assign_split("", config.seed, config.split_fractions)  # fails early if the fractions are wrong
 
 
-def _describe_request(config: PersonasConfig, face_encoder: FaceEncoderInfo) -> dict[str, Any]:
-    """All that decides about the result."""
+def _request_record(config: PersonasConfig, face_encoder: FaceEncoderInfo) -> dict[str, Any]:
+    """All settings that the result depends on."""
     return {
         "recipe": RECIPE,
         "num_identities": config.num_identities,
@@ -184,7 +185,7 @@ def _describe_request(config: PersonasConfig, face_encoder: FaceEncoderInfo) -> 
 def _write_shards(
     partial: Path, shards: dict[str, Sequence[int]], config: PersonasConfig, feature_size: int
 ) -> tuple[dict[str, int], dict[str, float]]:
-    """Make everybody whose shard is not there yet, and publish shard after shard."""
+    """Make the shards that don't exist yet, one after another."""
     missing = {name: personas for name, personas in shards.items() if not (partial / name).exists()}
     tasks = {name: _cut(personas, config) for name, personas in missing.items()}
     num_personas = sum(map(len, missing.values()))
@@ -226,7 +227,7 @@ def _cut(personas: Sequence[int], config: PersonasConfig) -> list[PersonasTask]:
 
 
 def make_personas(task: PersonasTask) -> Made:
-    """Render, embed and speak for some personas.
+    """Render pictures of some personas, embed them, and synthesize speech.
 
     Returns:
         Rows as `data.store.shards` stores them, one a clip; image j is in row j modulo the number of clips.
@@ -286,7 +287,7 @@ def _cached_population(num_identities: int, seed: int) -> Population:
 
 @functools.cache
 def _cached_synthesizer() -> VoiceSynthesizer:
-    """The process's one synthesizer; its folder goes when the process ends."""
+    """The synthesizer of this process; its folder is removed when the process ends."""
     return VoiceSynthesizer()
 
 
@@ -306,7 +307,7 @@ def _summarize(
     face_encoder: FaceEncoderInfo,
     request: dict[str, Any],
 ) -> DatasetInfo:
-    """dataset.json, counted from the shards themselves."""
+    """Content of dataset.json, with counts from the shards."""
     counts = count_shards(partial, names)
     assignment = {identity_name(persona): split for persona, split in enumerate(splits)}
     return DatasetInfo(

@@ -1,8 +1,8 @@
-"""The speech synthesizer espeak-ng by ctypes, out of the wheel espeakng-loader: no system package is needed.
+"""The speech synthesizer espeak-ng, called by ctypes from the wheel espeakng-loader; no system package is needed.
 
-espeak-ng keeps one engine a process, in global variables, and some of its state (flutter, roughness, phases of
-waves) survives all calls that should reset it. `EspeakEngine.fresh` therefore loads the library for a clip and
-unloads it afterwards, which takes a third of a millisecond and makes the clip a function of its arguments alone.
+espeak-ng has one engine a process, in global variables, and some of its state (flutter, roughness, phases of waves)
+is not reset by any call. `EspeakEngine.fresh` therefore loads the library for each clip and unloads it afterwards: it
+takes a third of a millisecond, and a clip depends on its arguments alone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from data.errors import ModelError
 
 ESPEAK_RATE = 22_050
-"""Samples a second that espeak-ng makes."""
+"""Sample rate of espeak-ng, Hz."""
 
 _SYNCHRONOUS_RETRIEVAL = 2
 _DONT_EXIT_ON_ERRORS = 0x8000
@@ -36,7 +36,7 @@ class EspeakEngine:
     """espeak-ng with a private folder of voices: links to the wheel's data, and one voice variant of our own."""
 
     def __init__(self) -> None:
-        """Prepare the folder and try the library.
+        """Prepare the folder and check that the library can be loaded.
 
         Raises:
             ModelError: If the wheel is not installed or its library can't be used here.
@@ -66,7 +66,7 @@ class EspeakEngine:
 
     @contextmanager
     def fresh(self) -> Iterator[None]:
-        """Within it the engine speaks, as if nothing had been said before; one engine at a time in a process.
+        """Context in which the engine can speak, with its state reset; one engine at a time in a process.
 
         Raises:
             ModelError: If the library can't be loaded.
@@ -96,12 +96,12 @@ class EspeakEngine:
         ]
 
     def choose_voice(self, accent: str, variant: str, words_per_minute: int) -> None:
-        """Set how the texts that follow are spoken.
+        """Set the voice and the speed of the texts that follow.
 
         Args:
-            accent: File of a language below espeak-ng's `lang`, such as `gmw/en-US`.
+            accent: Language file below espeak-ng's `lang`, such as `gmw/en-US`.
             variant: Content of a voice variant file.
-            words_per_minute: 80 to 450.
+            words_per_minute: Speed, 80 to 450.
         """
         self._variant_path.write_text(variant, encoding="ascii")
         answer = self._library.espeak_SetVoiceByName(f"{accent}+{_VARIANT}".encode())
@@ -109,7 +109,7 @@ class EspeakEngine:
         self._library.espeak_SetParameter(_RATE_PARAMETER, words_per_minute, 0)
 
     def speak(self, text: str) -> NDArray[np.float32]:
-        """[T] float32 in [-1, 1] at `ESPEAK_RATE`."""
+        """Speech of a text: [T] float32 in [-1, 1] at `ESPEAK_RATE`."""
         self._pieces.clear()
         data = text.encode() + b"\0"
         self._library.espeak_Synth(data, len(data), 0, 1, 0, _TEXT_IS_UTF8, None, None)
@@ -130,7 +130,7 @@ class EspeakEngine:
 
 
 def _link_data(source: Path, folder: Path) -> Path:
-    """Links to espeak-ng's data, without its voices; returns the path of the one variant to write."""
+    """Link espeak-ng's data, without its voices, into a folder; returns the path of the voice variant to write."""
     data = folder / "espeak-ng-data"
     variants = data / "voices" / "!v"
     variants.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Pictures of personas: what a face shows of sex and four traits, and everything private to a face."""
+"""Pictures of personas: faces that depend on sex, four traits and random numbers of their own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from data.personas.rendering.parameters import read_traits
 from data.personas.rendering.photo import draw_photo
 from data.personas.rendering.portrait import draw_person, render
 
-_CHUNK = 16  # pictures at a time: they fit into the cache of a core
+_CHUNK = 16  # pictures a batch: so many fit into the cache of a core
 
 
 def render_faces(
@@ -25,14 +25,14 @@ def render_faces(
 ) -> NDArray[np.uint8]:
     """Render aligned pictures of personas.
 
-    A picture is a function of the population's seed, of the persona's sex and face traits, and of the numbers of
-    persona and picture: not of the rest of the batch (to one grey level), nor of the other traits.
+    A picture depends on the population's seed, the persona's sex and face traits, and the numbers of persona and
+    picture: not on the rest of the batch (to one grey level), nor on the other traits.
 
     Args:
-        population: Who they are.
-        personas: [M] indices of personas; the same may come more than once.
+        population: All personas.
+        personas: [M] indices of personas, repeated or not.
         images: [M] numbers of pictures, from 0.
-        face_size: Side in pixels: 64, 128 or 256.
+        face_size: Side of the pictures: 64, 128 or 256 pixels.
 
     Returns:
         [M, S, S, 3] uint8 RGB, covering `data.faces.alignment.CROP_REGION`.
@@ -54,7 +54,7 @@ def render_with_landmarks(
         return np.zeros((0, face_size, face_size, 3), np.uint8), np.zeros((0, 5, 2))
     _keep_memory()
     threads = torch.get_num_threads()
-    # Thousands of small operations: several threads would mostly wait for each other.
+    # Thousands of small operations: with several threads most of the time is spent on synchronisation.
     torch.set_num_threads(1)
     try:
         parts = [
@@ -80,7 +80,7 @@ def _render_chunk(
 
 @lru_cache(maxsize=1)
 def _keep_memory() -> None:
-    """Let glibc keep freed memory: without it every temporary map costs page faults, a quarter of the time."""
+    """Let glibc keep freed memory: page faults of temporary arrays would take a quarter of the time."""
     try:
         library = ctypes.CDLL(None)
         for parameter, value in ((-3, 1 << 30), (-1, 2**31 - 1), (-2, 64 << 20)):  # mmap and trim threshold, padding

@@ -1,7 +1,7 @@
-"""The best that anybody can do: retrieval by the Bayes-optimal ranking, computed from the personas' true traits.
+"""Upper bound of retrieval: the recall of the Bayes-optimal ranking, computed from the personas' true traits.
 
-Whoever hears a voice knows at most its sex and voice traits v; whoever sees a face at most its sex and face
-traits f. Among faces of the same sex the best ranking is by
+A voice tells at most its sex and voice traits v, a face at most its sex and face traits f. Among faces of the same sex
+the best ranking is by
 
     log p(f | v) / p(f) = sum over traits of log of the integral of p(f | z) p(v | z) p(z) dz / (p(f) p(v)),
 
@@ -22,7 +22,7 @@ from data.errors import ConfigError
 from data.personas.population import FACE_NOISE, TRAIT_RANGES, TRAITS, VOICE_NOISE
 
 Knowledge = Literal["shared", "voice", "sex"]
-"""What the one who ranks knows of a voice: the shared traits behind it, its voice traits, or only its sex."""
+"""Knowledge about a voice: the shared traits of its persona, its voice traits, or its sex alone."""
 
 RANKS = (1, 5, 10)
 
@@ -41,22 +41,22 @@ def optimal_scores(
     """The Bayes-optimal score of every face for every voice.
 
     Args:
-        query_is_male: [..., Q].
+        query_is_male: [..., Q] sex of each voice.
         query_traits: [..., Q, 4], voice traits, or the shared traits if `knows` is `shared`.
-        gallery_is_male: [..., G].
-        gallery_face_traits: [..., G, 4].
-        knows: What is known of a voice.
+        gallery_is_male: [..., G] sex of each face.
+        gallery_face_traits: [..., G, 4] face traits.
+        knows: Knowledge about a voice.
 
     Returns:
-        [..., Q, G] float64, log p(face | voice) / p(face); -inf where the sexes differ, and apart from that 0 if
-        only the sex is known (log 2 is left out everywhere).
+        [..., Q, G] float64, log p(face | voice) / p(face) without the constant log 2 of the sex; -inf where the sexes
+        differ, else 0 if only the sex is known.
     """
     query_male, gallery_male = query_is_male[..., :, None], gallery_is_male[..., None, :]
     scores = np.zeros(np.broadcast_shapes(query_male.shape, gallery_male.shape))
     if knows != "sex":
         for i, trait in enumerate(TRAITS):
             query = np.asarray(query_traits, np.float64)[..., :, None, i]
-            # Unit variance is undone: what remains is the shared trait plus noise.
+            # Multiplied back from unit variance to the shared trait plus noise.
             face_noise, voice_noise = FACE_NOISE[trait], VOICE_NOISE[trait]
             face = np.asarray(gallery_face_traits, np.float64)[..., None, :, i] * np.sqrt(1 + face_noise**2)
             if knows == "shared":
@@ -79,27 +79,27 @@ def retrieval_limit(
     traits: NDArray[np.floating] | None = None,
     ranks: Sequence[int] = RANKS,
 ) -> dict[int, float]:
-    """Recall of the Bayes-optimal ranking, from a voice to its own face among those of other people.
+    """Recall of the Bayes-optimal ranking, from a voice to the face of the same persona among others.
 
-    Galleries are random subsets of the given people: these are shuffled and cut into galleries, in each of which
-    everybody asks for the own face, as often as it takes.
+    Galleries are random subsets of the given personas: these are shuffled and cut into galleries, and every voice of a
+    gallery is a query; repeated until there are enough queries.
 
     Args:
-        is_male: [N], the people that galleries are drawn from.
-        face_traits: [N, 4].
-        voice_traits: [N, 4].
+        is_male: [N] sex of the personas.
+        face_traits: [N, 4] their face traits.
+        voice_traits: [N, 4] their voice traits.
         gallery_size: Faces in a gallery, at most N.
-        num_queries: At least so many are averaged; the standard error is at most .5 / sqrt of it.
-        seed: Of the galleries.
-        knows: What is known of a voice.
-        traits: [N, 4], the shared traits; only for `knows="shared"`.
-        ranks: The k of R@k.
+        num_queries: Least number of queries n; the standard error is at most .5 / sqrt(n).
+        seed: Seed of the galleries.
+        knows: Knowledge about a voice.
+        traits: [N, 4] shared traits, needed for `knows="shared"` alone.
+        ranks: Values of k in R@k.
 
     Returns:
-        R@k by k. Ties (all faces of a sex, if only the sex is known) are broken at random, in expectation.
+        R@k by k; the expectation over random orders of ties (all faces of a sex, if only the sex is known).
 
     Raises:
-        ConfigError: If there are fewer people than places in a gallery.
+        ConfigError: If there are fewer personas than a gallery holds.
     """
     num_people = len(is_male)
     if not 2 <= gallery_size <= num_people:
@@ -133,10 +133,10 @@ def _draw_galleries(num_people: int, size: int, num_galleries: int, rng: np.rand
 
 
 def _log_ratio(face: Array, face_noise: float, voice: Array, voice_noise: float, limits: tuple[float, float]) -> Array:
-    """log p(face, voice) / (p(face) p(voice)) of one trait, by what each side sees of it before rescaling."""
+    """log p(face, voice) / (p(face) p(voice)) of one trait, from the trait plus noise of each side (not rescaled)."""
     precision = 1 + face_noise**-2 + voice_noise**-2
     mean = (face * face_noise**-2 + voice * voice_noise**-2) / precision
-    # Without truncation the voice leaves this posterior of the shared trait.
+    # Posterior of the shared trait given the voice, if it were not truncated.
     posterior_variance = 1 / (1 + voice_noise**-2)
     posterior_mean = voice * voice_noise**-2 * posterior_variance
     density = _log_normal(face, posterior_mean, float(np.sqrt(face_noise**2 + posterior_variance)))
@@ -150,7 +150,7 @@ def _log_ratio(face: Array, face_noise: float, voice: Array, voice_noise: float,
 
 
 def _log_marginal(seen: Array, noise: float, limits: tuple[float, float]) -> Array:
-    """log p of what one side sees of a trait: the truncated normal trait plus noise."""
+    """Log density of a truncated normal trait plus noise."""
     variance = 1 / (1 + noise**-2)
     in_range = _log_mass(seen * noise**-2 * variance, variance**0.5, limits)
     return _log_normal(seen, np.zeros(1), float(np.sqrt(1 + noise**2))) + in_range - _log_mass(np.zeros(1), 1.0, limits)
@@ -161,7 +161,7 @@ def _log_normal(value: Array, mean: Array, deviation: float) -> Array:
 
 
 def _log_mass(mean: Array, deviation: float, limits: tuple[float, float]) -> Array:
-    """log of the probability that a normal variable lies within limits."""
+    """Log probability that a normal variable lies within limits."""
     low, high = (torch.special.ndtr(torch.from_numpy((limit - mean) / deviation)) for limit in limits)
     mass: Array = torch.log(high - low).numpy()
     return mass

@@ -1,9 +1,9 @@
-"""Who the personas are: sex and four shared traits, and the noisy copies of them that drive face and voice.
+"""Sex and four shared traits of personas, and the noisy copies of the traits that determine face and voice.
 
-The causal graph is small. A persona has a sex and four shared traits z. The face sees them through noise, as
-face_traits; the voice through noise of its own, as voice_traits. Sex reaches both as it is. Everything else about
-a face or a voice is drawn privately (`persona_rng`), so that nothing but sex and the noisy traits ties the two
-sides together: that is why the best possible retrieval can be computed (`data.personas.limit`).
+The causal graph is small. A persona has a sex and four shared traits z. The face depends on z plus noise
+(face_traits), the voice on z plus other noise (voice_traits), both on the sex. All else about a face or a voice is
+drawn independently (`persona_rng`): only the sex and the noisy traits connect the two sides, so the best possible
+retrieval can be computed (`data.personas.limit`).
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ MEAN_AGE = 42.0
 """Years at z = 0."""
 
 AGE_DEVIATION = 16.0
-"""Years a unit of z."""
+"""Years for each unit of z."""
 
 AGE_RANGE = (18.0, 80.0)
-"""Years between which the shared age lies."""
+"""Range of the shared age in years."""
 
 TRAIT_RANGES: dict[Trait, tuple[float, float]] = {
     "age": ((AGE_RANGE[0] - MEAN_AGE) / AGE_DEVIATION, (AGE_RANGE[1] - MEAN_AGE) / AGE_DEVIATION),
@@ -54,11 +54,11 @@ class Population:
     """A number of personas.
 
     Attributes:
-        seed: Of all draws.
-        is_male: [N].
+        seed: Seed of all random numbers.
+        is_male: [N] bool.
         traits: [N, 4] float32, the shared traits z in the order of `TRAITS`, normal within `TRAIT_RANGES`.
-        face_traits: [N, 4] float32, unit variance, what of them drives the face: (z + noise) / sqrt(1 + noise^2).
-        voice_traits: [N, 4] float32, unit variance, what of them drives the voice.
+        face_traits: [N, 4] float32, unit variance, traits that determine the face: (z + noise) / sqrt(1 + noise^2).
+        voice_traits: [N, 4] float32, unit variance, traits that determine the voice, with noise of their own.
     """
 
     seed: int
@@ -72,16 +72,16 @@ class Population:
 
 
 def draw_population(num_identities: int, seed: int) -> Population:
-    """Draw personas.
+    """Sample personas.
 
     Persona i is a function of (seed, i) alone: a smaller population is the beginning of a larger one.
 
     Args:
-        num_identities: How many, at least 1.
-        seed: At least 0.
+        num_identities: Number of personas, at least 1.
+        seed: Seed, at least 0.
     """
     assert num_identities >= 1 and seed >= 0
-    # Both fill their rows one after another, so that more rows leave the first ones as they are.
+    # Both arrays are filled row by row: more rows don't change the first ones.
     uniform = _generator(seed, "persona", 0).random((num_identities, 5))
     normal = _generator(seed, "persona", 1).standard_normal((num_identities, 8))
     traits = np.stack([truncated_normal(uniform[:, 1 + i], trait) for i, trait in enumerate(TRAITS)], axis=1)
@@ -102,30 +102,30 @@ def truncated_normal(quantiles: NDArray[np.float64], trait: Trait) -> NDArray[np
 
 
 def age_in_years(trait: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Years from the trait age (shared, or as face or voice show it)."""
+    """Years from the trait age (the shared one, or that of a face or voice)."""
     return MEAN_AGE + AGE_DEVIATION * np.asarray(trait, np.float64)
 
 
 def persona_rng(seed: int, stream: PrivateStream, *index: int) -> np.random.Generator:
-    """The random numbers of one private draw; all private draws come from here.
+    """Random numbers of one persona's face, voice, image or clip; independent of all others.
 
     Args:
-        seed: The population's.
-        stream: What is drawn: a persona's `face` or `voice` as a whole, or one `image` or `clip` of it.
-        index: Persona, and number of the image or clip.
+        seed: Seed of the population.
+        stream: Purpose: a persona's `face` or `voice` as a whole, or one `image` or `clip` of it.
+        index: Number of the persona, and of the image or clip.
     """
     return _generator(seed, stream, *index)
 
 
 def _generator(seed: int, stream: str, *index: int) -> np.random.Generator:
-    # A spawn key, unlike a list of seeds, tells (1,) from (1, 0).
+    # A spawn key distinguishes (1,) from (1, 0); a list of seeds doesn't.
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_STREAMS[stream], *index)))
 
 
 def _blur(
     traits: NDArray[np.float64], noise: NDArray[np.float64], deviations: dict[Trait, float]
 ) -> NDArray[np.float32]:
-    """What one side sees of the traits, brought back to unit variance."""
+    """Traits plus noise, scaled to unit variance."""
     deviation = np.array([deviations[trait] for trait in TRAITS])
     blurred: NDArray[np.float64] = (traits + deviation * noise) / np.sqrt(1 + deviation**2)
     return blurred.astype(np.float32)

@@ -1,4 +1,4 @@
-"""What personas say: sentences put together from phrases, about as long as a clip shall be."""
+"""Texts that personas speak: sentences composed of phrases, to fill a clip of given length."""
 
 from __future__ import annotations
 
@@ -89,11 +89,11 @@ _CLOSINGS = (
 
 
 def compose_text(rng: np.random.Generator, num_words: int) -> str:
-    """A sentence or more of at least so many words.
+    """Compose one or more sentences at random.
 
     Args:
-        rng: Decides which phrases are taken.
-        num_words: About as many as fit into a clip.
+        rng: Random numbers that choose the phrases.
+        num_words: Least number of words.
     """
     sentences: list[str] = []
     missing = num_words

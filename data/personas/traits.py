@@ -1,4 +1,4 @@
-"""The traits of the personas in a data set: the truth that no other data set has."""
+"""The true traits of the personas in a data set; other data sets have none."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from data.store.dataset import ClipDataset
 
 
 def read_traits(dataset: ClipDataset) -> Population | None:
-    """The truth about personas, one for each of the data set's `identities`; None for a data set of anybody else.
+    """Sex and true traits of personas, one row for each of the data set's `identities`.
+
+    Returns:
+        None for a data set of other people.
 
     Raises:
         DatasetError: If a shard is missing or damaged.

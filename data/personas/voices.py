@@ -1,8 +1,9 @@
-"""What personas sound like: voice traits to the parameters of a synthetic voice, and its clips.
+"""Voices of personas: from voice traits to the parameters of a synthetic voice, and clips of its speech.
 
-Robustness lowers the pitch, size scales the formants (a longer vocal tract has lower ones), age slows the speech
-and makes it tremble, rough and breathy, adiposity darkens it. All else is drawn privately: accent, habits of
-speed and melody, small deviations of single formants; and, by clip, the words, the speed, room and microphone.
+Robustness lowers the pitch; size lowers the formants (a longer vocal tract); age slows the speech and adds flutter,
+roughness and breath noise; adiposity attenuates high frequencies. All else is random and independent of the face:
+accent, mean speed, pitch range and small deviations of single formants of a voice; text, speed, room and microphone
+of a clip.
 """
 
 from __future__ import annotations
@@ -20,50 +21,50 @@ from data.personas.population import Population, age_in_years, persona_rng
 from data.personas.texts import compose_text
 
 ACCENTS = ("gmw/en-US", "gmw/en", "gmw/en-GB-x-rp", "gmw/en-GB-scotland")
-"""espeak-ng's kinds of English that personas speak."""
+"""Language files of espeak-ng: the English accents of personas."""
 
 MAX_SECONDS = 6.0
-"""Longer clips are faded out."""
+"""Longest clip; longer speech is cut with a fade-out."""
 
 MIN_SECONDS = 3.0
-"""Who has said less, pauses included, goes on."""
+"""Shortest speech, pauses included; sentences are added until it is reached."""
 
 PITCH = {"male": 116.0, "female": 204.0}
-"""Hz, at average robustness, before the changes of age."""
+"""Mean pitch in Hz by sex, at average robustness, without the effect of age."""
 
 PITCH_PER_ROBUSTNESS = -0.115
-"""Change of the pitch's logarithm for each unit of robustness."""
+"""Change of log pitch for each unit of robustness."""
 
 FORMANT_SCALE = {"male": 0.955, "female": 1.115}
-"""Of all formants, at average size; 1 is espeak-ng's own man."""
+"""Factor on all formants by sex, at average size; 1 is espeak-ng's default voice."""
 
 FORMANT_SCALE_PER_SIZE = -0.045
-"""Change of the scale's logarithm for each unit of size."""
+"""Change of the logarithm of that factor for each unit of size."""
 
 WORDS_PER_MINUTE = (190.0, 128.0)
-"""Of voices at the young and at the old end; so are the next two."""
+"""Speed of the youngest and of the oldest voices."""
 
 FLUTTER = (1.0, 25.0)
-"""espeak-ng's slow tremble of the pitch."""
+"""Slow fluctuation of the pitch in espeak-ng's units, for the youngest and the oldest voices."""
 
 ROUGHNESS = (-1.0, 5.0)
-"""Unevenness of glottal pulses before rounding, in espeak-ng's steps from 0 to 7."""
+"""Irregularity of glottal pulses in espeak-ng's steps from 0 to 7, before rounding, for the youngest and the oldest."""
 
 BREATH = 0.01
-"""At the young end, as `add_breath` takes it."""
+"""Breath noise of the youngest voices, as `add_breath` takes it."""
 
 BREATH_GROWTH = 2.5
-"""By how much the breath's logarithm grows up to the old end."""
+"""Increase of log breath noise from the youngest to the oldest voices."""
 
 DARKNESS_PER_ADIPOSITY = 22.0
-"""Percent by which high frequencies are lowered for each unit of adiposity."""
+"""Attenuation of high frequencies in percent for each unit of adiposity."""
 
-_YOUNG_END, _OLD_END = -2.2, 2.5  # of the trait age as voices show it
-_TRAIT_LIMIT = 3.0  # beyond it a voice would leave what espeak-ng speaks well
-_PRIVATE_LIMIT = 2.3  # of a private normal draw
+_YOUNG_END, _OLD_END = -2.2, 2.5  # voice trait age of the youngest and the oldest voices
+_TRAIT_LIMIT = 3.0  # espeak-ng sounds unnatural beyond
+_PRIVATE_LIMIT = 2.3  # largest absolute value of a random normal number
 
 _TARGET_SECONDS = 4.4
-_CLIP_RATE_DEVIATION = 0.04  # of the logarithm of a clip's speed
+_CLIP_RATE_DEVIATION = 0.04  # standard deviation of the logarithm of a clip's speed
 
 _NUM_FORMANTS = 9  # of espeak-ng, from 0 (the glottal one, below the first) to 8
 _PITCH_EXCURSION = 0.38  # width of espeak-ng's pitch range, relative to the pitch
@@ -71,16 +72,16 @@ _PITCH_EXCURSION = 0.38  # width of espeak-ng's pitch range, relative to the pit
 
 @dataclass(frozen=True)
 class PrivateVoice:
-    """What a voice is besides its traits; no face knows of it.
+    """Properties of a voice that are independent of the traits and of the face.
 
     Attributes:
         accent: One of `ACCENTS`.
-        rate: Added words a minute.
-        melody: Factor of the pitch range.
-        formant_deviations: Relative, of formants 1 to 4.
+        rate: Words a minute to add.
+        melody: Factor on the pitch range.
+        formant_deviations: Relative deviations of formants 1 to 4.
         consonants: Loudness of consonants in percent.
-        roughness: Added steps of roughness, before rounding.
-        breath: Factor of breath.
+        roughness: Steps of roughness to add, before rounding.
+        breath: Factor on the breath noise.
     """
 
     accent: str
@@ -94,17 +95,17 @@ class PrivateVoice:
 
 @dataclass(frozen=True)
 class VoiceParameters:
-    """A persona's voice.
+    """Parameters of a persona's voice.
 
     Attributes:
         pitch: Median fundamental frequency in Hz.
-        formant_scale: Of all formants; 1 is espeak-ng's own man.
+        formant_scale: Factor on all formants; 1 is espeak-ng's default voice.
         words_per_minute: Speed.
-        flutter: espeak-ng's slow tremble of the pitch.
-        roughness: Uneven glottal pulses, 0 to 7 in espeak-ng's steps.
-        breath: As `add_breath` takes it.
-        darkness: Percent by which high frequencies are lowered.
-        private: The rest.
+        flutter: Slow fluctuation of the pitch in espeak-ng's units.
+        roughness: Irregularity of glottal pulses, 0 to 7 in espeak-ng's steps.
+        breath: Breath noise, as `add_breath` takes it.
+        darkness: Attenuation of high frequencies in percent.
+        private: Properties that are independent of the traits.
     """
 
     pitch: float
@@ -118,7 +119,7 @@ class VoiceParameters:
 
 
 def draw_private_voice(seed: int, persona: int) -> PrivateVoice:
-    """What is drawn for one persona's voice alone."""
+    """Sample the properties of a persona's voice that are independent of its traits."""
     rng = persona_rng(seed, "voice", persona)
     accent = ACCENTS[rng.integers(len(ACCENTS))]
     normal = np.clip(rng.standard_normal(9), -_PRIVATE_LIMIT, _PRIVATE_LIMIT)
@@ -134,13 +135,13 @@ def draw_private_voice(seed: int, persona: int) -> PrivateVoice:
 
 
 def voice_parameters(population: Population, persona: int) -> VoiceParameters:
-    """The voice of one persona: a function of its sex, voice traits and private draws."""
+    """Parameters of one persona's voice: they depend on its sex, its voice traits and `draw_private_voice`."""
     is_male = bool(population.is_male[persona])
     traits = np.clip(population.voice_traits[persona].astype(np.float64), -_TRAIT_LIMIT, _TRAIT_LIMIT)
     age, size, robustness, adiposity = traits.tolist()
     private = draw_private_voice(population.seed, persona)
     sex = "male" if is_male else "female"
-    # Linear over all ages that a voice can show, so that none sounds like another.
+    # Linear over the whole range of the voice trait, so that it can be told from the voice at any age.
     ageing = float(np.clip((age - _YOUNG_END) / (_OLD_END - _YOUNG_END), 0, 1.1))
 
     def aged(ends: tuple[float, float]) -> float:
@@ -159,15 +160,15 @@ def voice_parameters(population: Population, persona: int) -> VoiceParameters:
 
 
 def _pitch_by_age(age: float, is_male: bool) -> float:
-    """Men's voices rise late in life, women's fall from middle age on."""
+    """Factor on the pitch by age: men's voices rise late in life, women's fall from middle age on."""
     years = float(age_in_years(np.float64(age)))
     if is_male:
         return 1 + 0.10 * float(np.clip((years - 60) / 20, 0, 1))
     return 1 - 0.10 * float(np.clip((years - 45) / 30, 0, 1))
 
 
-def describe_variant(voice: VoiceParameters) -> str:
-    """The voice as a variant file of espeak-ng."""
+def format_variant(voice: VoiceParameters) -> str:
+    """Content of espeak-ng's variant file for a voice."""
     private, darkness = voice.private, voice.darkness
     excursion = _PITCH_EXCURSION * private.melody * voice.pitch
     low = voice.pitch - _median_position(voice) * excursion
@@ -204,10 +205,10 @@ def _whole(value: float, low: float, high: float) -> int:
 
 
 class VoiceSynthesizer:
-    """Speaks for personas, one clip at a time; a context manager that leaves no files behind."""
+    """Synthesizer of personas' clips; a context manager that removes its temporary files."""
 
     def __init__(self) -> None:
-        """Try espeak-ng.
+        """Check that espeak-ng can be used.
 
         Raises:
             ModelError: If it is not installed.
@@ -223,16 +224,16 @@ class VoiceSynthesizer:
         self.close()
 
     def close(self) -> None:
-        """Remove espeak-ng's folder."""
+        """Remove espeak-ng's temporary folder."""
         self._engine.close()
 
     def speak(self, population: Population, persona: int, clip: int) -> Waveform:
-        """One clip.
+        """Synthesize one clip.
 
         Args:
-            population: Whose voices.
-            persona: Who speaks.
-            clip: Which clip; the same three give the same samples, whatever was said before.
+            population: All personas.
+            persona: Index of the speaker.
+            clip: Number of the clip; the same three arguments give the same samples.
 
         Returns:
             [T] float32 at 16 kHz, about 3 to 6 seconds, as `prepare_speech` leaves it.
@@ -243,7 +244,7 @@ class VoiceSynthesizer:
         words_per_minute = voice.words_per_minute * np.exp(_CLIP_RATE_DEVIATION * haste)
         num_words = round(_TARGET_SECONDS * words_per_minute / 60)
         with self._engine.fresh():
-            self._engine.choose_voice(voice.private.accent, describe_variant(voice), round(words_per_minute))
+            self._engine.choose_voice(voice.private.accent, format_variant(voice), round(words_per_minute))
             spoken = self._engine.speak(compose_text(rng, num_words))
             while spoken.size < MIN_SECONDS * ESPEAK_RATE:
                 spoken = np.concatenate([spoken, self._engine.speak(compose_text(rng, 1))])

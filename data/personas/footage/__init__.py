@@ -1,1 +1,1 @@
-"""Made-up videos of personas, and a server on this machine that has them, for tests and benchmarks."""
+"""Videos of personas, and a local server for them, for tests and benchmarks."""

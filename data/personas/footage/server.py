@@ -1,4 +1,4 @@
-"""An HTTP server on loopback that serves videos by id, with byte ranges, and misbehaves as asked."""
+"""HTTP server on loopback that serves videos by id, with byte ranges, and simulates faults."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FaultKind = Literal[
     "status",  # answers with `status`
     "reset",  # a reset by peer in the middle of the body
     "stall",  # sends part of the body, then nothing
-    "silence",  # takes the request and never answers
+    "silence",  # reads the request and never answers
     "trickle",  # sends the body a few bytes a second
     "half",  # closes the connection in the middle of the body that Content-Length promised whole
     "cut",  # a file that ends in the middle, with a Content-Length that agrees
@@ -48,15 +48,15 @@ FaultKind = Literal[
 
 @dataclass(frozen=True)
 class Fault:
-    """How the server misbehaves for one id.
+    """A fault that the server simulates for one id.
 
     Attributes:
-        kind: What it does.
-        status: Of `status`.
-        reason: Phrase behind the status; None for the usual one.
-        retry_after: Sent as Retry-After with `status`, if given.
-        times: How many requests it lasts; None for ever.
-        share: How much of the file is sent before it breaks.
+        kind: Type of fault.
+        status: HTTP status for the kind `status`.
+        reason: Reason phrase of the status; None for the usual one.
+        retry_after: Header Retry-After for the kind `status`; None for no header.
+        times: Number of requests with the fault; None for all.
+        share: Share of the file that is sent before the fault.
     """
 
     kind: FaultKind
@@ -69,7 +69,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Request:
-    """One request that was answered, or not."""
+    """One request that the server received."""
 
     method: str
     video_id: str
@@ -78,14 +78,12 @@ class Request:
 
 
 class VideoServer:
-    """Serves until the end of its `with` block.
-
-    `files` and `faults` may be changed while it runs.
+    """Server that runs until the end of its `with` block; `files` and `faults` may be changed meanwhile.
 
     Attributes:
-        files: Path by id; other ids are answered with 404.
-        faults: What goes wrong, by id.
-        requests: All that came, in order.
+        files: Path by id; the answer for other ids is 404.
+        faults: Fault by id.
+        requests: All requests in order.
     """
 
     def __init__(self, files: Mapping[str, Path], faults: Mapping[str, Fault] | None = None) -> None:
@@ -125,7 +123,7 @@ class VideoServer:
         self._thread.join()
 
     def record(self, request: Request) -> Fault | None:
-        """Note a request; return the fault to play, if it still lasts."""
+        """Store a request; returns the fault to simulate, if there is one."""
         with self._lock:
             self.requests.append(request)
             fault = self.faults.get(request.video_id)
@@ -135,7 +133,7 @@ class VideoServer:
             return fault
 
     def wait_for_hang_up(self, connection: socket.socket, seconds: float = 60) -> bool:
-        """Wait until the client closes, the server stops or the time is over; True in the first two cases."""
+        """Wait until the client hangs up or the server stops; False if that takes longer than `seconds`."""
         for _ in range(int(seconds / 0.05) + 1):
             if self._stopping.is_set():
                 return True
@@ -158,7 +156,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Clients that hang up are part of the play."""
+        """Ignore clients that close the connection: faults make them do so."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -249,7 +247,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "HEAD":
             return
         body = data[start:stop]
-        # What is broken breaks at the same byte of the file, however often a client asks for the rest.
+        # The fault is at the same byte of the file, however often a client asks for the rest.
         sound = body[: max(0, int(share * len(data)) - start)]
         if kind == "no-length":
             self.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
@@ -279,7 +277,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _parse_range(text: str, size: int) -> tuple[int, int] | None:
-    """First and last-but-one byte asked for; everything where it isn't understood; None where it can't be had."""
+    """Start and stop of a byte range; the whole file for a malformed header, None for a range beyond the end."""
     match = re.fullmatch(r"bytes=(\d*)-(\d*)", text)
     if not match or not any(match.groups()):
         return 0, size

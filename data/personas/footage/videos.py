@@ -1,6 +1,6 @@
-"""Test videos: a persona's face that sways and moves its mouth to espeak-ng's speech; nobody in them exists.
+"""Test videos: a persona's face that sways and moves its mouth to synthetic speech.
 
-Everything goes through FFmpeg's real encoders by PyAV, so that the real decoders see what cameras and sites send.
+They are encoded by FFmpeg's encoders through PyAV, so that the decoders get files as from cameras and sites.
 """
 
 from __future__ import annotations
@@ -51,21 +51,21 @@ def make_talking_video(
     pixel_format: str = "yuv420p",
     keyframe_interval: int = 50,
 ) -> Path:
-    """Write a video of a talking persona; a second one of 320 x 240 pixels costs about 50 ms.
+    """Write a video of a talking persona; about 50 ms of work for each second at 320 x 240 pixels.
 
     Args:
         path: The suffix decides about the container.
-        persona: Who speaks: 0 to `NUM_PERSONAS` - 1.
+        persona: Index of the speaker: 0 to `NUM_PERSONAS` - 1.
         seconds: Length of picture and sound.
         size: Width and height in pixels; odd ones need a pixel format such as yuv444p.
         fps: Pictures a second.
-        position: Where the tip of the nose is, relative to width and height.
+        position: Position of the tip of the nose, relative to width and height.
         face_size: Side in pixels of the crop pasted in; the face itself takes about 0.6 of it.
-        others: Silent people beside: persona and position.
-        still: Whether nothing moves: a slide.
+        others: Silent people: persona and position of each.
+        still: Whether nothing moves, as in a slide.
         brightness: Factor on all pixels.
         blur: Radius in pixels of a Gaussian.
-        sound: What is heard; `none` leaves the stream out.
+        sound: Content of the audio stream; `none` for no stream.
         background_sound: Amplitude of music under the sound.
         codec: FFmpeg's encoder of pictures.
         audio_codec: FFmpeg's encoder of sound.
@@ -101,7 +101,7 @@ def make_talking_video(
 
 
 def make_sound(sound: Sound, persona: int, seconds: float) -> NDArray[np.float32]:
-    """[T] float32 at 16 kHz."""
+    """Sound of a video, [T] float32 at 16 kHz."""
     num_samples = round(seconds * SAMPLE_RATE)
     if sound == "speech":
         return np.resize(say(persona), num_samples)
@@ -114,7 +114,7 @@ def make_sound(sound: Sound, persona: int, seconds: float) -> NDArray[np.float32
 
 @functools.cache
 def say(persona: int, clip: int = 0) -> NDArray[np.float32]:
-    """A persona's sentence with half a second of pause: by espeak-ng where it is installed, else vowels."""
+    """Sentence of a persona and half a second of pause: by espeak-ng if it is installed, else vowels."""
     if importlib.util.find_spec("espeakng_loader"):
         from data.personas.voices import VoiceSynthesizer
 
@@ -135,7 +135,7 @@ def play_music(seconds: float) -> NDArray[np.float32]:
 
 
 def loudness(waveform: NDArray[np.float32], num_frames: int, fps: float) -> NDArray[np.float64]:
-    """[num_frames] in [0, 1]: how far the mouth opens."""
+    """Opening of the mouth in [0, 1] by the sound's level, [num_frames]."""
     edges = (np.arange(num_frames + 1) * SAMPLE_RATE / fps).astype(int)
     levels = np.array([np.sqrt(np.mean(waveform[a:b] ** 2)) if b > a else 0.0 for a, b in itertools.pairwise(edges)])
     return levels / max(1e-6, levels.max())
@@ -150,28 +150,28 @@ def draw_frames(
     brightness: float = 1.0,
     blur: float = 0.0,
 ) -> Iterator[NDArray[np.uint8]]:
-    """The pictures [H, W, 3] uint8 RGB of a scene, of which the first person speaks.
+    """Frames [H, W, 3] uint8 RGB of a scene, in which the first person speaks.
 
     Args:
-        people: Persona and where the tip of the nose is.
-        openings: [N] of the speaker's mouth, in [0, 1].
-        size: Width and height.
-        face_size: Side of the crops pasted in.
-        still: Whether all pictures are the first one.
+        people: Persona and position of the tip of the nose, for each person.
+        openings: [N] openings of the speaker's mouth, in [0, 1].
+        size: Width and height in pixels.
+        face_size: Side in pixels of the crops pasted in.
+        still: Whether all frames equal the first one.
         brightness: Factor on all pixels.
-        blur: Radius of a Gaussian.
+        blur: Radius in pixels of a Gaussian.
     """
     canvas = _background(size)
     cached: dict[tuple[int, ...], NDArray[np.uint8]] = {}
     for i, opening in enumerate(openings):
-        # Steps of the mouth and whole pixels of sway, so that few pictures differ.
+        # Openings and shifts are rounded, so that few different frames have to be made.
         mouth = 0 if still else round(float(opening) * (_NUM_OPENINGS - 1))
         sway = 0 if still else round(_SWAY * face_size * np.sin(i / 6))
         if (mouth, sway) not in cached:
             picture = canvas.copy()
             for j, (persona, position) in enumerate(people):
                 patches, nose = talking_face(persona, face_size)
-                # Listeners move as well, but not their mouths.
+                # The silent ones move as well, but not their mouths.
                 x = round(position[0] * size[0] - nose[0]) + (sway if j == 0 else -sway)
                 y = round(position[1] * size[1] - nose[1])
                 picture.paste(patches[mouth if j == 0 else 0], (x, y), _mask(face_size))
@@ -183,12 +183,12 @@ def draw_frames(
 
 @functools.cache
 def talking_face(persona: int, face_size: int) -> tuple[list[Image.Image], NDArray[np.float64]]:
-    """A persona's crop with its mouth shut to open, and the (x, y) of the tip of its nose in it."""
+    """Crops of a persona from a closed to an open mouth, and the (x, y) of the tip of the nose in them."""
     from data.personas.faces import render_with_landmarks
 
     images = np.arange(4)
     faces, all_landmarks = render_with_landmarks(_population(), np.full(4, persona), images, 128)
-    # The picture whose nose is nearest to the middle of the eyes: the most frontal one.
+    # The most frontal picture: that whose nose is nearest to the middle of the eyes.
     turned = np.abs(all_landmarks[:, 2, 0] - all_landmarks[:, :2, 0].mean(1))
     best = int(turned.argmin())
     face = Image.fromarray(faces[best]).resize((face_size, face_size), Image.Resampling.BICUBIC)
@@ -197,13 +197,13 @@ def talking_face(persona: int, face_size: int) -> tuple[list[Image.Image], NDArr
 
 
 def _open_mouth(face: Image.Image, landmarks: NDArray[np.float64], opening: float) -> Image.Image:
-    """The chin goes down and a dark ellipse opens between the lips."""
+    """Open the mouth: move the chin down and draw a dark ellipse between the lips."""
     left, right = landmarks[3], landmarks[4]
     middle = (left + right) / 2
     width, gap = np.hypot(*(right - left)), 0.06 * face.height * opening
     pixels = np.asarray(face)
     rows = np.arange(face.height, dtype=np.float64)
-    # Below the mouth pictures are squeezed by the gap.
+    # The part below the mouth is compressed by the height of the gap.
     below = rows > middle[1]
     rows[below] -= gap * (1 - (rows[below] - middle[1]) / (face.height - middle[1]))
     moved = Image.fromarray(pixels[np.rint(rows).astype(int)])
@@ -215,7 +215,7 @@ def _open_mouth(face: Image.Image, landmarks: NDArray[np.float64], opening: floa
 
 @functools.cache
 def _mask(face_size: int) -> Image.Image:
-    """Soft edges of a pasted crop."""
+    """Mask with soft edges for pasting a crop."""
     edge = face_size // 12
     mask = Image.new("L", (face_size, face_size), 0)
     mask.paste(255, (edge, edge, face_size - edge, face_size - edge))
@@ -259,15 +259,15 @@ def write_video(
 
     Args:
         path: The suffix decides about the container.
-        frames: [H, W, 3] uint8 RGB each, or RGBA; none leaves the stream of pictures empty.
-        waveform: [T] at 16 kHz; None leaves the stream of sound out.
-        fps: Pictures a second.
+        frames: [H, W, 3] uint8 RGB each, or RGBA; no frames for an empty video stream.
+        waveform: [T] at 16 kHz; None for no audio stream.
+        fps: Frames a second.
         size: Width and height.
-        codec: FFmpeg's encoder of pictures; none leaves the stream of pictures out.
-        audio_codec: FFmpeg's encoder of sound.
-        pixel_format: As the encoder takes it.
-        keyframe_interval: Pictures from one keyframe to the next.
-        times: Second of each picture, for a variable rate.
+        codec: FFmpeg's video encoder; empty for no video stream.
+        audio_codec: FFmpeg's audio encoder.
+        pixel_format: Pixel format of the encoder.
+        keyframe_interval: Frames from one keyframe to the next.
+        times: Second of each frame, for a variable rate.
         interlaced: Whether to flag frames as two fields.
         transfer: High dynamic range: pictures keep their look, with a white of 203 cd/m2.
         pixel_aspect: Width of a pixel relative to its height.
@@ -326,7 +326,7 @@ _TRANSFERS = {"pq": 16, "hlg": 18}
 
 
 def to_hdr(pixels: NDArray[np.uint8], transfer: Literal["pq", "hlg"]) -> NDArray[np.uint16]:
-    """An ordinary picture coded for a screen of high dynamic range, its white at 203 cd/m2 (BT.2408)."""
+    """Encode an sRGB picture for high dynamic range, with white at 203 cd/m2 (BT.2408)."""
     code = pixels / 255
     light = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
     light = light @ np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]]).T
@@ -354,7 +354,7 @@ def rotate_mp4(path: Path, matrix: tuple[int, int, int, int]) -> None:
 
 
 class _Sound:
-    """A stream of sound that keeps up with the pictures, as players and servers want it."""
+    """Audio stream that is interleaved with the frames."""
 
     def __init__(self, container: av.container.OutputContainer, codec: str, waveform: NDArray[np.float32]) -> None:
         rate = 44_100 if codec in ("aac", "libmp3lame", "mp2") else 48_000

@@ -1,4 +1,4 @@
-"""Vowels of made-up voices: what speaks where espeak-ng is not installed."""
+"""Synthetic vowels, for machines without espeak-ng."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from data.media.waveform import SAMPLE_RATE
 
 
 def sex_of(person: int) -> str:
-    """`female` or `male`, in turn."""
+    """Sex of a made-up person: `female` for even numbers, `male` for odd ones."""
     return "female" if person % 2 == 0 else "male"
 
 
 def speak(person: int, clip: int = 0, seconds: float = 1.2) -> NDArray[np.float32]:
-    """Vowels [T] float32 at 16 kHz: about 120 Hz for men, 210 Hz for women, formants and voice of the person's own."""
+    """Vowels [T] float32 at 16 kHz; pitch (about 120 Hz for men, 210 Hz for women), formants and tilt vary."""
     rng = np.random.default_rng([13, person])
     is_female = sex_of(person) == "female"
     pitch = (210 if is_female else 120) * rng.uniform(0.85, 1.15)

@@ -1,4 +1,4 @@
-"""Neck, shoulders, clothes and ears: what is painted behind the head."""
+"""Neck, shoulders, clothes and ears: the layers behind the head."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from data.personas.rendering.textures import skin_mottling
 
 
 def body_window(canvas: Canvas) -> Window:
-    """Where neck and clothes are seen: the lower rows of the canvas."""
+    """Lower rows of the canvas, which hold neck and clothes."""
     return canvas.window(-2.0, 2.0, 0.62, 2.0)
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A picture and how much of each pixel it covers: [B, 3, N, N] (or a window of it) and [B, N, N]."""
+    """Colours and coverage of a layer: [B, 3, N, N] (or a window of it) and [B, N, N]."""
 
     colour: Tensor
     mask: Tensor
 
 
 def chin_shadow(canvas: Canvas, window: Window, outline: Outline, light: Light) -> Tensor:
-    """[B, h, N]: 1 in the shadow that the head throws on neck and collar, with a soft edge."""
+    """Shadow of the head on neck and collar, [B, h, N] in [0, 1], with a soft edge."""
     size = canvas.size
     quarter = F.avg_pool2d(outline.mask[:, None], 4)
     soft = blur(quarter, 2 * max(1, round(size * 0.014)) + 1)
@@ -52,7 +52,7 @@ def paint_neck(
     light: Light,
     shadow: Tensor,
 ) -> Layer:
-    """The neck: a column that widens into the shoulders, in the shadow of the chin; a double chin at its top."""
+    """Render the neck, with the shadow of the chin and a double chin."""
     u, abs_u, v = window.u, window.u.abs(), window.v
     half = skull.neck + 0.9 * (v - 1.02).clamp(min=0) ** 1.6
     x = (u / half).clamp(-1, 1)
@@ -95,7 +95,7 @@ def paint_neck(
 def paint_clothes(
     canvas: Canvas, window: Window, skull: Skull, skin: Skin, photo: Photo, light: Light, shadow: Tensor
 ) -> Layer:
-    """Shoulders in cloth with one of five necklines."""
+    """Render shoulders in clothes with one of five necklines."""
     u, abs_u, v, pixel = window.u, window.u.abs(), window.v, canvas.pixel
     collar = photo.collar
     shirt, turtle = collar == 2, collar == 4
@@ -125,7 +125,7 @@ def paint_clothes(
     ambient = photo.fill * (0.5 - 0.5 * normal_v) * (1 - 0.45 * shadow)
     amount = (lit[:, None] * photo.key_colour + ambient[:, None] * photo.sky_colour) * weave[:, None]
     cloth = photo.cloth
-    # A seam under the neckline, the leaves of a shirt's collar and what is worn under it.
+    # A seam under the neckline, a shirt's collar and the garment under it.
     seam = gauss(depth, 0.045, 0.010 + 0.35 * pixel) * (abs_u < skull.neck + 0.08) * (~shirt) * 0.30
     leaf_edge = 1.13 + 1.0 * (abs_u - 0.10).clamp(min=0) - 2.2 * (abs_u - skull.neck * 0.80).clamp(min=0)
     leaf = smoothstep(v - leaf_edge, 0.015 + pixel, -0.015) * shirt * (abs_u < skull.neck + 0.16)
@@ -138,7 +138,7 @@ def paint_clothes(
 def paint_ears(
     canvas: Canvas, outline: Outline, skull: Skull, skin: Skin, photo: Photo, light: Light, hidden: Tensor
 ) -> list[tuple[slice, slice, Layer]]:
-    """Both ears in windows of the canvas: rim, hollow and lobe, redder than the face; `hidden` is 1 under hair."""
+    """Render both ears in windows of the canvas, redder than the face; `hidden` is 1 under hair."""
     layers = []
     for side in (-1.0, 1.0):
         w = canvas.window(0.46, 0.98, -0.22, 0.52, side)

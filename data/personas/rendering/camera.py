@@ -1,4 +1,4 @@
-"""The camera: parallax of a small turn, the frame that five landmarks define, background, tone and grain."""
+"""Camera: parallax of a small head rotation, alignment by five landmarks, background, tone curve and grain."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from data.personas.rendering.photo import Photo
 from data.personas.rendering.textures import backgrounds, sensor_grain
 
 _SHARPENING = 0.45
-_PIVOT_Z = 0.22  # the head turns round this depth
-_UNITS_PER_HEAD = 65.0  # template units a head unit, about; only the start of the fit
+_PIVOT_Z = 0.22  # depth of the axis of rotation
+_UNITS_PER_HEAD = 65.0  # approximate template units a head unit; only the start of the fit
 
 
 @dataclass(frozen=True)
 class Camera:
-    """From pixels of the picture to the canvas.
+    """Mapping from pixels of the picture to the canvas.
 
     Attributes:
         places: [B, S, S, 2], u and v of every pixel's centre on the plane of the picture, before parallax.
@@ -37,12 +37,12 @@ class Camera:
 
 
 def _body_share(v: Tensor) -> Tensor:
-    """1 for the head, less for the shoulders, which don't turn along."""
+    """Share of the head's rotation by v: 1 for the head, less for the shoulders."""
     return 1 - 0.55 * smoothstep(v, 0.95, 1.35)
 
 
 def landmarks_on_plane(low_heights: Tensor, features: Features, photo: Photo) -> NDArray[np.float64]:
-    """[B, 5, 2]: where the turned head's landmarks lie on the plane of the picture, in head units."""
+    """Landmarks [B, 5, 2] of the rotated head on the picture plane, in head units."""
     corner_u, corner_v = mouth_half_width(features, photo), mouth_corner_v(features, photo)
     zero = torch.zeros_like(corner_u)
     u = torch.cat([-features.eye_u, features.eye_u, zero, -corner_u, corner_u], 2)
@@ -55,7 +55,7 @@ def landmarks_on_plane(low_heights: Tensor, features: Features, photo: Photo) ->
 
 
 def aim(landmarks: NDArray[np.float64], jitter: NDArray[np.float64], size: int, fine: int) -> Camera:
-    """Frame the crop as a detector and the aligner would: landmarks onto the template, nearly.
+    """Align the crop by its landmarks as a detector with small errors would.
 
     Args:
         landmarks: [B, 5, 2] as from `landmarks_on_plane`.
@@ -69,7 +69,7 @@ def aim(landmarks: NDArray[np.float64], jitter: NDArray[np.float64], size: int, 
     places, pixels = [], []
     for points, (shift_x, shift_y, scale, turn) in zip(landmarks, jitter, strict=True):
         to_template = similarity_to_template(points)
-        # An imprecise detector: a small similarity round the centre of the crop.
+        # Errors of a detector: a small similarity about the centre of the crop.
         cos, sin = scale * np.cos(turn), scale * np.sin(turn)
         wobble = np.array([[cos, -sin], [sin, cos]])
         offset = np.array([CROP_REGION.left, CROP_REGION.top]) + centre
@@ -84,25 +84,25 @@ def aim(landmarks: NDArray[np.float64], jitter: NDArray[np.float64], size: int, 
 
 
 def low_heights(heights: Tensor, hair_front: Tensor) -> Tensor:
-    """[B, 1, N/4, N/4]: smooth heights that parallax is computed from, hair on top."""
+    """Smoothed heights [B, 1, N/4, N/4] of head and hair, from which parallax is computed."""
     return blur(F.avg_pool2d((heights + 0.06 * hair_front)[:, None], 4), 3)
 
 
 def _heights_at(low: Tensor, u: Tensor, v: Tensor) -> Tensor:
-    """Heights at [B, h, w] places in head units."""
+    """Heights at positions [B, h, w] in head units."""
     grid = torch.stack([u, v - CENTRE_V], -1) * (2 / EXTENT)
     return F.grid_sample(low, grid, align_corners=False, padding_mode="border")[:, 0]
 
 
 def photograph(layers: Tensor, low: Tensor, camera: Camera, photo: Photo) -> Tensor:
-    """[B, 4, F, F]: the canvas (colours and cover) as the camera sees it."""
+    """Canvas (colours and coverage) projected to the picture, [B, 4, F, F]."""
     x, y = camera.places[..., 0], camera.places[..., 1]
     fine = x.shape[-1]
     sin_yaw, cos_yaw, sin_pitch = photo.yaw.sin(), photo.yaw.cos(), photo.pitch.sin()
     share = _body_share(y)
     wide = x / (1 - (1 - cos_yaw) * share)
     u, v = wide, y
-    # A fixed-point search for the point of the surface that projects to each place.
+    # Fixed-point iteration for the surface point that projects to each pixel.
     for _ in range(3):
         depth = _heights_at(low, u[:, ::3, ::3], v[:, ::3, ::3])[:, None] - _PIVOT_Z
         depth = F.interpolate(depth, size=(fine, fine), mode="bilinear", align_corners=False)[:, 0] * share
@@ -112,7 +112,7 @@ def photograph(layers: Tensor, low: Tensor, camera: Camera, photo: Photo) -> Ten
 
 
 def paint_background(photo: Photo, fine: int) -> Tensor:
-    """[B, 3, F, F]: a place far out of focus."""
+    """Background out of focus, [B, 3, F, F]."""
     weights = backgrounds()[photo.background]
     second, third, lights = weights[:, :1], weights[:, 1:2], weights[:, 2:]
     colour = photo.wall + (photo.object - photo.wall) * second
@@ -122,12 +122,12 @@ def paint_background(photo: Photo, fine: int) -> Tensor:
 
 
 def develop(fine_image: Tensor, photo: Photo, tone: Tensor, size: int) -> NDArray[np.uint8]:
-    """[B, S, S, 3] uint8 from linear light [B, 3, F, F]: exposure, tone curve, grain."""
+    """Exposure, tone curve and grain: linear light [B, 3, F, F] to [B, S, S, 3] uint8."""
     fine = fine_image.shape[-1]
     image = fine_image
     if fine != size:
         image = F.interpolate(image, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
-    # The camera exposes for the face: dark skin gets more light, as a photographer would give it.
+    # Exposure depends on the skin: dark skin is exposed longer, as photographers do.
     image = (image * (photo.exposure * (0.93 + 0.60 * tone**2)).unsqueeze(1)).clamp(min=0)
     image = image * (1 + 0.10 * image) / (1 + 0.34 * image)
     image = image.clamp(1e-5, 1) ** (1 / 2.2)

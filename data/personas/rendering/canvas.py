@@ -1,4 +1,4 @@
-"""The canvas that all layers of a head are painted on, and the two strokes they are painted with."""
+"""Canvas of all layers of a head, and the functions that layers are built from: smooth steps and Gaussian spots."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CENTRE_V = 0.06  # v of the canvas centre
 
 @dataclass(frozen=True)
 class Window:
-    """A rectangle of the canvas: where small features are computed."""
+    """Rectangle of the canvas in which a small feature is computed."""
 
     rows: slice
     columns: slice
@@ -28,8 +28,8 @@ class Canvas:
     Attributes:
         size: Pixels a side.
         pixel: Head units a pixel.
-        u: [1, 1, N].
-        v: [1, N, 1].
+        u: [1, 1, N] coordinates of the columns.
+        v: [1, N, 1] coordinates of the rows.
     """
 
     def __init__(self, size: int) -> None:
@@ -62,12 +62,12 @@ class Canvas:
 
 @lru_cache(maxsize=8)
 def canvas_of(size: int) -> Canvas:
-    """The canvas of a size, made once."""
+    """Canvas of a size, cached."""
     return Canvas(size)
 
 
 def smoothstep(x: Tensor, start: Tensor | float, end: Tensor | float) -> Tensor:
-    """0 below `start`, 1 above `end`, a cubic between (start > end falls)."""
+    """0 below `start`, 1 above `end`, a cubic between; falling if start > end."""
     t = ((x - start) / (end - start)).clamp(0, 1)
     return t * t * (3 - 2 * t)
 
@@ -81,7 +81,7 @@ _Number = Tensor | float
 
 
 class SoftSpots:
-    """A sum of axis-parallel Gaussian spots, alike on both sides of the face, in one batched matrix product."""
+    """Sum of axis-parallel Gaussian spots, symmetric about u = 0, as one batched matrix product."""
 
     def __init__(self, canvas: Canvas, num_pictures: int) -> None:
         self._canvas = canvas
@@ -89,15 +89,15 @@ class SoftSpots:
         self._spots: list[tuple[_Number, ...]] = []
 
     def add(self, v: _Number, width: _Number, height: _Number, amount: _Number) -> None:
-        """One spot on the middle line, exp(-(u / width)^2 - ((v - v0) / height)^2) * amount."""
+        """Add a spot on the midline, exp(-(u / width)^2 - ((v - v0) / height)^2) * amount."""
         self._spots.append((0.0, v, width, height, amount * 0.5))
 
     def add_pair(self, u: _Number, v: _Number, width: _Number, height: _Number, amount: _Number) -> None:
-        """The same spot on both sides of the face, at u and -u."""
+        """Add a spot at u and its mirror image at -u."""
         self._spots.append((u, v, width, height, amount))
 
     def paint(self) -> Tensor:
-        """[B, N, N]: the sum."""
+        """Sum of all spots, [B, N, N]."""
         u, v, width, height, amount = (self._gather(values) for values in zip(*self._spots, strict=True))
         across = torch.exp(-(((self._canvas.u - u) / width) ** 2))
         along = torch.exp(-(((self._canvas.v.transpose(1, 2) - v) / height) ** 2)) * amount

@@ -1,4 +1,4 @@
-"""Private draws: the same numbers for a persona, or for one of its pictures, whatever else is drawn."""
+"""Random numbers of a persona or of one of its pictures, independent of the other rows of a batch."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 Values = NDArray[np.float64]
 
 _NUM_NORMAL, _NUM_UNIFORM = 96, 128
-_LARGEST = 2.2  # of a normal draw: a rarer face is a broken face
+_LARGEST = 2.2  # largest absolute normal number: beyond it faces look broken
 
 
 class PrivateDraws:
-    """Columns of random numbers, a row per generator, handed out in order.
+    """Columns of random numbers, a row per generator, used in order.
 
-    Every row takes all its numbers at once, so its values don't depend on which rows come along.
+    All numbers of a row come from its own generator at once, so they don't depend on the other rows.
     """
 
     def __init__(self, generators: Iterable[np.random.Generator]) -> None:
@@ -26,21 +26,21 @@ class PrivateDraws:
         self._next_normal = self._next_uniform = 0
 
     def normal(self, deviation: float = 1.0) -> Values:
-        """[M] normal draws, clipped at 2.2 deviations."""
+        """Normal numbers [M], clipped at 2.2 deviations."""
         column = self._normals[:, self._next_normal]
         self._next_normal += 1
         return np.asarray(column * deviation)
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> Values:
-        """[M] uniform draws."""
+        """Uniform numbers [M]."""
         column = self._uniforms[:, self._next_uniform]
         self._next_uniform += 1
         return np.asarray(low + (high - low) * column)
 
     def chance(self, probability: Values | float) -> NDArray[np.bool_]:
-        """[M] true with this probability."""
+        """Booleans [M], true with this probability."""
         return np.asarray(self.uniform() < probability)
 
     def normal_rows(self, columns: int) -> Values:
-        """[M, columns] normal draws."""
+        """Normal numbers [M, columns]."""
         return np.stack([self.normal() for _ in range(columns)], 1)

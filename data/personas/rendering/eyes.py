@@ -1,4 +1,4 @@
-"""Eyes and brows, painted over lit skin."""
+"""Eyebrows in the albedo; eyes over lit skin."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from data.personas.rendering.textures import stubble
 
 
 def paint_brows(albedo: Tensor, shine: Tensor, canvas: Canvas, features: Features, hair: Hair, photo: Photo) -> None:
-    """Paint brows onto an albedo [B, 3, N, N], thick towards the nose, and dull a map of shine [B, N, N] there."""
+    """Add eyebrows to an albedo [B, 3, N, N] and reduce the shine [B, N, N] there, both in place."""
     grain = stubble(canvas.size)[0]
     for side in (-1.0, 1.0):
         w = canvas.window(0.03, 0.60, -0.40, -0.05, side)
@@ -44,7 +44,7 @@ def paint_brows(albedo: Tensor, shine: Tensor, canvas: Canvas, features: Feature
 def paint_eyes(
     image: Tensor, canvas: Canvas, skull: Skull, features: Features, skin: Skin, photo: Photo, light: Light
 ) -> None:
-    """Paint eyeballs, lids' edges and lashes onto lit skin [B, 3, N, N] (linear light)."""
+    """Draw eyeballs, edges of the lids and lashes over lit skin [B, 3, N, N] (linear light), in place."""
     pixel = canvas.pixel
     bright = (photo.key * (0.55 + 0.30 * light.z) + 0.55 * photo.fill)[:, None]
     tint = 0.5 + 0.5 * photo.key_colour

@@ -1,4 +1,4 @@
-"""The height field of a head: outline, masses of bone and fat, nose, folds and lines."""
+"""Height field of a head: outline, bone and fat, nose, folds and lines."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Outline:
     """The head's silhouette.
 
     Attributes:
-        half_width: [B, N, 1], in head units, of every row.
+        half_width: [B, N, 1], half width of every row in head units.
         inside: [B, N, N], signed distance to the silhouette, positive inside.
         mask: [B, N, N], share of a pixel that the head covers.
-        chin: [B, 1, 1], v of the chin with the jaw as open as it is.
+        chin: [B, 1, 1], v of the chin, which the opening of the mouth moves.
     """
 
     half_width: Tensor
@@ -34,7 +34,7 @@ class Outline:
 
 
 def head_outline(canvas: Canvas, skull: Skull, photo: Photo) -> Outline:
-    """Superellipses above and below the eyes, with bumps for cheekbones, cheeks, jaw angle and chin."""
+    """Silhouette: superellipses above and below the eyes, plus bumps for cheekbones, cheeks, jaw angle and chin."""
     chin = skull.chin + 0.014 * photo.mouth_open
     v = canvas.v.expand(len(chin), canvas.size, 1)
     above = (1 - (v.clamp(max=0) / -skull.crown).abs().clamp(0, 1) ** skull.crown_power).clamp(min=0)
@@ -57,7 +57,7 @@ def head_outline(canvas: Canvas, skull: Skull, photo: Photo) -> Outline:
 
 
 def head_heights(canvas: Canvas, outline: Outline, skull: Skull, features: Features, photo: Photo) -> Tensor:
-    """[B, N, N]: z of the skin, lips apart (they are added where they are painted)."""
+    """z of the skin, [B, N, N], without the lips, which are added with the mouth."""
     v, chin = canvas.v, outline.chin
     radius = (canvas.abs_u / outline.half_width).clamp(max=1)
     top = 1 - ((-0.25 - v).clamp(min=0) / (skull.crown - 0.23)).clamp(0, 1) ** 2.3
@@ -120,7 +120,7 @@ def _relief(canvas: Canvas, skull: Skull, features: Features, photo: Photo, chin
 
 
 def nasolabial_path(features: Features) -> list[tuple[Tensor, Tensor, float]]:
-    """(u, v, share) along the fold from the wing of the nose to beside the mouth."""
+    """Points (u, v, share) along the fold from the wing of the nose to the corner of the mouth."""
     start_u, start_v = features.nose_width + 0.040, features.nose_end - 0.045
     end_u, end_v = features.mouth_width + 0.064, features.mouth_v + 0.02
     path = []
@@ -132,7 +132,7 @@ def nasolabial_path(features: Features) -> list[tuple[Tensor, Tensor, float]]:
 
 
 def forehead_lines() -> list[tuple[float, float, float]]:
-    """(u, v, share) of the spots that make the lines of the forehead."""
+    """Spots (u, v, share) of the lines of the forehead."""
     spots = []
     for number, v in enumerate(_FOREHEAD_LINES):
         for step in range(4):
@@ -142,20 +142,20 @@ def forehead_lines() -> list[tuple[float, float, float]]:
 
 
 def _add_nose(heights: Tensor, canvas: Canvas, features: Features) -> None:
-    """Add a nose: a bridge that widens into a ball, two wings, nostrils cut from below."""
+    """Add a nose to the heights, in place: bridge, tip, two wings, nostrils."""
     w = canvas.window(-0.36, 0.36, -0.22, 0.60)
     u, abs_u, v = w.u, w.u.abs(), w.v
     end, wing = features.nose_end, features.nose_width
     tip = end - 0.075
     down = ((v + 0.085) / (tip + 0.085)).clamp(0, 1)
-    # Its lower edge is a bow: low at the columella, high at the wings.
+    # The lower edge is a curve: low at the columella, high at the wings.
     sag = end + 0.030 - 0.055 * (u / wing).clamp(-1.3, 1.3) ** 2
     under = 1 - smoothstep(v, sag - 0.105, sag + 0.020)
     ridge = features.bridge_height * smoothstep(v, -0.19, -0.02) * (1 - down)
     ridge = ridge + (features.nose_height * 0.80) * down**1.25 + features.nose_hump * gauss(down, 0.40, 0.22)
     half = features.bridge_width * (1.05 + 0.25 * gauss(down, 0.0, 0.35) + 0.45 * down * down)
     across = u / half
-    # Flat on the ridge and wide at the foot: no edge anywhere.
+    # Flat on the ridge, wide at the base, without edges.
     cross = 0.62 * torch.exp(-across * across) + 0.38 * torch.exp(-across * across / 3.6)
     nose = ridge * under * cross
     ball = features.tip_size
@@ -171,7 +171,7 @@ def _add_nose(heights: Tensor, canvas: Canvas, features: Features) -> None:
 
 
 def blur(maps: Tensor, reach: int) -> Tensor:
-    """[B, C, H, W] box-blurred twice, so that it looks round; `reach` pixels (odd)."""
+    """Blur [B, C, H, W] twice by a box of `reach` pixels (odd), which is nearly Gaussian."""
     if reach <= 1:
         return maps
     once = _box(maps, reach)

@@ -1,4 +1,4 @@
-"""Glasses: rims, bridge and temples, a reflection and a shadow on the cheek."""
+"""Glasses: rims, bridge, temples, a reflection and their shadow on the cheek."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from data.personas.rendering.photo import Photo
 def paint_glasses(
     image: Tensor, canvas: Canvas, outline: Outline, features: Features, skin: Skin, photo: Photo
 ) -> None:
-    """Paint glasses on those who wear them, onto a lit head [B, 3, N, N]."""
+    """Draw glasses onto the lit heads [B, 3, N, N] of those who wear them."""
     if not bool((skin.glasses > 0).any()):
         return
     w = canvas.window(-0.80, 0.80, -0.30, 0.34)

@@ -1,4 +1,4 @@
-"""Hair: a shell around the skull with a hairline, strands that flow from the parting or curl, and its own light."""
+"""Hair: a surface around the skull with a hairline, strands that run from the parting or curl, and its own shading."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class PaintedHair:
         front: [B, N, N], share of a pixel covered by hair in front of the head.
         back: [B, N, N], the same for hair behind the neck, and a bun.
         colour: [B, 3, N, N], linear light, of the front.
-        back_colour: [B, 3, N, N].
-        shade: [B, N, N], how much the front darkens the skin next to it.
+        back_colour: [B, 3, N, N], linear light, of the back.
+        shade: [B, N, N], shadow of the front on the skin next to it.
     """
 
     front: Tensor
@@ -41,7 +41,7 @@ class PaintedHair:
 def paint_hair(
     canvas: Canvas, outline: Outline, skull: Skull, hair: Hair, skin: Skin, photo: Photo, light: Light
 ) -> PaintedHair:
-    """Shape, colour and light hair."""
+    """Render hair: its shape, colour and shading."""
     relief = _strand_relief(canvas, hair)
     shape = _Shell(canvas, outline, skull, hair, relief)
     front = _front_mask(canvas, shape, outline, skull, hair, relief)
@@ -51,19 +51,18 @@ def paint_hair(
     if bool((hair.bun > 0).any()):
         _add_bun(canvas, skull, hair, photo, light, back, back_colour, relief)
     soft = blur(F.avg_pool2d(front[:, None], 4), 2 * max(1, round(canvas.size * 0.008)) + 1)
-    # The shadow falls a little away from the light.
     shade = F.interpolate(soft, size=(canvas.size, canvas.size), mode="bilinear", align_corners=False)[:, 0]
     shade = shade * 0.50 * (1 - 0.45 * hair.buzz) * (1 - 0.6 * hair.bald)
     return PaintedHair(front, back, colour, back_colour, shade)
 
 
 def _strand_relief(canvas: Canvas, hair: Hair) -> Tensor:
-    """[B, N, N]: height of the strands, about unit variance."""
+    """Height of the strands, [B, N, N], of about unit variance."""
     u, v, size = canvas.u, canvas.v, canvas.size
     root = hair.part * 0.6
     bend = hair.wave * torch.sin(v * hair.wave_frequency + hair.shift * 6.28) * smoothstep(v, -0.55, 0.4)
     fan = (u + bend * torch.sign(u) - root) / (v + 1.75).clamp(min=0.3)
-    # Sideways: arcs round a point over the far end of the parting.
+    # Sideways: arcs about a point above the far end of the parting.
     arc = torch.sqrt((u - hair.part * 1.2) ** 2 * 0.30 + (v + 1.35) ** 2) * 1.15
     upper = hair.sideways * smoothstep(v, -0.15, -0.85)
     across = fan + (arc - fan) * upper
@@ -86,9 +85,9 @@ class _Shell:
     """The outer surface of the hair.
 
     Attributes:
-        half_width: [B, N, 1].
+        half_width: [B, N, 1], half width of every row.
         edge: [B, N, N], distance to the silhouette, positive inside.
-        inside: [B, N, N].
+        inside: [B, N, N], share of a pixel inside.
         radius: [B, N, N], -1 .. 1 from left to right.
         height: [B, N, 1], -1 at the top of the hair.
         leaned_u: [B, N, N] or [B, N, 1] + u: u with the lean of the top taken out.
@@ -96,7 +95,7 @@ class _Shell:
 
     def __init__(self, canvas: Canvas, outline: Outline, skull: Skull, hair: Hair, relief: Tensor) -> None:
         v, pixel = canvas.v, canvas.pixel
-        # The shell is drawn a margin too large and its edge taken back, so that curls can stand out at the top.
+        # The surface is larger by a margin, which its edge leaves out, so that curls can protrude at the top.
         top = skull.crown + hair.top + _MARGIN
         self.leaned_u = canvas.u - hair.lean * smoothstep(v, -0.45, -1.0)
         cap = (1 - (v.clamp(max=0) / top).abs().clamp(0, 1) ** skull.crown_power.clamp(max=2.7)).clamp(min=0)
@@ -106,7 +105,7 @@ class _Shell:
         falling = hair.falls
         extra = extra + falling * (0.045 * smoothstep(v, 0.0, 0.6) + 0.02 * torch.sin(v * 3 + hair.shift * 9))
         extra = extra + hair.wave * torch.sin(v * hair.wave_frequency + hair.shift * 6.28) * smoothstep(v, -0.5, 0.4)
-        # Short hair follows the skull at the side; long hair hangs down from its widest place.
+        # Short hair follows the skull at the side; long hair hangs down from the widest row.
         head = torch.where(v < 0, skull.width * cap, torch.lerp(outline.half_width, skull.width, falling))
         self.half_width = (
             head
@@ -127,7 +126,7 @@ class _Shell:
 
 
 def _lower_end(canvas: Canvas, hair: Hair, relief: Tensor) -> Tensor:
-    """[B, N, N]: 1 above the ends of falling hair, with a soft, uneven edge."""
+    """Mask [B, N, N]: 1 above the lower ends of long hair, with a soft, uneven edge."""
     uneven = 0.05 * relief * (0.5 + hair.ragged) + 0.04 * torch.sin(canvas.abs_u * 7 + hair.shift * 5)
     return smoothstep(hair.end - canvas.v + uneven, -0.10, 0.06)
 

@@ -1,4 +1,4 @@
-"""Which hair a persona wears: named styles, each a set of numbers that `hair.py` paints from.
+"""Hairstyles of personas: named styles, each a set of parameters for `hair.py`.
 
 Hair may depend on the face's sex and age (greying, thinning, fashion) and on the persona's skin tone, which is private.
 """
@@ -20,7 +20,7 @@ _Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Style:
-    """The shape of a hairstyle: for each number the range to draw it from."""
+    """Shape of a hairstyle: the range of each parameter."""
 
     top: _Range = (0.04, 0.06)  # volume over the crown
     side: _Range = (0.02, 0.03)  # volume beside the forehead
@@ -224,7 +224,7 @@ class Hair:
 
 
 def draw_hair(traits: Traits, tone: Values, draws: PrivateDraws) -> Hair:
-    """The hair of each persona; `tone` in [0, 1] is its skin's."""
+    """Sample the hair of each persona; `tone` in [0, 1] is that of its skin."""
     male = traits.male > 0.5
     normal, uniform, chance = draws.normal, draws.uniform, draws.chance
     lines = traits.lines
@@ -281,9 +281,9 @@ def draw_hair(traits: Traits, tone: Values, draws: PrivateDraws) -> Hair:
 def _draw_style(
     male: NDArray[np.bool_], bald: NDArray[np.bool_], lines: Values, draws: PrivateDraws
 ) -> dict[str, Values]:
-    """A named style for each persona and its numbers, by name."""
+    """Sample a named style for each persona; returns its parameters by name."""
     choice, part_side = draws.uniform(), np.where(draws.chance(0.5), -1.0, 1.0)
-    # Older women wear their hair shorter: the draw is moved towards the styles at the end of the table.
+    # Older women wear their hair shorter: their number is shifted towards the styles at the end of the table.
     choice = np.where(male, choice, choice + (1 - choice) * 0.9 * np.clip(lines - 0.4, 0, 1) * draws.uniform())
     picked = [
         _SHAVED if is_bald else _pick(_MEN if is_male else _WOMEN, float(place))

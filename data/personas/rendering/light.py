@@ -1,7 +1,7 @@
-"""Light: normals, occlusion, cast shadows, and how skin answers a key light, a sky, a ground and a rim light.
+"""Light: normals, occlusion, cast shadows, and the shading of skin by a key light, sky, ground and a rim light.
 
-Skin lets red light wander: its red channel sees blurred normals and wraps further around the terminator than blue,
-a cheap stand-in for subsurface scattering.
+Subsurface scattering is approximated: the red channel uses blurred normals and a wider wrap around the terminator than
+the blue one.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from data.personas.rendering.canvas import EXTENT, Canvas
 from data.personas.rendering.geometry import Outline, blur
 from data.personas.rendering.photo import Photo
 
-# How far light of each colour reaches around the terminator.
+# Wrap of diffuse light around the terminator, by colour.
 _WRAP = (0.42, 0.26, 0.20)
 _SHADOW_STEPS = (0.03, 0.065, 0.11, 0.17, 0.26)
 
 
 @dataclass(frozen=True)
 class Light:
-    """The key light as the turned head sees it: a unit vector, each part [B, 1, 1]."""
+    """Direction to the key light in the frame of the rotated head: a unit vector, each part [B, 1, 1]."""
 
     u: Tensor
     v: Tensor
@@ -32,7 +32,7 @@ class Light:
 
 @dataclass(frozen=True)
 class Surface:
-    """What light needs to know of the head; maps of [B, N, N]."""
+    """Maps [B, N, N] of the head that shading needs."""
 
     normal_u: Tensor
     normal_v: Tensor
@@ -40,12 +40,12 @@ class Surface:
     soft_u: Tensor  # blurred normals
     soft_v: Tensor
     soft_z: Tensor
-    openness: Tensor  # 1 where nothing stands in the way of the sky
+    openness: Tensor  # ambient occlusion: 1 where the whole sky is visible
     shadow: Tensor  # 1 where the key light doesn't reach
 
 
 def light_on_head(photo: Photo) -> Light:
-    """The key light turned into the frame of the head."""
+    """Key light in the frame of the rotated head."""
     sin_yaw, cos_yaw, sin_pitch, cos_pitch = photo.yaw.sin(), photo.yaw.cos(), photo.pitch.sin(), photo.pitch.cos()
     u = photo.light_u * cos_yaw - photo.light_z * sin_yaw
     z = photo.light_u * sin_yaw + photo.light_z * cos_yaw
@@ -54,7 +54,7 @@ def light_on_head(photo: Photo) -> Light:
 
 
 def measure_surface(canvas: Canvas, heights: Tensor, outline: Outline, light: Light) -> Surface:
-    """Normals, occlusion and shadows of the skin's heights [B, N, N]; the slow parts at half size."""
+    """Normals, occlusion and shadows of the heights [B, N, N]; the slow parts at half resolution."""
     slope_u, slope_v = canvas.slopes(heights)
     slope_u.clamp_(-3, 3)
     slope_v.clamp_(-3, 3)
@@ -76,7 +76,7 @@ def measure_surface(canvas: Canvas, heights: Tensor, outline: Outline, light: Li
 
 
 def _cast_shadow(low: Tensor, light: Light) -> Tensor:
-    """[B, 1, N/2, N/2]: how far heights towards the light stand above the ray, with a soft edge."""
+    """Shadow [B, 1, N/2, N/2] by how far heights towards the light rise above the ray, with a soft edge."""
     half = low.shape[-1]
     line = torch.linspace(-1, 1, half)
     rows, columns = torch.meshgrid(line, line, indexing="ij")
@@ -92,14 +92,14 @@ def _cast_shadow(low: Tensor, light: Light) -> Tensor:
 
 
 def light_skin(albedo: Tensor, surface: Surface, shine: Tensor, light: Light, photo: Photo) -> Tensor:
-    """[B, 3, N, N] linear light from an albedo of the same shape and a map of shine [B, N, N]."""
+    """Shade an albedo [B, 3, N, N] with a map of shine [B, N, N]; returns linear light of the albedo's shape."""
     sharp = surface.normal_u * light.u + surface.normal_v * light.v + surface.normal_z * light.z
     soft = surface.soft_u * light.u + surface.soft_v * light.v + surface.soft_z * light.z
     lit = 1 - surface.shadow * 0.88
     lit_red = 1 - surface.shadow * 0.78
     up = (0.5 - 0.5 * surface.soft_v) * photo.fill
     open_sky, open_red = surface.openness, torch.sqrt(surface.openness)
-    # Light from behind catches the sides, on the side away from the key light.
+    # The rim light reaches the sides of the head, on the side away from the key light.
     turned = (1 - surface.normal_z).clamp(0, 1)
     away = (-surface.normal_u * torch.sign(light.u) * 0.8 + 0.2 - 0.3 * surface.normal_v).clamp(min=0)
     rim = turned * turned * away * photo.rim * 1.5

@@ -1,4 +1,4 @@
-"""Lips, teeth and the shape of a smile."""
+"""Lips and teeth, and how a smile changes them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from data.personas.rendering.photo import Photo
 
 @dataclass(frozen=True)
 class Mouth:
-    """Maps [B, h, w] over a window of the canvas."""
+    """Maps [B, h, w] of the mouth in a window of the canvas."""
 
     window: Window
     along: Tensor  # -1 .. 1 from corner to corner
@@ -27,7 +27,7 @@ class Mouth:
 
 
 def shape_mouth(canvas: Canvas, features: Features, photo: Photo) -> Mouth:
-    """Curves of the lips for an expression."""
+    """Shape of the lips for an expression."""
     window = canvas.window(-0.40, 0.40, 0.42, 0.98)
     u, v, pixel = window.u, window.v, canvas.pixel
     smile, happy = photo.smile, photo.smile.clamp(min=0)
@@ -59,17 +59,17 @@ def shape_mouth(canvas: Canvas, features: Features, photo: Photo) -> Mouth:
 
 
 def mouth_half_width(features: Features, photo: Photo) -> Tensor:
-    """[B, 1, 1]: a smile widens the mouth."""
+    """Half width of the mouth, [B, 1, 1]; a smile widens it."""
     return features.mouth_width * (1 + 0.15 * photo.smile.clamp(min=0) - 0.03 * photo.mouth_open)
 
 
 def mouth_corner_v(features: Features, photo: Photo) -> Tensor:
-    """[B, 1, 1]: v of the corners, the seam's at its ends."""
+    """v of the corners of the mouth, [B, 1, 1]."""
     return features.mouth_v - photo.smile * 0.046 * 0.70
 
 
 def paint_mouth(albedo: Tensor, mouth: Mouth, skin: Skin) -> None:
-    """Paint lips, teeth and the dark between onto an albedo [B, 3, N, N]."""
+    """Add lips, teeth and the dark gap to an albedo [B, 3, N, N], in place."""
     rows, columns = mouth.window.rows, mouth.window.columns
     under = albedo[:, :, rows, columns]
     make_up = skin.make_up.unsqueeze(1)

@@ -1,4 +1,4 @@
-"""The colours that personas are drawn from, as sRGB in [0, 1], and how they are mixed in linear light."""
+"""Colour palettes of personas, sRGB in [0, 1], and interpolation in them."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ CLOTHES: _Palette = np.array(
         [0.780, 0.640, 0.280],
     ]
 )
-# Walls, wood, leaves, sky, curtains, brick: what stands far behind a face.
+# Backgrounds: walls, wood, leaves, sky, curtains, brick.
 BACKDROPS: _Palette = np.array(
     [
         [0.700, 0.690, 0.670],
@@ -85,12 +85,12 @@ BACKDROPS: _Palette = np.array(
 
 
 def linear(srgb: _Palette) -> _Palette:
-    """sRGB values in linear light (a plain power, as the camera of this package undoes it)."""
+    """Linear light from sRGB values, by a plain power (the inverse of this package's camera)."""
     return np.asarray(np.power(np.clip(srgb, 0.0, 1.0), 2.2))
 
 
 def mix(palette: _Palette, position: Values) -> _Palette:
-    """[M, 3] sRGB: the palette at positions from 0 (first colour) to 1 (last)."""
+    """Interpolate a palette at positions from 0 (first colour) to 1 (last): [M, 3] sRGB."""
     place = np.clip(position, 0, 1) * (len(palette) - 1)
     index = np.minimum(place.astype(int), len(palette) - 2)
     part = (place - index)[:, None]

@@ -1,4 +1,4 @@
-"""What a persona's head is like: from sex, the four traits of its face and private draws to named parameters.
+"""Named parameters of a persona's head from sex, the four traits of its face and random numbers.
 
 Lengths are in head units, angles in radians, shares in [0, 1]. Each of the four traits has cues of its own:
 
@@ -25,7 +25,7 @@ from data.personas.rendering.textures import NUM_SKINS
 
 @dataclass(frozen=True)
 class Traits:
-    """What of the shared causes reaches the face; arrays of [M]."""
+    """Sex and face traits of M personas; arrays [M]."""
 
     male: Values  # 0 or 1
     years: Values
@@ -37,7 +37,7 @@ class Traits:
 
 
 def read_traits(is_male: NDArray[np.bool_], face_traits: NDArray[np.float32]) -> Traits:
-    """Years and clipped deviations from [M] and [M, 4]."""
+    """Convert sex [M] and face traits [M, 4], clipped to the range that can be rendered."""
     values = face_traits.astype(np.float64)
     years = np.clip(MEAN_AGE + AGE_DEVIATION * values[:, 0], 16, 86)
     size, robustness, adiposity = np.clip(values[:, 1:], -2.6, 2.6).T
@@ -53,14 +53,14 @@ def read_traits(is_male: NDArray[np.bool_], face_traits: NDArray[np.float32]) ->
 
 
 def column(values: Values) -> Tensor:
-    """[M] numbers as [M, 1, 1] float32; [M, 3] colours as [M, 3, 1, 1]."""
+    """Numbers [M] as [M, 1, 1] float32, colours [M, 3] as [M, 3, 1, 1]."""
     tensor = torch.from_numpy(np.ascontiguousarray(values, np.float32))
     return tensor[..., None, None]
 
 
 @dataclass(frozen=True)
 class Skull:
-    """Outline and masses of the head."""
+    """Outline of the head, bone and fat."""
 
     male: Tensor
     lines: Tensor
@@ -70,7 +70,7 @@ class Skull:
     crown_power: Tensor  # 2 is round, 3 square
     temple: Tensor  # widening of the forehead
     chin: Tensor  # v of the chin
-    jaw_power: Tensor  # how late the outline turns in
+    jaw_power: Tensor  # exponent: higher for a squarer jaw
     jaw_round: Tensor
     jaw_angle: Tensor  # corner of the jaw
     chin_width: Tensor
@@ -146,7 +146,7 @@ class Skin:
 
 
 def draw_skull(traits: Traits, draws: PrivateDraws) -> Skull:
-    """The skull of each persona."""
+    """Sample the skull of each persona."""
     male, size, robust, fat = traits.male, traits.size, traits.robustness, traits.adiposity
     sag = traits.lines**1.5
     normal = draws.normal
@@ -181,7 +181,7 @@ def draw_skull(traits: Traits, draws: PrivateDraws) -> Skull:
 
 
 def draw_features(traits: Traits, draws: PrivateDraws) -> Features:
-    """Nose, mouth, eyes and brows of each persona."""
+    """Sample nose, mouth, eyes and brows of each persona."""
     male, size, robust = traits.male, traits.size, traits.robustness
     normal, lines = draws.normal, traits.lines
     epicanthic = draws.chance(0.25) * draws.uniform(0.4, 1.0)
@@ -218,7 +218,7 @@ def draw_features(traits: Traits, draws: PrivateDraws) -> Features:
 
 
 def draw_skin(traits: Traits, tone: Values, draws: PrivateDraws) -> Skin:
-    """Colours and marks of each persona; `tone` in [0, 1] is shared with its hair."""
+    """Sample colours and marks of each persona; its hair depends on the same `tone` in [0, 1]."""
     woman, lines = 1 - traits.male, traits.lines
     normal, uniform = draws.normal, draws.uniform
     undertone = normal(0.022)

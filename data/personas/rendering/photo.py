@@ -1,4 +1,4 @@
-"""What differs from picture to picture of a persona: pose, expression, light, background, clothes, camera."""
+"""Settings of a single picture of a persona: pose, expression, light, background, clothes, camera."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COLLARS = ("crew", "v-neck", "shirt", "wide", "turtleneck")
 
 @dataclass(frozen=True)
 class Photo:
-    """One picture's settings; [M, 1, 1] or [M, 3, 1, 1] unless said otherwise."""
+    """Settings of M pictures; [M, 1, 1] or [M, 3, 1, 1] unless said otherwise."""
 
     yaw: Tensor  # radians
     pitch: Tensor
@@ -32,8 +32,8 @@ class Photo:
     light_v: Tensor
     light_z: Tensor
     key: Tensor  # strength of the key light
-    fill: Tensor  # strength of the light from all sides
-    rim: Tensor  # strength of the light from behind
+    fill: Tensor  # strength of the ambient light
+    rim: Tensor  # strength of the rim light, from behind
     key_colour: Tensor
     sky_colour: Tensor
     ground_colour: Tensor
@@ -53,7 +53,7 @@ class Photo:
 
 
 def draw_photo(draws: PrivateDraws) -> Photo:
-    """The settings of each picture."""
+    """Sample the settings of each picture."""
     normal, uniform, chance = draws.normal, draws.uniform, draws.chance
     side = np.where(chance(0.5), -1.0, 1.0)
     azimuth, elevation = side * uniform(0.25, 1.0), uniform(0.30, 0.85)
@@ -66,13 +66,13 @@ def draw_photo(draws: PrivateDraws) -> Photo:
         return column(np.stack([1 + value, np.ones_like(value), 1 - 1.25 * value], 1) * strength[:, None])
 
     def backdrop(low: float, high: float) -> Values:
-        """[M, 3] a colour of what stands behind, in brighter or dimmer light."""
+        """Background colours [M, 3] at random brightness."""
         colour = BACKDROPS[(uniform() * len(BACKDROPS)).astype(int)] + 0.025 * draws.normal_rows(3)
         return linear(np.clip(colour * uniform(low, high)[:, None], 0.03, 0.97))
 
     cloth_number = (uniform() * len(CLOTHES)).astype(int)
     cloth = linear(np.clip(CLOTHES[cloth_number] + 0.03 * draws.normal_rows(3), 0.03, 0.95))
-    uniform()  # a column to spare: without it all pictures of published data sets would change
+    uniform()  # an unused number: without it all pictures of published data sets would change
     return Photo(
         yaw=column(normal(0.115)),
         pitch=column(normal(0.055)),

@@ -1,4 +1,4 @@
-"""One batch of portraits, from parameters to pixels: shape, paint, light, layers, camera."""
+"""One batch of portraits, from parameters to pixels: shape, albedo, light, layers, camera."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ from data.personas.rendering.parameters import (
 from data.personas.rendering.photo import Photo
 from data.personas.rendering.skin import paint_beard, paint_skin
 
-# Canvas pixels and raster pixels for each size of picture: more than the picture's, so that edges are smooth.
+# Sides of canvas and raster by side of the picture: larger, for antialiasing.
 _CANVAS = {64: 112, 128: 172, 256: 320}
 _RASTER = {64: 96, 128: 160, 256: 304}
 
 
 @dataclass(frozen=True)
 class Person:
-    """All that persists over a persona's pictures."""
+    """Appearance of a persona that all its pictures share."""
 
     skull: Skull
     features: Features
@@ -55,7 +55,7 @@ class Person:
 
 
 def draw_person(traits: Traits, draws: PrivateDraws) -> Person:
-    """Everything private of each persona's face. The skin's tone comes first: hair and eyes go with it."""
+    """Sample the appearance of each persona. Skin tone comes first, because hair and eyes depend on it."""
     low, high = draws.uniform(), draws.uniform()
     tone = np.clip(0.62 * low + 0.55 * low * high, 0, 1)
     return Person(
@@ -68,12 +68,12 @@ def draw_person(traits: Traits, draws: PrivateDraws) -> Person:
 
 @torch.no_grad()
 def render(person: Person, photo: Photo, size: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """Photograph a batch of people.
+    """Render a batch of pictures.
 
     Args:
-        person: Of B.
-        photo: Of B.
-        size: Side in pixels: 64, 128 or 256.
+        person: Appearance of B personas.
+        photo: Settings of B pictures.
+        size: Side of the pictures: 64, 128 or 256 pixels.
 
     Returns:
         [B, S, S, 3] uint8 RGB and [B, 5, 2] the true landmarks in pixels of these pictures.
@@ -124,6 +124,6 @@ def render(person: Person, photo: Photo, size: int) -> tuple[NDArray[np.uint8], 
 
 
 def _lay_over(image: Tensor, cover: Tensor, layer: Layer) -> None:
-    """Put a layer on top, in place."""
+    """Composite a layer over an image, in place."""
     image += (layer.colour - image) * layer.mask[:, None]
     torch.maximum(cover, layer.mask, out=cover)

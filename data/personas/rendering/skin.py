@@ -1,4 +1,4 @@
-"""The colours of skin: zones of blood and shade, blotches, freckles, spots, beard."""
+"""Albedo of skin: regional colour, blotches, freckles, age spots, beard."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from data.personas.rendering.textures import curls, freckles, skin_mottling, stu
 
 
 def paint_skin(canvas: Canvas, outline: Outline, skull: Skull, features: Features, skin: Skin, photo: Photo) -> Tensor:
-    """[B, 3, N, N]: the albedo of bare skin."""
+    """Albedo of bare skin, [B, 3, N, N]."""
     redness = _redness(canvas, outline, features, skin).paint()
     darkness = _darkness(canvas, skull, features, skin, photo).paint().clamp(min=0)
     mottling = skin_mottling(canvas.size)[skin.texture]
@@ -27,8 +27,8 @@ def paint_skin(canvas: Canvas, outline: Outline, skull: Skull, features: Feature
     where.add(0.20, 0.12, 0.20, skin.freckles * 0.30)
     value = value * (1 - spots * (where.paint() + 0.26 * skin.age_spots))
     blood = redness * (1 + 0.25 * mottling * ageing)
-    pale = 1 - 0.45 * skin.tone  # blood shows less under dark skin
-    # Dark hollows keep their red: light that comes out of them has been through flesh.
+    pale = 1 - 0.45 * skin.tone  # redness shows less in dark skin
+    # Dark hollows stay reddish, because of subsurface scattering.
     red = skin.colour[:, 0] * torch.sqrt(value) * torch.sqrt(value.clamp(min=0.3)) * (1 + 0.07 * blood)
     green = skin.colour[:, 1] * value * (1 - 0.22 * pale * blood)
     blue = skin.colour[:, 2] * value * (1 - 0.18 * pale * blood)
@@ -86,10 +86,10 @@ def _darkness(canvas: Canvas, skull: Skull, features: Features, skin: Skin, phot
 def paint_beard(
     albedo: Tensor, canvas: Canvas, outline: Outline, features: Features, hair: Hair, skin: Skin, mouth: Mouth
 ) -> tuple[Window, Tensor]:
-    """Paint stubble, moustache and beard onto an albedo [B, 3, N, N].
+    """Add stubble, moustache and beard to an albedo [B, 3, N, N], in place.
 
     Returns:
-        A window of the canvas and, [B, h, w], how much hair covers the skin there.
+        A window of the canvas, and the share of each pixel [B, h, w] in it that hair covers.
     """
     window = canvas.window(-0.80, 0.80, 0.10, 1.20)
     rows, columns = window.rows, window.columns
@@ -116,7 +116,7 @@ def paint_beard(
     cover[:, top : top + lips.shape[1], left : left + lips.shape[2]] *= 1 - lips
     rough = 0.80 + 0.20 * torch.tanh(grain + 0.6 * curly * hair.beard)
     cover = (cover * rough).clamp(0, 0.94)
-    # Stubble looks bluish grey through light skin; a beard has the colour of its hair.
+    # Stubble looks bluish grey in light skin; a beard has the colour of its hair.
     full = torch.maximum(hair.beard, hair.moustache).unsqueeze(1)
     stubble_colour = 0.36 * skin.colour * torch.tensor([0.84, 0.97, 1.12]).view(1, 3, 1, 1) + 0.30 * hair.beard_colour
     lumps = 1 + 0.45 * torch.tanh(grain * 0.8 + curly * 0.8)

@@ -1,4 +1,4 @@
-"""Noise that every picture takes its grain from: made once a process from a fixed seed, cut and shifted per persona."""
+"""Noise textures, made once a process from a fixed seed; personas use different parts of them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def skin_mottling(size: int) -> Tensor:
 
 @lru_cache(maxsize=8)
 def freckles(size: int) -> Tensor:
-    """[NUM_SKINS, size, size]: spots in [0, 1]."""
+    """Freckles [NUM_SKINS, size, size] in [0, 1]."""
     noise = _octaves(_generator(2), NUM_SKINS, (256, 256), [(80, 80, 1.0)])
     t = ((noise - 0.9) / 0.7).clamp(0, 1)
     return _resize(t * t * (3 - 2 * t), size)
@@ -46,14 +46,14 @@ def freckles(size: int) -> Tensor:
 
 @lru_cache(maxsize=1)
 def strands() -> Tensor:
-    """[1, 1, 256, 512]: fine across, long along the rows."""
+    """Hair strands [1, 1, 256, 512], elongated along the rows."""
     octaves = [(3, 22, 0.60), (4, 60, 0.75), (8, 150, 0.65), (12, 300, 0.35)]
     return _octaves(_generator(3), 1, (256, 512), octaves)[:, None]
 
 
 @lru_cache(maxsize=8)
 def curls(size: int) -> Tensor:
-    """[4, size, size]: tight curls, ridges of two noises, unit variance."""
+    """Tight curls [4, size, size]: ridges of two noises, unit variance."""
     generator = _generator(4)
     ridges = [1 - _octaves(generator, 4, (256, 256), [(cells, cells, 1.0)]).abs() * 1.2 for cells in (42, 76)]
     lumps = _octaves(generator, 4, (256, 256), [(18, 18, 1.0)])
@@ -63,23 +63,22 @@ def curls(size: int) -> Tensor:
 
 @lru_cache(maxsize=8)
 def stubble(size: int) -> Tensor:
-    """[4, size, size]: short hairs, unit variance."""
+    """Short hairs [4, size, size], unit variance."""
     return _resize(_octaves(_generator(5), 4, (256, 256), [(100, 170, 0.7), (60, 90, 0.6)]), size)
 
 
 @lru_cache(maxsize=1)
 def sensor_grain() -> Tensor:
-    """[3, 768, 768]: white noise."""
+    """Sensor noise [3, 768, 768], white."""
     return torch.randn(3, 768, 768, generator=_generator(6))
 
 
 @lru_cache(maxsize=1)
 def backgrounds() -> Tensor:
-    """[2 NUM_BACKGROUNDS, 3, 48, 48]: weights in [0, 1] of a second and a third colour, and lights out of focus.
+    """Backgrounds [2 NUM_BACKGROUNDS, 3, 48, 48]: weights in [0, 1] of a second and a third colour, and of lights.
 
-    Three kinds, in turn: a wall with falling light, a room (upright shapes far out of focus), outdoors (a bright
-    upper part over a dark lower one). All are smooth, as if far behind the plane of focus.
-    The second half mirrors the first.
+    Three kinds, in turn: a wall with a brightness gradient, a room (vertical shapes), outdoors (bright above, dark
+    below). All are smooth, as if out of focus. The second half mirrors the first.
     """
     generator = _generator(7)
     side = 48
