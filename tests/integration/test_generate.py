@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import runpy
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,8 @@ from PIL import Image
 
 from data.personas.footage.vowels import speak
 from gan.voice2face import Voice2Face
-from tests.commands import ROOT, assert_one_line, call_script, run_script
+from scripts import generate
+from tests.commands import assert_one_line, call_script, run_script
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +41,21 @@ def test_it_draws_a_row_of_faces_marked_as_synthetic_the_same_for_the_same_seed(
         assert np.array_equal(first, second)
 
 
+def test_a_terminal_that_is_ascii_shows_any_file_name(
+    model: Path, voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    out = tmp_path / "zoë.png"
+    result = run_script("generate", "--model", model, "--voice", voice, "--out", out, "--num-images", 1)
+    assert (result.returncode, result.stderr) == (0, "") and out.is_file()
+    assert "zo\\xeb.png" in result.stdout and len(result.stdout.splitlines()) == 1
+
+
 def test_without_a_model_the_one_that_ships_draws(
     model: Path, voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = runpy.run_path(str(ROOT / "scripts" / "generate.py"))["main"]
-    monkeypatch.setitem(command.__globals__, "shipped_weights", {"model": model}.__getitem__)
-    command(["--voice", str(voice), "--out", str(tmp_path / "one.png"), "--num-images", "1"])
+    monkeypatch.setattr(generate, "shipped_weights", {"model": model}.__getitem__)
+    generate.main(["--voice", str(voice), "--out", str(tmp_path / "one.png"), "--num-images", "1"])
     with Image.open(tmp_path / "one.png") as picture:
         assert picture.size == (64, 64)
 
