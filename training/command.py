@@ -38,6 +38,10 @@ def run_command(main: Callable[[list[str]], None]) -> NoReturn:
         main: Function of the arguments without the program's name.
     """
     protect_output()
+    if "torch" in sys.modules:  # commands that need no torch don't load it
+        from training.launch import share_cores
+
+        share_cores()
     try:
         main(sys.argv[1:])
     except (Wav2FaceError, OSError) as error:

@@ -9,7 +9,7 @@ import psutil
 import torch
 
 from data.errors import ConfigError
-from data.workers import count_cores
+from data.workers import count_threads
 
 _STARTED_BY_A_LAUNCHER = ("RANK", "WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 
@@ -39,22 +39,17 @@ def start_missing_processes() -> None:
     if num_processes > 1:
         sys.stdout.flush()
         # Without it torchrun gives each process one thread.
-        os.environ.setdefault("OMP_NUM_THREADS", str(threads_per_process(num_processes)))
+        os.environ.setdefault("OMP_NUM_THREADS", str(count_threads(num_processes)))
         torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
         os.execv(sys.executable, [*torchrun, str(num_processes), *sys.argv])
 
 
-def share_cores(num_local_processes: int) -> None:
-    """Limit torch's threads so that the processes of a run on this machine have no more threads than cores.
+def share_cores(num_local_processes: int = 1) -> None:
+    """Lower torch's number of threads so that equal processes on this machine have no more threads than cores.
+
+    A quota of a container counts, which torch ignores; `OMP_NUM_THREADS` takes precedence over the number of cores.
 
     Args:
-        num_local_processes: Processes of the run on this machine; a single one keeps torch's number, as does
-            every process if the environment sets `OMP_NUM_THREADS`.
+        num_local_processes: Processes of the run on this machine.
     """
-    if num_local_processes > 1 and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(threads_per_process(num_local_processes))
-
-
-def threads_per_process(num_processes: int) -> int:
-    """Cores of this machine divided by processes, at least 1."""
-    return max(1, count_cores() // num_processes)
+    torch.set_num_threads(min(torch.get_num_threads(), count_threads(num_local_processes)))

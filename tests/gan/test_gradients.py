@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.commands import launch
+from tests.commands import call, launch
 from tests.synthetic import TinyWorld
 
 pytestmark = pytest.mark.slow
@@ -18,7 +18,8 @@ PROGRAM = Path(__file__).with_name("gradients_program.py")
 def gradients(world: TinyWorld, folder: Path, num_processes: int, *keys: object) -> dict[str, torch.Tensor]:
     file = folder / f"{num_processes}{len(keys)}.safetensors"
     settings = ("--batch-size", 8, "--generator.widths", WIDTHS, "--discriminator.widths", WIDTHS, *keys)
-    result = launch(PROGRAM, file, world.pack_root, *settings, num_processes=num_processes)
+    arguments = (PROGRAM, file, world.pack_root, *settings)
+    result = call(*arguments) if num_processes == 1 else launch(*arguments, num_processes=num_processes)
     assert f"gradients of {num_processes} processes" in result.stdout, result.stderr
     return load_file(file)
 

@@ -4,49 +4,30 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.commands import ROOT, assert_one_line, call, kill_once, launch
+
 pytestmark = pytest.mark.slow
 
 TOY = Path(__file__).with_name("toy_training.py")
-ROOT = TOY.parents[2]
-
-
-def environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ACCELERATE_")}
-    return {**kept, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true"}
-
-
-def launch(*arguments: str, launcher: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-    accelerate = ("-m", "accelerate.commands.accelerate_cli", "launch", *launcher) if launcher else ()
-    command = [sys.executable, *accelerate, str(TOY), *arguments]
-    return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=120)
 
 
 def test_two_processes_train_as_one_does_and_a_kill_loses_nothing(tmp_path: Path) -> None:
     one, two, killed = (tmp_path / name for name in ("one", "two", "killed"))
-    process = subprocess.Popen(
-        [sys.executable, str(TOY), "--out", str(killed), "--seconds-a-step", "0.1"], env=environment()
-    )
-    while not (killed / "checkpoints" / "latest").exists():
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    slowly = ("--out", killed, "--seconds-a-step", 0.1)
+    kill_once(killed / "checkpoints" / "latest", [sys.executable, str(TOY), *map(str, slowly)])
     assert not (killed / "model").exists()
-    assert launch("--out", str(one)).returncode == 0
-    two_on_cpu = ("--cpu", "--num_processes", "2", "--main_process_port", "0")
-    result = launch("--out", str(two), launcher=two_on_cpu)
+    assert call(TOY, "--out", one).returncode == 0
+    result = launch(TOY, "--out", two, num_processes=2)
     assert "finished in 2 processes" in result.stdout, result.stderr
-    assert launch("--out", str(killed), "--resume", "--seconds-a-step", "0.1").returncode == 0
+    assert call(TOY, *slowly, "--resume").returncode == 0
 
     weights = load_file(one / "model" / "model.safetensors")
     for name, tensor in load_file(two / "model" / "model.safetensors").items():
@@ -62,10 +43,9 @@ def test_two_processes_train_as_one_does_and_a_kill_loses_nothing(tmp_path: Path
 
 
 def test_a_mistake_under_two_processes_is_told_in_one_line(tmp_path: Path) -> None:
-    config = ROOT / "configs" / "accelerate" / "cpu.yaml"
-    launcher = ("--config_file", str(config), "--num_processes", "2", "--main_process_port", "0")
+    options = ("--config_file", ROOT / "configs" / "accelerate" / "cpu.yaml")
     (tmp_path / "stats.jsonl").write_text("")
-    result = launch("--out", str(tmp_path), launcher=launcher)
+    result = launch(TOY, "--out", tmp_path, num_processes=2, options=options)
     assert result.returncode != 0
     assert [line for line in result.stderr.splitlines() if line.startswith("error: ")] == [
         f"error: {tmp_path} already holds a run: add --resume to go on, or choose another --out"
@@ -73,9 +53,8 @@ def test_a_mistake_under_two_processes_is_told_in_one_line(tmp_path: Path) -> No
 
 
 def test_a_mistake_in_one_process_ends_with_exit_code_2_and_no_traceback(tmp_path: Path) -> None:
-    result = launch("--out", str(tmp_path / "run"), "--model.widht", "3")
-    assert result.returncode == 2
-    assert result.stderr == "error: unknown key 'model.widht' in the command line; did you mean 'model.width'?\n"
+    result = call(TOY, "--out", tmp_path / "run", "--model.widht", "3")
+    assert_one_line(result, "error: unknown key 'model.widht' in the command line; did you mean 'model.width'?\n")
 
 
 @pytest.mark.parametrize("package", ["data", "encoder", "gan", "eval", "training"])

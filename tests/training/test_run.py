@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 
+from data import workers
 from data.errors import ConfigError, OutputError
 from training import launch
 from training.run import Run, RunConfig
@@ -113,16 +114,17 @@ def test_one_process_instead_of_several_is_an_error(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    ("processes", "environment", "expected"), [(1, None, 16), (4, None, 4), (32, None, 1), (4, "16", 16)]
+    ("processes", "environment", "expected"), [(1, None, 8), (4, None, 2), (32, None, 1), (4, "6", 6), (4, "64", 16)]
 )
 def test_processes_share_the_cores_unless_the_environment_says_otherwise(
     monkeypatch: pytest.MonkeyPatch, processes: int, environment: str | None, expected: int
 ) -> None:
-    threads = [16]
-    monkeypatch.setattr(launch, "count_cores", lambda: 16)
+    threads: list[int] = []
+    monkeypatch.setattr(workers, "count_cores", lambda: 8)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 16)
     monkeypatch.setattr(torch, "set_num_threads", threads.append)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     if environment:
         monkeypatch.setenv("OMP_NUM_THREADS", environment)
     launch.share_cores(processes)
-    assert threads[-1] == expected
+    assert threads == [expected]
