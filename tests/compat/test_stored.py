@@ -102,6 +102,7 @@ def test_a_stored_face_encoder_gives_the_features_that_it_gave() -> None:
     np.testing.assert_allclose(features, CONTENTS["face_encoder"], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_stored_preparation_is_known_again_and_has_nothing_left_to_do(tmp_path: Path) -> None:
     pytest.importorskip("dlib")
     pytest.importorskip("yt_dlp")

@@ -134,7 +134,7 @@ def test_fid_of_few_drawings_is_printed_as_not_comparable(tiny_world, models, tm
     assert entry["num_images"] == 20 and entry["comparable"] is False
     assert entry["frechet_distance"] > 0 and entry["kid"] > 0
     bounds = {e["system"].split(":")[0]: e for e in report["bounds"] if e["feature_space"] == "dlib"}
-    # Other real faces are closer than what an untrained painter draws.
+    # Other real faces are closer than drawings of an untrained generator.
     assert bounds["bound"]["kid"] < entry["kid"]
     text = (tmp_path / "report.md").read_text()
     assert "(not comparable)" in text and "20 / " in text

@@ -19,6 +19,9 @@ from tests.integration.avspeech import failures_of, outcomes_of, prepare, write_
 pytest.importorskip("dlib")
 pytest.importorskip("yt_dlp")
 
+NUM_ROWS = 70
+"""The least that hold each thing that can go wrong once."""
+
 
 def content_of(out: Path) -> dict[str, object]:
     """Every file of a data set: outcomes as text, shards by column."""
@@ -29,14 +32,14 @@ def content_of(out: Path) -> dict[str, object]:
 
 
 def test_every_row_is_published_or_fails_by_name(server: VideoServer, videos: dict[str, Path], tmp_path: Path) -> None:
-    csv, reasons = write_list(tmp_path, server, videos, 60)
+    csv, reasons = write_list(tmp_path, server, videos, NUM_ROWS)
     out = tmp_path / "set"
     done = run_script(*prepare(out, csv, server, "--workers", 2, "--chunk-rows", 10, "--window", 0.025))
     assert done.returncode == 0, done.stderr
     assert failures_of(out) == reasons
-    assert len(outcomes_of(out)) == 60
+    assert len(outcomes_of(out)) == NUM_ROWS
     dataset = ClipDataset(out, "all")
-    assert len(dataset) == 60 - len(reasons) and len(set(dataset.clip_ids)) == len(dataset)
+    assert len(dataset) == NUM_ROWS - len(reasons) and len(set(dataset.clip_ids)) == len(dataset)
     assert dataset.info.extra == {"spectrogram": {"window": 0.025}}
     clip = dataset.clip(0)
     assert clip.source.video_id in server.files and clip.waveform is not None and clip.faces[0].shape == (64, 64, 3)
@@ -51,7 +54,7 @@ def test_every_row_is_published_or_fails_by_name(server: VideoServer, videos: di
     assert row["images"] and all(image.size == (64, 64) and image.mode == "RGB" for image in row["images"])
 
     status = json.loads(call_script(*prepare(out, csv, server, "--status", "--json")).stdout)
-    assert (status["rows"], status["published"], status["pending"]) == (60, len(dataset), 0)
+    assert (status["rows"], status["published"], status["pending"]) == (NUM_ROWS, len(dataset), 0)
     assert sum(status["failures"].values()) == len(reasons)
     assert "published" in call_script(*prepare(out, csv, server, "--status")).stdout
 

@@ -20,7 +20,7 @@ from tests.integration.avspeech import failures_of, outcomes_of, prepare, write_
 pytest.importorskip("dlib")
 pytest.importorskip("yt_dlp")
 
-NUM_ROWS, NUM_KILLS = 96, 4
+NUM_ROWS, NUM_KILLS = 60, 3
 
 
 def wait_for_requests(running: subprocess.Popen[str], server: VideoServer, number: int) -> None:
@@ -34,7 +34,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_is_not(
     server: VideoServer, videos: dict[str, Path], tmp_path: Path
 ) -> None:
     csv, _ = write_list(tmp_path, server, videos, NUM_ROWS)
-    options = ("--workers", 2, "--chunk-rows", 4)
+    options = ("--workers", 2, "--chunk-rows", 3)
     assert run_script(*prepare(tmp_path / "calm", csv, server, *options)).returncode == 0
     moments = random.Random(4)
     out = tmp_path / "killed"

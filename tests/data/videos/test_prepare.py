@@ -32,6 +32,7 @@ def config_of(out: str, **changes: object) -> VideosConfig:
     return VideosConfig(out, recipe, None, num_workers=1, chunk_rows=2, **changes)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_shards_go_to_any_place_that_fsspec_reaches(tmp_path: Path) -> None:
     rows, out = make_list(tmp_path), f"memory://{uuid.uuid4()}/set"
     result = prepare_videos(config_of(out), rows)
@@ -54,6 +55,7 @@ def test_shards_go_to_any_place_that_fsspec_reaches(tmp_path: Path) -> None:
     assert prepare_videos(config_of(out), rows).num_done == 0
 
 
+@pytest.mark.slow
 def test_what_a_row_says_of_the_person_is_counted(tmp_path: Path) -> None:
     file = make_talking_video(tmp_path / "0.mp4", seconds=2.0)
     row = VideoRequest(0, "v", "v", "Ada", 0.0, 2.0, attributes=Attributes("female", 36.0), path=str(file))
