@@ -49,7 +49,7 @@ def make_clock_video(
         resampler = av.AudioResampler(audio.codec_context.format.name, "mono", SAMPLE_RATE) if audio else None
         for number in range(num_frames):
             if video is not None:
-                frame = av.VideoFrame.from_ndarray(_draw(number), "rgb24")
+                frame = av.VideoFrame.from_ndarray(draw_number(number), "rgb24")
                 frame.pts, frame.time_base = number, Fraction(1, FPS)
                 container.mux(video.encode(frame))
             if audio is not None:
@@ -71,7 +71,7 @@ def read_frames(path: str) -> list[tuple[float, float]]:
     with av.open(path) as container:
         stream = container.streams.video[0]
         return [
-            (float(frame.pts * frame.time_base), _read(frame.to_ndarray(format="gray")) / FPS)
+            (float(frame.pts * frame.time_base), read_number(frame.to_ndarray(format="gray")) / FPS)
             for frame in container.decode(stream)
         ]
 
@@ -87,30 +87,37 @@ def read_tones(path: str) -> list[tuple[float, float]]:
             assert abs(start - first - sum(map(len, pieces)) / frame.sample_rate) < 0.002, "a gap in the sound"
             pieces.append(samples)
             rate = frame.sample_rate
-    waveform = np.concatenate(pieces)
+    return [(first + second, told) for second, told in find_tones(np.concatenate(pieces), rate)]
+
+
+def find_tones(waveform: np.ndarray, rate: int) -> list[tuple[float, float]]:
+    """(second at which it starts, second of the video that it tells) of each tone in [T] that is there whole."""
     peak = np.abs(waveform).max()
     length = int(_BURST * rate)
-    smooth = np.convolve(np.abs(waveform), np.ones(64) / 64, "same")
+    width = max(4, rate // 750)
+    smooth = np.convolve(np.abs(waveform), np.ones(width) / width, "same")
     loud = np.flatnonzero(smooth > 0.25 * peak)
     starts = loud[np.flatnonzero(np.diff(loud, prepend=-rate) > rate // 8)]
     found = []
     for start in starts:
         piece = waveform[start + length // 8 : start + length * 7 // 8]
-        if start < length or piece.size < length * 3 // 4:
+        if start < length or piece.size < length * 3 // 4 or smooth[start + length * 7 // 8] < 0.25 * peak:
             continue
         spectrum = np.abs(np.fft.rfft(piece * np.hanning(piece.size), 8 * piece.size))
         frequency = spectrum.argmax() * rate / (8 * piece.size)
-        found.append((first + start / rate, round((frequency - 600) / 100) / 2))
+        found.append((start / rate, round((frequency - 600) / 100) / 2))
     return found
 
 
-def _draw(number: int) -> np.ndarray:
+def draw_number(number: int) -> np.ndarray:
+    """A picture that shows a number in black and white bars."""
     bits = [(number >> bit) & 1 for bit in range(_NUM_BITS)]
     row = np.repeat(np.array(bits, np.uint8) * 255, _BLOCK)
     return np.broadcast_to(row[None, :, None], (2 * _BLOCK, row.size, 3)).copy()
 
 
-def _read(image: np.ndarray) -> int:
+def read_number(image: np.ndarray) -> int:
+    """The number that a grey picture [H, W] shows."""
     means = image.reshape(2 * _BLOCK, _NUM_BITS, _BLOCK).mean((0, 2))
     return sum(int(mean > 127) << bit for bit, mean in enumerate(means))
 

@@ -54,7 +54,7 @@ def read_waveform(path: str | Path, max_seconds: float = MAX_SECONDS) -> Wavefor
                 f"{path}: {(end - begin) / 60:.0f} minutes, at most {max_seconds / 60:.0f} allowed",
             )
         timeline.check_complete(track)
-        waveform, _ = file.read_sound(track, begin, begin + max_seconds)
+        waveform = file.read_sound(track, begin, begin + max_seconds)
     if not waveform.size:
         raise MediaError("empty", f"{path}: holds no audio samples")
     return waveform

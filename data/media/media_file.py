@@ -107,12 +107,12 @@ class MediaFile:
         start = times.begin
         while start < times.end:
             try:
-                yield self.read_sound(track, start, start + _BLOCK_SECONDS)[0]
+                yield self.read_sound(track, start, start + _BLOCK_SECONDS)
             except MediaError:
                 return
             start += _BLOCK_SECONDS
 
-    def read_sound(self, track: int, start: float, end: float) -> tuple[Waveform, tuple[float, float]]:
+    def read_sound(self, track: int, start: float, end: float) -> Waveform:
         """The sound of a part of the file.
 
         Args:
@@ -121,8 +121,8 @@ class MediaFile:
             end: Second at which it ends at the latest.
 
         Returns:
-            [T] float32, 16 kHz mono; sample i is heard i / 16000 s after `start`, to one sample; gaps are silence. T
-            is 0 where there is none. And the first and last second that were there.
+            [T] float32, 16 kHz mono; sample i is heard i / 16000 s after `start`, to one sample. Gaps between time
+            stamps are silence. T is less where the track ends, 0 where it holds nothing.
 
         Raises:
             MediaError: `damaged` or `not-finite`.
@@ -131,9 +131,9 @@ class MediaFile:
         pieces = self._pieces(track, start, end, levels, None)
         if (channel := levels.lost_channel()) is not None:
             pieces = self._pieces(track, start, end, None, channel)
-        if not pieces:
-            return np.zeros(0, np.float32), (math.inf, -math.inf)
-        first, last = pieces[0][0], pieces[-1][0] + pieces[-1][1].size / SAMPLE_RATE
+        last = pieces[-1][0] + pieces[-1][1].size / SAMPLE_RATE if pieces else start
+        if end < self.timeline.streams[track].end:
+            last = end  # what comes later lies behind a gap
         num_samples = round((min(last, end) - start) * SAMPLE_RATE)
         waveform = np.zeros(num_samples, np.float32)
         for time, piece in pieces:
@@ -142,7 +142,7 @@ class MediaFile:
             at = max(0, at)
             waveform[at : at + piece.size] = piece
         check_finite(waveform, f"{self.path}:")
-        return waveform, (first, last)
+        return waveform
 
     def _pieces(
         self, track: int, start: float, end: float, levels: ChannelLevels | None, channel: int | None

@@ -31,7 +31,7 @@ NO_TICKS = -(1 << 63)
 
 _MAX_GAP = 10.0  # seconds without any packet, in containers whose clocks may restart: FFmpeg's dts_delta_threshold
 _MAX_FOREIGN = 0.1  # share of a file's bytes behind the last packet of its streams
-_RESTARTING = ("mpeg", "mpegts", "ogg")  # recordings of these containers are joined by joining their bytes
+_RESTARTING = ("mpeg", "mpegts")  # containers that are joined by joining their bytes; FFmpeg unwraps their clocks
 _UNMARKED_PRIMING = ("mpeg", "mpegts")  # containers that can't say that the first samples are an encoder's
 _PRIMING_SECONDS = 0.025  # 1024 samples of AAC at 44.1 kHz
 _MAX_PIXELS = 50_000_000  # larger pictures are not decoded to see when they are shown

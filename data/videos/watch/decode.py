@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from data.errors import MediaError
 from data.media.decoding import MAX_SECONDS, PacketCounts, decode_packets
 from data.media.media_file import TIME_ERROR, MediaFile, check_whole
-from data.media.waveform import Waveform
+from data.media.waveform import SAMPLE_RATE, Waveform
 from data.videos.watch.cuts import CutFinder
 from data.videos.watch.picture import PictureMaker, deinterlaced
 
@@ -122,9 +122,10 @@ class VideoFile(MediaFile):
         if end is None:
             self.timeline.check_complete(*self._used)
         limit = start + MAX_SECONDS if end is None else end
-        waveform, there = self.read_sound(self.sound_track, start, limit)
+        waveform = self.read_sound(self.sound_track, start, limit)
         if not waveform.size:
             raise self._nothing("sound", start)
+        there = self.timeline.streams[self.sound_track].begin, start + waveform.size / SAMPLE_RATE
         check_whole(self.path, "sound", (start, -math.inf if end is None else end), there)
         return waveform
 

@@ -16,6 +16,8 @@ from data.videos.plan.requests import SourceFile, VideoRequest
 from tests.clock_video import read_frames, read_tones
 from tests.data.videos.conftest import CLOCK_SECONDS
 
+pytestmark = pytest.mark.slow  # yt-dlp starts ffmpeg
+
 MARGIN = 1.0
 EXACT = 0.0015  # Matroska counts milliseconds
 ABOUT = 0.025  # what is known of the clock of a broadcast: its first packet

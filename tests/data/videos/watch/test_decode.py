@@ -13,7 +13,7 @@ from data.media.waveform import SAMPLE_RATE
 from data.personas.footage.videos import make_sound, make_talking_video, rotate_mp4, write_video
 from data.videos.watch import picture
 from data.videos.watch.decode import MAX_FRAMES, VideoFile
-from tests.clock_video import FPS, _draw, _read, make_clock_video
+from tests.clock_video import FPS, draw_number, make_clock_video, read_number
 
 CONTAINERS = [
     ("a.mp4", "libx264", "aac"),
@@ -34,7 +34,7 @@ def refusal(path: Path, start: float = 0.0, end: float = 1.0, fps: float = 2.0) 
 
 
 def shown_seconds(frames: list) -> list[float]:
-    return [_read(frame.image.mean(-1)) / FPS for frame in frames]
+    return [read_number(frame.image.mean(-1)) / FPS for frame in frames]
 
 
 def picture_of(path: Path) -> np.ndarray:
@@ -107,7 +107,7 @@ def test_few_samples_are_near_their_moments_though_most_frames_are_skipped(tmp_p
 
 def test_a_variable_rate_is_sampled_by_time_and_a_slide_is_given_again(tmp_path: Path) -> None:
     times = [0.0, 0.04, 0.08, 0.12, 2.0, 2.04, 2.5]
-    frames = [_draw(number) for number in range(len(times))]
+    frames = [draw_number(number) for number in range(len(times))]
     size = frames[0].shape[1::-1]
     path = write_video(tmp_path / "a.mkv", frames, make_sound("silence", 0, 3.0), size=size, times=times)
     with VideoFile(path) as video:
