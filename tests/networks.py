@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from encoder.faces.encoder import FaceEncoder, FaceEncoderConfig
 from encoder.faces.export import save_face_encoder
 from encoder.faces.inference import measure_statistics, to_inputs
+from encoder.faces.network import FaceEncoder, FaceEncoderConfig
 from tests.synthetic import draw_face
 
 FEATURE_SIZE = 24
