@@ -1,4 +1,4 @@
-"""The one family of errors that a user can cause; commands print them as one line and exit with 2."""
+"""Errors that a user can mend; commands print them as one line and exit with 2."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ Reason = Literal[
     "duplicate-row",
     "unsafe-identity",
     "bad-attribute",
-    "unmatched-name",
     "empty-identity",
     "unknown-name",
     "no-faces",
@@ -90,10 +89,10 @@ class DatasetError(Wav2FaceError):
 
 
 class MediaError(Wav2FaceError):
-    """One recording or picture that can't be used. It costs that file, never the preparation.
+    """A recording or picture that can't be used; preparation leaves it out and continues.
 
     Attributes:
-        reason: A short slug for failure lists and their summary, such as `no-face` or `no-speech`.
+        reason: Short slug for failure lists and their summary, such as `no-face` or `no-speech`.
     """
 
     def __init__(self, reason: Reason, message: str) -> None:
@@ -101,11 +100,11 @@ class MediaError(Wav2FaceError):
         self.reason: Reason = reason
 
     def __reduce__(self) -> tuple[type[MediaError], tuple[Reason, str]]:
-        return type(self), (self.reason, str(self))  # so that it crosses from process to process
+        return type(self), (self.reason, str(self))  # for pickling between processes
 
 
 class FetchStopped(Wav2FaceError):
-    """A site takes this machine for a robot; more downloads would only make it worse."""
+    """A site that blocks this machine as a robot; further downloads would prolong the block."""
 
 
 class ModelError(Wav2FaceError):
@@ -113,13 +112,13 @@ class ModelError(Wav2FaceError):
 
 
 class StepError(Wav2FaceError):
-    """A command of several that were to run one after the other, and that failed; its log is named."""
+    """A failed command of a pipeline; the message names its log."""
 
 
 class OutputError(Wav2FaceError):
-    """A place that can't be written to, or that already holds something else."""
+    """An output that can't be written to, or that already holds something else."""
 
 
 def one_line(message: object) -> str:
-    """What an error says, in one line, as failure lists and terminals want it."""
+    """Message of an error in one line, for failure lists and terminals."""
     return " ".join(str(message).split())

@@ -64,7 +64,7 @@ def format_warnings(warnings: list[str]) -> list[str]:
 
 
 def summarize(out: Path, prepared: Prepared) -> str:
-    """A table of what was prepared, and a list of what was not."""
+    """A table of what was prepared, counts of failures, and warnings."""
     info = prepared.info
     lines = [
         f"{out} was prepared before from the same files: nothing to do" if prepared.was_there else f"{out} is ready"
@@ -76,9 +76,8 @@ def summarize(out: Path, prepared: Prepared) -> str:
     lines.append(f"face features: {info.face_encoder.name}, sha256 {info.face_encoder.sha256[:16]}")
     lines.append(f"split: seed {info.split.seed}, sha256 {info.split.sha256[:16]}")
     lines.append("known of people: " + ", ".join(f"{name} {n}" for name, n in info.attribute_coverage.items()))
-    lines += format_warnings(prepared.warnings)
     reasons = collections.Counter(failure.reason for failure in prepared.failures)
     if reasons:
         lines.append(f"{len(prepared.failures)} failures, see {out / FAILURES_NAME}:")
         lines += [f"  {count:>6}  {reason}" for reason, count in reasons.most_common()]
-    return "\n".join(lines)
+    return "\n".join([*lines, *format_warnings(prepared.warnings)])

@@ -20,8 +20,8 @@ class Scan:
 
     Attributes:
         people: Sorted by identity.
-        failures: One for each folder that is no person, and each name of the CSV file that has no folder.
-        warnings: Lines about what else is left out.
+        failures: One for each folder that is no person.
+        warnings: Lines about files and names that are left out.
     """
 
     people: list[Person] = field(default_factory=list)
@@ -71,7 +71,7 @@ def scan_folder(root: Path, extra_faces: Iterable[Path] = (), known: KnownPeople
         scan.warnings += _tell_ignored(folder, known.path, is_extra)
     if not voices and not scan.failures:
         raise DatasetError(f"{root}: no folder of a person in it; expected ROOT/<identity>/{{voices,faces}}/*")
-    scan.failures += known.find_unmatched(voices)
+    scan.warnings += known.tell_unmatched(voices)
     scan.people += [
         Person(identity, tuple(voices[identity]), tuple(faces[identity]), known.attributes.get(identity, Attributes()))
         for identity in sorted(voices)

@@ -86,17 +86,21 @@ class KnownPeople:
     warnings: list[str] = field(default_factory=list)
     path: Path | None = None
 
-    def find_unmatched(self, names: Iterable[str]) -> list[Failure]:
-        """A failure for each identity of the file that is none of the names that have files."""
+    def tell_unmatched(self, names: Iterable[str]) -> list[str]:
+        """A line that counts the identities of the file that are none of the names that have files; none if all are."""
         by_case = {name.casefold(): name for name in names}
-        failures = []
+        unmatched = []
         for identity in self.attributes:
             similar = by_case.get(identity.casefold())
             if similar != identity:
-                hint = f"; there is {similar!r}" if similar else ""
-                message = f"'{identity}' is the name of nobody who has files{hint}"
-                failures.append(Failure(str(self.path), identity, "unmatched-name", message))
-        return failures
+                unmatched.append(f"'{identity}'" + (f" (there is '{similar}')" if similar else ""))
+        if not unmatched:
+            return []
+        more = ", ..." if len(unmatched) > _SHOWN else ""
+        shown = ", ".join(unmatched[:_SHOWN]) + more
+        return [
+            f"{self.path}: {len(unmatched):,} of {len(self.attributes):,} names are those of nobody with files: {shown}"
+        ]
 
 
 def check_identity(name: str) -> None:

@@ -160,8 +160,9 @@ def _make_record(config: PeopleConfig, people: list[Person], face_encoder: FaceE
             size = path.stat().st_size if path.exists() else -1
             listing.update(f"{path.parent.name}/{path.name}\t{size}\n".encode("utf-8", "surrogateescape"))
     record = request_record(config.recipe, face_encoder, config.seed, config.split_fractions)
-    if config.recipe.face_encoder is None:
-        del record["face_encoder"]  # data sets that were made before this setting existed lack it
+    del record["face_encoder"]  # data sets that were made before this setting existed lack it
+    if config.recipe.face_encoder is not None:
+        record["face_encoder"] = face_encoder.name  # which is no path
     return {**record, "files_sha256": listing.hexdigest()}
 
 

@@ -43,7 +43,7 @@ def store_folder(work: Path, out: Path) -> ClipDataset:
     attributes = make_recordings(recordings, num_identities=3, voices=1, faces=2, seconds=3.0, num_faces_only=1)
     (recordings / "person_000" / "voices" / "broken.wav").write_text("no recording")
     make_tiny_pack(work)
-    recipe = Recipe(TINY_ANALYZER, str(work), 64, voice_activity="none")
+    recipe = Recipe(TINY_ANALYZER, insightface_root=str(work), face_size=64, voice_activity="none")
     prepare_folder(
         PrepareConfig(
             root=recordings,

@@ -137,7 +137,7 @@ def config(tiny_world: TinyWorld, out: Path, **changes: object) -> PrepareConfig
     settings: dict = {
         "root": tiny_world.recordings,
         "out": out,
-        "recipe": Recipe(TINY_ANALYZER, str(tiny_world.pack_root), 64, voice_activity="none"),
+        "recipe": Recipe(TINY_ANALYZER, insightface_root=str(tiny_world.pack_root), face_size=64, voice_activity="none"),
         "attributes": tiny_world.attributes,
         "split_fractions": (0.5, 0.2, 0.3),
         "num_workers": 1,
@@ -226,7 +226,7 @@ def test_real_photographs_and_recordings_are_prepared(
         wide.paste(five, (i * five.width, 0))
     (root / "crowd" / "faces").mkdir(parents=True)
     wide.save(root / "crowd" / "faces" / "five.png")
-    recipe = Recipe("insightface:small", str(real_insightface_root), 64)
+    recipe = Recipe("insightface:small", insightface_root=str(real_insightface_root), face_size=64)
     table = real_recordings / "pairs.csv"
     changes = {"root": root, "recipe": recipe, "attributes": table}
     prepared = prepare_folder(config(tiny_world, tmp_path / "out", **changes))

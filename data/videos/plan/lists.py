@@ -91,9 +91,7 @@ def list_folder(root: Path, attributes: Path | None = None) -> Listing:
             requests.append(BadRequest(index, error.reason, f"{str(file)!a}: {error}"))
             continue
         requests.append(VideoRequest(index, video_id, video_id, identity, attributes=person, path=str(file)))
-    warnings += [
-        f"{failure.path}: {failure.message}" for failure in known.find_unmatched(identities.union(identity_of.values()))
-    ]
+    warnings += known.tell_unmatched(identities.union(identity_of.values()))
     return Listing(MemoryRequests(requests, digest.hexdigest()), warnings)
 
 

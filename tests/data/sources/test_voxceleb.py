@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -121,3 +122,24 @@ def test_roots_without_recordings_or_that_are_missing_are_told(tmp_path: Path) -
         join_voxceleb([tmp_path], [], {})
     with pytest.raises(DatasetError, match="nowhere"):
         join_voxceleb([tmp_path / "nowhere"], [], {})
+
+
+def test_names_are_the_same_in_any_unicode_form_and_any_table(tmp_path: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "Zoë_Saldaña") for form in ("NFC", "NFD"))
+    touch(tmp_path / "vox1" / "id10001" / "v" / "1.wav", tmp_path / "faces" / decomposed / "1.jpg")
+    path = tmp_path / "vox1_meta.csv"
+    path.write_text(f"VoxCeleb1_ID;VGGFace1 ID;gender\rid10001;{composed};f\rid10002;Nobody;m\r", newline="")
+    joined = join_voxceleb([tmp_path / "vox1"], [tmp_path / "faces"], read_meta([path])[0])
+    assert [(person.identity, len(person.faces)) for person in joined.people] == [("id10001", 1)]
+    assert joined.failures == [] and joined.warnings == [] and joined.num_absent == 1
+
+
+def test_files_that_are_not_read_and_roots_without_faces_are_counted(tmp_path: Path) -> None:
+    roots, faces = make_world(tmp_path)
+    touch(tmp_path / "vox1" / "wav" / "id10001" / "video0" / "._00001.wav")
+    (tmp_path / "none").mkdir()
+    meta, _ = read_meta(write_meta(tmp_path))
+    hidden, others, nobody = join_voxceleb(roots, [*faces, tmp_path / "none"], meta).warnings
+    assert "1 files that begin with a dot" in hidden and "._00001.wav" in hidden
+    assert "1 files of other suffixes" in others and "notes.txt" in others
+    assert nobody == f"{tmp_path / 'none'}: no folder with the faces of anybody in it"

@@ -80,8 +80,8 @@ def test_people_and_columns_of_a_csv_that_match_nothing_are_told(tmp_path: Path)
     root = make_files(tmp_path / "root", "ada.mp4")
     table = tmp_path / "people.csv"
     table.write_text("identity,sex,colour\nAda,f,red\nbob,m,blue\n", encoding="utf-8")
-    columns, ada, bob = list_folder(root, table).warnings
-    assert "colour" in columns and "'Ada'" in ada and "there is 'ada'" in ada and "'bob'" in bob
+    columns, names = list_folder(root, table).warnings
+    assert "colour" in columns and "2 of 2 names are those of nobody with files: 'Ada' (there is 'ada'), 'bob'" in names
 
 
 def test_names_that_are_no_ids_or_fall_together_get_ids_of_their_own(tmp_path: Path) -> None:
