@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import av
@@ -9,11 +10,13 @@ import pytest
 
 from data.errors import MediaError
 from data.media.timeline import read_timeline
+from data.media.waveform import SAMPLE_RATE
 from data.personas.footage.server import Fault, VideoServer
 from data.videos.download.config import FetchConfig
 from data.videos.download.fetch import fetch
 from data.videos.plan.requests import SourceFile, VideoRequest
-from tests.clock_video import read_frames, read_tones
+from data.videos.watch.decode import VideoFile
+from tests.clock_video import FPS, find_tones, read_frames, read_number, read_tones
 from tests.data.videos.conftest import CLOCK_SECONDS
 
 pytestmark = pytest.mark.slow  # yt-dlp starts ffmpeg
@@ -189,3 +192,57 @@ def test_a_section_keeps_the_turn_of_the_pictures(clock_videos: dict[str, Path],
         section = fetch(row("id", 4.3, 7.3), config(tmp_path / "sources", server))
     with av.open(section.path) as video:
         assert next(video.decode(video=0)).rotation == rotation
+
+
+def muxed_anew(source: Path, target: Path, offset: float) -> Path:
+    """The same packets, `offset` seconds later."""
+    with av.open(str(source)) as reader, av.open(str(target), "w") as writer:
+        copies = {stream.index: writer.add_stream_from_template(stream) for stream in reader.streams}
+        writer.start_encoding()
+        for packet in reader.demux():
+            if packet.dts is not None and packet.pts is not None:
+                packet.pts += round(offset / packet.time_base)
+                packet.dts += round(offset / packet.time_base)
+                packet.stream = copies[packet.stream.index]
+                writer.mux(packet)
+    return target
+
+
+@pytest.mark.parametrize("offset", [0.0, 1.4, 4.4])
+@pytest.mark.parametrize(
+    "suffix, way", [(".ts", "playlist"), *itertools.product([".ts", ".mp4", ".mkv"], ["section", "whole"])]
+)
+def test_the_start_of_a_clock_is_counted_once(
+    suffix: str, way: str, offset: float, clock_videos: dict[str, Path], tmp_path: Path
+) -> None:
+    video = muxed_anew(clock_videos["fast.mp4"], tmp_path / f"video{suffix}", offset)
+    with VideoServer({"id": video, "video": video}) as server:
+        if way == "playlist":
+            server.files["id"] = tmp_path / "list.m3u8"
+            server.files["id"].write_text(
+                f"#EXTM3U\n#EXT-X-TARGETDURATION:12\n#EXTINF:12,\n{server.url('video')}\n#EXT-X-ENDLIST\n"
+            )
+        source = fetch(row("id", 5.0, 6.0), config(tmp_path / "sources", server, section=way != "whole"))
+        assert_tells_the_time(source, 5.0 - MARGIN, 6.0 + MARGIN, ABOUT)
+        again = fetch(row("id", 5.0, 6.0), config(tmp_path / "sources", server, section=way != "whole"))
+    assert again == source
+    with VideoFile(source.path) as opened:
+        origin = opened.begin if source.origin is None else source.origin
+        start, end = opened.part(origin + 5.0, origin + 6.0)
+        tones = find_tones(opened.waveform(start - 0.2, end), SAMPLE_RATE)
+        (frame, *_) = opened.frames(start, end, FPS)
+    assert tones[0] == (pytest.approx(0.2, abs=ABOUT), 5.0)
+    assert frame.time - origin == pytest.approx(read_number(frame.image.mean(-1)) / FPS, abs=ABOUT)
+
+
+def test_a_playlist_of_two_recordings_is_refused(clock_videos: dict[str, Path], tmp_path: Path) -> None:
+    with VideoServer(clock_videos) as server:
+        server.files["id"] = tmp_path / "list.m3u8"
+        part = f"#EXTINF:12,\n{server.url('broadcast.ts')}\n"
+        server.files["id"].write_text(
+            f"#EXTM3U\n#EXT-X-TARGETDURATION:12\n{part}#EXT-X-DISCONTINUITY\n{part}#EXT-X-ENDLIST\n"
+        )
+        source = fetch(row("id", 5.0, 6.0), config(tmp_path / "sources", server))
+    with pytest.raises(MediaError) as caught:
+        VideoFile(source.path)
+    assert caught.value.reason == "clock-jumps"
