@@ -1,4 +1,4 @@
-"""Files that are whole or absent whatever stops the machine, and locks that all its processes share."""
+"""Atomic writes of files, hashes of files, and locks between processes."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def exclusive_lock(path: Path, time_limit: float | None = None) -> Iterator[None]:
-    """Hold a lock that one process of this machine can have at a time; it is released however that process ends.
+    """Hold an exclusive lock among the processes of this machine; it is released however the process ends.
 
     Args:
-        path: Lock file, hidden by a dot; made here, in a folder that exists, and removed afterwards.
+        path: Lock file, with a dot before its name; made in an existing folder and removed afterwards.
         time_limit: Seconds to wait while another process has the lock; 0 for not at all, None for ever.
 
     Raises:
@@ -64,8 +64,8 @@ def exclusive_lock(path: Path, time_limit: float | None = None) -> Iterator[None
         try:
             yield
         finally:
-            # Removed while it is held: whoever waits for the removed file notices, and makes a new one.
-            with suppress(OSError):  # Windows removes no open files
+            # Removed while the lock is held: filelock detects a removed file and tries again with a new one.
+            with suppress(OSError):  # Windows can't remove open files
                 if os.path.samestat(path.stat(), held):
                     path.unlink()
 

@@ -1,1 +1,1 @@
-"""Finding and aligning faces, and the networks that turn them into identity features."""
+"""Face detection, alignment, and face networks."""

@@ -1,9 +1,8 @@
-"""Where a face lies in an aligned crop.
+"""Alignment of faces: from landmarks to aligned crops.
 
 All coordinates are *template units*: pixels of the 112 x 112 five-point ArcFace template (Deng et al.
-2019, "ArcFace", as published with insightface). A network's input and our own crop are squares in that
-plane, so going from one to the other is a crop and a resize, the same for a photograph, a stored crop and a
-drawing.
+2019, "ArcFace", as published with insightface). A network's input and a stored crop are squares in that
+plane, so one is made from the other by cutting and resizing, for photographs, stored crops and drawings alike.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ ARCFACE_TEMPLATE: NDArray[np.float64] = np.array(
 
 @dataclass(frozen=True)
 class Region:
-    """A square in the template plane: its left upper corner and its side, in template units."""
+    """A square in the template plane: its upper left corner and its side, in template units."""
 
     left: float
     top: float
@@ -39,9 +38,9 @@ ARCFACE_REGION = Region(0.0, 0.0, 112.0)
 _UNIT = 112.0 / 44.0
 CROP_REGION = Region(-10 * _UNIT, -12 * _UNIT, 64 * _UNIT)
 
-# What dlib's face chip (150 px, padding .25) covers: the median over 143 photographs of what
-# `dlib.get_face_chip` cut, seen from where the template lies by five points of a detector;
-# it varies by 3 units in place and 7 in size.
+# Area of dlib's face chip (150 px, padding .25): the median over 143 photographs of the area that
+# `dlib.get_face_chip` cut, in template units by a detector's five points; it varies by 3 units in position and 7 in
+# size.
 # Equal error rates on 265 LFW photographs of 70 people: the ResNet with this region and SCRFD's points 1.1 %, with
 # dlib's own detector 1.3 %, from a 64-px crop 2.0 %; insightface's MobileFaceNet .6 %, from a 64-px crop 1.0 %.
 DLIB_REGION = Region(6.5, 21.2, 98.8)
@@ -49,7 +48,7 @@ DLIB_REGION = Region(6.5, 21.2, 98.8)
 FACE_SIZES = (64, 128, 256)
 
 _MAX_PADDED_PIXELS = 64_000_000
-"""Largest picture that is made of one and its repeated edges; a region that needs more is cut from less resolution."""
+"""Most pixels of a picture with its repeated edges; a region that needs more is cut from a reduced picture."""
 
 
 def check_face_size(size: int) -> None:
@@ -97,7 +96,7 @@ def extract_region(
     Args:
         image: [H, W, 3] uint8 RGB, or [H, W] grey levels.
         to_template: [2, 3] as from `similarity_to_template`.
-        region: What to cut.
+        region: Area to cut.
         size: Side of the result in pixels.
 
     Returns:
@@ -130,18 +129,18 @@ def extract_region(
 def _cut_and_reduce(
     image: NDArray[np.uint8], to_template: NDArray[np.float64], corners: NDArray[np.float64]
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """What of a picture lies in a region far larger than it, reduced so that its repeated edges fit into memory.
+    """Cut a picture to a region far larger than it, and reduce it so that its repeated edges fit into memory.
 
     Args:
         image: [H, W, 3] or [H, W] uint8.
-        to_template: [2, 3] of the picture.
+        to_template: [2, 3] similarity of the picture.
         corners: [2, 4] (x, y) of the region in the picture.
 
     Returns:
-        The part of the picture, and its own [2, 3].
+        The part of the picture, and the [2, 3] similarity of that part.
     """
     height, width = image.shape[:2]
-    margin = 8  # pixels that bicubic interpolation may look at, and to spare
+    margin = 8  # pixels, more than bicubic interpolation needs
     (left, top), (right, bottom) = corners.min(axis=1).astype(int) - margin, corners.max(axis=1).astype(int) + margin
     x, y = int(np.clip(left, 0, width - 1)), int(np.clip(top, 0, height - 1))
     part = image[y : max(y + 1, min(height, bottom)), x : max(x + 1, min(width, right))]

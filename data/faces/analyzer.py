@@ -1,9 +1,4 @@
-"""Finding faces, aligning them and turning them into identity features, behind one small protocol.
-
-The training network T makes a data set's features and serves as identity loss, another network E judges; both
-are `FaceRecognizer`s. Nothing is ever downloaded here: a missing file is a `ModelError` that says where it
-belongs.
-"""
+"""Face analyzers: detection, alignment and face features of photographs."""
 
 from __future__ import annotations
 
@@ -33,7 +28,12 @@ MIN_FACE_PIXELS = 20
 
 @dataclass(frozen=True)
 class AnalyzedFace:
-    """A face as it is stored: [S, S, 3] uint8 RGB covering `CROP_REGION`, and T's unit feature [D]."""
+    """Crop and feature of a face.
+
+    Attributes:
+        crop: [S, S, 3] uint8 RGB covering `CROP_REGION`.
+        feature: [D] float32 unit feature of T.
+    """
 
     crop: NDArray[np.uint8]
     feature: NDArray[np.float32]
@@ -41,13 +41,18 @@ class AnalyzedFace:
 
 @dataclass(frozen=True)
 class FaceAnalyzer:
-    """A detector and a recognizer; without a detector a picture *is* a crop covering `CROP_REGION`."""
+    """A detector and a face network.
+
+    Attributes:
+        detector: Detector; None if pictures are aligned crops that cover `CROP_REGION`.
+        recognizer: Face network.
+    """
 
     detector: FaceDetector | None
     recognizer: FaceRecognizer
 
     def find_faces(self, image: NDArray[np.uint8]) -> list[tuple[DetectedFace, NDArray[np.float64]]]:
-        """Every face of a picture with its [2, 3] similarity to the template, the largest first."""
+        """All faces of a picture, each with its [2, 3] similarity to the template, the largest first."""
         if self.detector is None:
             return [_whole_picture(image)]
         faces = sorted(self.detector.detect(image), key=lambda face: -face.area)
@@ -93,13 +98,13 @@ class FaceAnalyzer:
 
 
 def fits_box(face: DetectedFace, to_template: NDArray[np.float64]) -> bool:
-    """Whether a face's landmarks fit its box; absurd ones would ask for a crop far beyond the picture."""
+    """Whether a face's landmarks fit its box; wrong ones would need a crop far beyond the picture."""
     scale = float(np.hypot(to_template[0, 0], to_template[1, 0]))
     return 0.5 * face.side < ARCFACE_REGION.side / scale < 4 * face.side
 
 
 def _whole_picture(image: NDArray[np.uint8]) -> tuple[DetectedFace, NDArray[np.float64]]:
-    """The face of a picture that is an aligned crop already."""
+    """Box, landmarks and similarity of a picture that is an aligned crop already."""
     height, width = image.shape[:2]
     if height != width:
         raise MediaError("not-square", f"an aligned crop must be square, this one is {width} x {height}")
@@ -115,7 +120,7 @@ def embed_crops(recognizer: FaceRecognizer, crops: NDArray[np.uint8], batch_size
     Args:
         recognizer: T or E.
         crops: [N, S, S, 3] uint8 RGB, each covering `CROP_REGION`.
-        batch_size: How many are held as network inputs at once.
+        batch_size: Network inputs in memory at a time.
 
     Returns:
         [N, D] float32 unit vectors.

@@ -1,7 +1,6 @@
-"""dlib: HOG or CNN detection, five points out of the 68-point predictor, and the 128-d ResNet as recognizer.
+"""dlib: HOG or CNN detection, five points from the 68-point predictor, and the 128-d ResNet as face network.
 
-The weights come with the package face_recognition_models and are read by path: importing it needs
-pkg_resources.
+The weights are in the package face_recognition_models and are read by path, because importing it needs pkg_resources.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ _RESNET = "dlib_face_recognition_resnet_model_v1.dat"
 _PREDICTOR = "shape_predictor_68_face_landmarks.dat"
 _CNN_DETECTOR = "mmod_human_face_detector.dat"
 _BORDER = 40  # px, as for insightface
-_MAX_PIXELS = {"hog": 16_000_000, "cnn": 1_500_000}  # of what a detector sees: the CNN needs 1 GB a million
-_UPSAMPLED_BELOW = 500  # px; the HOG template is 80 px, so smaller pictures are doubled first
-_NEAR_SIDE = 100  # px of a face that the template finds without doubling
+_MAX_PIXELS = {"hog": 16_000_000, "cnn": 1_500_000}  # the CNN needs 1 GB for each million
+_UPSAMPLED_BELOW = 500  # px; smaller pictures are upsampled, because the HOG template is 80 px
+_NEAR_SIDE = 100  # px; larger faces are found without upsampling
 
 
 class DlibRecognizer:
@@ -53,7 +52,8 @@ class DlibRecognizer:
 class DlibDetector:
     """Faces by HOG (frontal, fast) or CNN, with five points from the 68-point predictor.
 
-    Both find faces from about 80 px on; the CNN sees larger pictures reduced to 1.5 million pixels, HOG to 16 million.
+    Both find faces of at least about 80 px. Larger pictures are reduced to 1.5 million pixels for the CNN, to 16
+    million for HOG; the points are always found at full resolution.
     """
 
     def __init__(self, kind: Literal["hog", "cnn"] = "hog") -> None:
@@ -67,11 +67,11 @@ class DlibDetector:
         self._kind = kind
 
     def detect(self, image: NDArray[np.uint8]) -> list[DetectedFace]:
-        """All faces in [H, W, 3] uint8 RGB; looks again with a border where there seems to be none."""
+        """All faces in [H, W, 3] uint8 RGB; if none is found, a second search adds a border."""
         return self._detect(image, 0) or self._detect(image, _BORDER)
 
     def detect_near(self, image: NDArray[np.uint8], box: Box) -> list[DetectedFace]:
-        """Faces in [H, W, 3] uint8 RGB around where one was a moment ago, x0, y0, x1, y1, in less time."""
+        """Faces in [H, W, 3] uint8 RGB near the box of the previous frame; faster than `detect`."""
         window, left, top = cut_window(image, box)
         side = max(box[2] - box[0], box[3] - box[1])
         reduction = max(1, int(side / _NEAR_SIDE))
@@ -79,7 +79,7 @@ class DlibDetector:
             height, width = (length // reduction for length in window.shape[:2])
             window = np.asarray(Image.fromarray(window).resize((width, height), Image.Resampling.BOX))
         found = self._detect(window, 0, upsample=int(side < _NEAR_SIDE))
-        return [face.placed(left, top, reduction) for face in found]
+        return [face.to_picture(left, top, reduction) for face in found]
 
     def _detect(self, image: NDArray[np.uint8], border: int, upsample: int | None = None) -> list[DetectedFace]:
         seen, scale = limit_pixels(image, _MAX_PIXELS[self._kind], border)
@@ -95,11 +95,11 @@ class DlibDetector:
         for box, score in found:
             corners = (box.left() - border, box.top() - border, box.right() - border, box.bottom() - border)
             face = DetectedFace(corners, self._find_points(picture, box) - border, float(score))
-            faces.append(face if scale == 1 else self._refine(image, face.placed(0, 0, scale)))
+            faces.append(face if scale == 1 else self._refine(image, face.to_picture(0, 0, scale)))
         return faces
 
     def _refine(self, image: NDArray[np.uint8], face: DetectedFace) -> DetectedFace:
-        """A face found in a reduced picture, its points found again at full resolution."""
+        """Find the points of a face at full resolution; it was detected in a reduced picture."""
         import dlib
 
         window, left, top = cut_window(image, face.box)
@@ -110,7 +110,7 @@ class DlibDetector:
         return replace(face, landmarks=points + np.array([left, top]))
 
     def _find_points(self, picture: NDArray[np.uint8], box: Any) -> NDArray[np.float64]:
-        """[5, 2] (x, y) of a face in dlib's box, in the order of `ARCFACE_TEMPLATE`."""
+        """Landmarks [5, 2] (x, y) of a face in dlib's box, in the order of `ARCFACE_TEMPLATE`."""
         points = np.array([(p.x, p.y) for p in self._predictor(picture, box).parts()], np.float64)
         # iBUG's 68 points: eyes 36..41 and 42..47, nose tip 30, mouth corners 48 and 54.
         return np.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])

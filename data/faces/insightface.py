@@ -19,12 +19,12 @@ from data.faces.protocol import Box, DetectedFace, FaceEncoderInfo, unit_rows
 from data.faces.windows import cut_window, limit_pixels
 from data.files import sha256_of_file
 
-_BORDER = 40  # px; a face that fills its picture is found more reliably with room around it
+_BORDER = 40  # px; a face that fills the picture is found more reliably with a border
 _MIN_SCORE = 0.5
 _DETECTOR_SIZES = ((400, 320), (None, 640))  # pictures up to 400 px are detected at 320 px, others at 640
-_MAX_PIXELS = 64_000_000  # of a picture with its border; only very thin pictures exceed it
+_MAX_PIXELS = 64_000_000  # with the border; only very thin pictures exceed it
 _STRIDE = 32  # of the coarsest map of SCRFD: sides of its input are multiples of it
-_NEAR_SIZE = 192  # px that a window is detected at: 12 ms where a whole picture takes 95
+_NEAR_SIZE = 192  # px of a window's input: 12 ms, against 95 ms for a whole picture
 
 
 def pack_files(pack: str, root: str | Path | None) -> list[Path]:
@@ -34,7 +34,7 @@ def pack_files(pack: str, root: str | Path | None) -> list[Path]:
         ModelError: If the folder is missing or holds none; says where it belongs and how to get one.
     """
     folder = (Path(root) if root is not None else Path.home() / ".insightface").expanduser() / "models" / pack
-    # Macs leave a file `._x` beside each file x on other systems' disks and in archives.
+    # macOS puts a file `._x` beside each file x on foreign file systems and in archives.
     files = sorted(path for path in folder.glob("*.onnx") if not path.name.startswith("."))
     if not files:
         state = "holds no .onnx file" if folder.is_dir() else "does not exist"
@@ -47,18 +47,18 @@ def pack_files(pack: str, root: str | Path | None) -> list[Path]:
 
 
 class ArcFaceRecognizer:
-    """ArcFace features of an ONNX network through insightface's own reading of it."""
+    """ArcFace network in an ONNX file, run by insightface."""
 
     region = ARCFACE_REGION
 
     def __init__(self, name: str, path: Path, session: Any, hint: str | None = None) -> None:
-        """Take over an open network.
+        """Wrap an open network.
 
         Args:
-            name: What `load_recognizer` takes.
-            path: Its file.
-            session: As from `open_network`.
-            hint: What features shall say of the file's place; by default its absolute path.
+            name: Name for `load_recognizer`.
+            path: File of the network.
+            session: Session from `open_network`.
+            hint: Path to store with features; None for the absolute path of the file.
 
         Raises:
             ModelError: If it is no recognition network.
@@ -95,7 +95,7 @@ class ArcFaceRecognizer:
         return np.concatenate(features)
 
     def _largest_batch(self) -> int:
-        """1 for the many exported recognizers that hold a batch of one somewhere in their graph, else 16."""
+        """Largest batch: 1 for networks exported with a fixed batch of one, else 16."""
         two = [np.zeros((self.input_size, self.input_size, 3), np.uint8)] * 2
         try:
             return 16 if len(self._network.get_feat(two)) == 2 else 1
@@ -104,7 +104,7 @@ class ArcFaceRecognizer:
 
 
 class ScrfdDetector:
-    """SCRFD with key points."""
+    """SCRFD detector with five landmarks."""
 
     def __init__(self, path: Path, session: Any) -> None:
         from insightface.model_zoo.scrfd import SCRFD
@@ -113,24 +113,24 @@ class ScrfdDetector:
         self._network.prepare(0, det_thresh=_MIN_SCORE)
 
     def detect(self, image: NDArray[np.uint8]) -> list[DetectedFace]:
-        """All faces in [H, W, 3] uint8 RGB; looks again with a border where there seems to be none."""
+        """All faces in [H, W, 3] uint8 RGB; if none is found, a second search adds a border."""
         longest = max(image.shape[:2])
         size = next(size for limit, size in _DETECTOR_SIZES if limit is None or longest <= limit)
         return self._detect(image, 0, size) or self._detect(image, _BORDER, size)
 
     def detect_near(self, image: NDArray[np.uint8], box: Box) -> list[DetectedFace]:
-        """Faces in [H, W, 3] uint8 RGB around where one was a moment ago, x0, y0, x1, y1, in far less time."""
+        """Faces in [H, W, 3] uint8 RGB near the box of the previous frame; far faster than `detect`."""
         window, left, top = cut_window(image, box)
-        return [face.placed(left, top) for face in self._detect(window, 0, _NEAR_SIZE)]
+        return [face.to_picture(left, top) for face in self._detect(window, 0, _NEAR_SIZE)]
 
     def _detect(self, image: NDArray[np.uint8], border: int, size: int) -> list[DetectedFace]:
         seen, reduction = limit_pixels(image, _MAX_PIXELS, border)
         picture = np.pad(seen[..., ::-1], ((border, border), (border, border), (0, 0)))
         height, width = picture.shape[:2]
         scale = size / max(height, width)
-        if min(height, width) * scale < 1:  # nothing would be left of a thin picture
+        if min(height, width) * scale < 1:  # a thin picture would have no pixels left
             return []
-        # What would only be padding is left out.
+        # The input is not square: padding would only cost time.
         input_width, input_height = (max(1, -(-round(side * scale) // _STRIDE)) * _STRIDE for side in (width, height))
         boxes, landmarks = self._network.detect(np.ascontiguousarray(picture), input_size=(input_width, input_height))
         return [
@@ -138,7 +138,7 @@ class ScrfdDetector:
                 box=(box[0] - border, box[1] - border, box[2] - border, box[3] - border),
                 landmarks=points.astype(np.float64) - border,
                 score=float(box[4]),
-            ).placed(0, 0, reduction)
+            ).to_picture(0, 0, reduction)
             for box, points in zip(boxes.astype(float), landmarks, strict=True)
         ]
 
@@ -181,14 +181,14 @@ def _is_recognizer(session: Any) -> bool:
     if len(inputs) != 1 or len(outputs) != 1:
         return False
     shape = inputs[0].shape
-    # Landmark networks see 192 px, attribute networks 96; recognizers 112 or more by insightface's own rule.
+    # By insightface's convention inputs of 192 px mean landmark networks, 96 px attributes, others from 112 px faces.
     return (
         len(shape) == 4 and shape[2] == shape[3] and isinstance(shape[2], int) and shape[2] >= 112 and shape[2] != 192
     )
 
 
 def open_network(path: Path, providers: Sequence[str]) -> Any:
-    """An onnxruntime session that runs where it was asked to.
+    """Open an onnxruntime session on the wanted provider.
 
     Raises:
         ModelError: If it can't be loaded or a provider was not granted, or a package is missing.
@@ -205,8 +205,8 @@ def open_network(path: Path, providers: Sequence[str]) -> Any:
             f"onnxruntime has no {', '.join(missing)} here, only {', '.join(onnxruntime.get_available_providers())}"
         )
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # work is spread over processes; more threads a process only fight
-    options.log_severity_level = 4  # what it would log it also raises
+    options.intra_op_num_threads = 1  # worker processes share the cores
+    options.log_severity_level = 4  # errors are raised as well
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=list(providers))
     except Exception as error:  # onnxruntime's exceptions share no public base

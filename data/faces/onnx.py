@@ -1,4 +1,4 @@
-"""Face networks as ONNX files of one's own: by path, as the folder of a trained face encoder, or those that ship."""
+"""Face networks in ONNX files: by path, as the folder of a trained face encoder, or those that ship."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def is_onnx_name(name: str) -> bool:
 
 
 def load_onnx(name: str, providers: Sequence[str]) -> ArcFaceRecognizer:
-    """An ArcFace-style network, read as insightface reads it.
+    """Load an ArcFace-style network.
 
     Args:
         name: See `is_onnx_name`.
@@ -39,7 +39,7 @@ def load_onnx(name: str, providers: Sequence[str]) -> ArcFaceRecognizer:
     """
     if name in SHIPPED:
         path = _shipped_file(name)
-        # Where this machine keeps it is nobody's business: the name says it all.
+        # The name is enough to find it; the path on this machine is not stored.
         return ArcFaceRecognizer(name, path, open_network(path, providers), hint="")
     path = Path(name.removeprefix("onnx:")).expanduser()
     if path.is_dir():
@@ -53,7 +53,7 @@ def load_onnx(name: str, providers: Sequence[str]) -> ArcFaceRecognizer:
 
 
 def find_network(info: FaceEncoderInfo) -> Path:
-    """Where the file of a network is: where it was when the features were made, else where its name says.
+    """Path of a network's file: the stored path if it exists, else the path in its name.
 
     Raises:
         ModelError: If a network that ships is not here.

@@ -1,4 +1,6 @@
-"""What every face detector and face network offers, and the values that they exchange."""
+"""Protocols of detectors and face networks, and their data types.
+
+The training face network T makes a data set's features and is the identity loss; another network E judges."""
 
 from __future__ import annotations
 
@@ -50,13 +52,13 @@ class DetectedFace:
         """(x, y) of the box's centre in pixels."""
         return (self.box[0] + self.box[2]) / 2, (self.box[1] + self.box[3]) / 2
 
-    def placed(self, x: float, y: float, scale: float = 1.0) -> DetectedFace:
-        """A face found in a window, as it lies in the picture.
+    def to_picture(self, x: float, y: float, scale: float = 1.0) -> DetectedFace:
+        """Convert a face from the coordinates of a window to those of the picture.
 
         Args:
-            x: Of the window's left edge in the picture.
-            y: Of its upper edge.
-            scale: Pixels of the picture a pixel of the window.
+            x: x of the window's left edge in the picture.
+            y: y of its upper edge.
+            scale: Pixels of the picture for each pixel of the window.
         """
         x0, y0, x1, y1 = self.box
         box = (scale * x0 + x, scale * y0 + y, scale * x1 + x, scale * y1 + y)
@@ -65,13 +67,13 @@ class DetectedFace:
 
 @dataclass(frozen=True)
 class FaceEncoderInfo:
-    """Which network made features.
+    """Name and hash of a face network.
 
     Attributes:
-        name: What `load_recognizer` takes, such as `insightface:small/mobilefacenet` or `dlib`.
-        sha256: Of the file of weights; it alone decides whether two networks are the same.
+        name: Name for `load_recognizer`, such as `insightface:small/mobilefacenet` or `dlib`.
+        sha256: Hash of the file of weights; equal hashes mean the same network.
         feature_size: Length of a feature.
-        path: Where the file was read from: a hint, may be absent on another machine.
+        path: Path of the file when it was read; it may be absent on another machine.
     """
 
     name: str
@@ -81,23 +83,23 @@ class FaceEncoderInfo:
 
 
 class FaceDetector(Protocol):
-    """Finds faces in a picture."""
+    """Detector: finds faces in a picture."""
 
     def detect(self, image: NDArray[np.uint8]) -> list[DetectedFace]:
         """All faces in a picture [H, W, 3] uint8 RGB, in no particular order."""
         ...
 
     def detect_near(self, image: NDArray[np.uint8], box: Box) -> list[DetectedFace]:
-        """Faces around where one was in a similar picture a moment ago; others may be missing."""
+        """Faces near the box of a face in the previous frame; others may be missing."""
         ...
 
 
 class FaceRecognizer(Protocol):
-    """Turns aligned faces into identity features.
+    """Face network: turns aligned faces into face features.
 
     Attributes:
-        info: Which network it is.
-        region: What its input covers, in template units.
+        info: Name and hash of the network.
+        region: Area of its input, in template units.
         input_size: Side of its input in pixels.
     """
 
@@ -111,6 +113,6 @@ class FaceRecognizer(Protocol):
 
 
 def unit_rows(features: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Each row of [N, D] divided by its length."""
+    """Normalize the rows of [N, D] to unit length."""
     norms = np.linalg.norm(features, axis=1, keepdims=True)
     return (features / np.maximum(norms, 1e-12)).astype(np.float32)

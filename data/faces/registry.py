@@ -14,11 +14,12 @@ _PROVIDERS: dict[Device, tuple[str, ...]] = {"cpu": ("CPUExecutionProvider",), "
 
 
 _SAME_PERSON = {
-    # By sha256 of the weights. Pairs of single photographs of other people above it, and of one person's below it; in
-    # brackets below it when each side is the mean of two photographs. Photographs: LFW, 610 people; personas, 406.
-    "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30": 0.97,  # dlib: 0 of 2.8 M, 88 % (23 %)
-    "e72a5710cce378dc46472b6b845cb90647634f2738d8c3e581735cf195b9866f": 0.6,  # MobileFaceNet: 0 of 2.5 M, 30 % (3 %)
-    "c88c153c415e02a10e2116522e7d12fdb4ad47c5fb8e5a4707e7be3d8a857af1": 0.92,  # personas: 0 of 3.0 M, 81 %
+    # Cosine thresholds by sha256 of the weights. Measured on pairs of photographs (LFW: 610 people, personas: 406):
+    # false matches among pairs of different people; missed matches among pairs of one person, in brackets the same
+    # where each side is the mean feature of two photographs.
+    "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30": 0.97,  # dlib: 0 of 2.8 M; 88 % (23 %)
+    "e72a5710cce378dc46472b6b845cb90647634f2738d8c3e581735cf195b9866f": 0.6,  # MobileFaceNet: 0 of 2.5 M; 30 % (3 %)
+    "c88c153c415e02a10e2116522e7d12fdb4ad47c5fb8e5a4707e7be3d8a857af1": 0.92,  # personas: 0 of 3.0 M; 81 %
 }
 
 
@@ -30,8 +31,8 @@ def load_recognizer(
     Args:
         name: `insightface:<pack>`, `insightface:<pack>/<file without .onnx>`, `dlib`, `onnx:<path>` or the folder of a
             trained face encoder, `personas` or `personas-judge` (the networks that ship).
-        root: The insightface root, which holds `models/<pack>/`; None for `~/.insightface`.
-        providers: Execution providers of onnxruntime, the wanted one first; not getting it is an error.
+        root: Folder that holds `models/<pack>/`; None for `~/.insightface`.
+        providers: Execution providers of onnxruntime; the first one must be available.
 
     Raises:
         ConfigError: If the name is unknown.
@@ -63,21 +64,21 @@ def load_recognizer(
 
 @functools.cache
 def cached_recognizer(name: str, root: str | None, device: Device = "cpu") -> FaceRecognizer:
-    """`load_recognizer`, once a process: for workers that get a task after the other."""
+    """`load_recognizer` with a cache for the process."""
     return load_recognizer(name, root, _providers(name, device))
 
 
 @functools.cache
 def cached_analyzer(name: str, root: str | None, device: Device = "cpu") -> FaceAnalyzer:
-    """`load_analyzer`, once a process."""
+    """`load_analyzer` with a cache for the process."""
     return load_analyzer(name, root, _providers(name, device))
 
 
 def _providers(name: str, device: Device) -> tuple[str, ...]:
-    """onnxruntime's names for a device.
+    """Execution providers of onnxruntime for a device.
 
     Raises:
-        ConfigError: If the network would silently stay on the CPU.
+        ConfigError: If the network can run on the CPU alone.
     """
     if device == "cuda" and name.removeprefix("aligned:").startswith("dlib"):
         raise ConfigError(f"--device cuda: {name} runs on the CPU here; use an ONNX network such as insightface:<pack>")
@@ -91,8 +92,8 @@ def load_analyzer(
 
     Args:
         name: `insightface:<pack>`, `dlib` (HOG detector), `dlib:cnn`, or `aligned:<recognizer>`.
-        root: As `load_recognizer`.
-        providers: As `load_recognizer`.
+        root: As in `load_recognizer`.
+        providers: As in `load_recognizer`.
 
     Raises:
         ConfigError: If the name is unknown.
@@ -120,9 +121,9 @@ def load_analyzer(
 
 
 def same_person_threshold(info: FaceEncoderInfo) -> float | None:
-    """The cosine from which two faces are taken for one person's; strict, because links of many faces add up.
+    """Cosine from which two faces count as one person's: high, because errors accumulate when many faces are linked.
 
     Returns:
-        None for a network of which nobody measured it; see `_SAME_PERSON`.
+        Threshold; None for a network for which it has not been measured.
     """
     return _SAME_PERSON.get(info.sha256)

@@ -1,4 +1,4 @@
-"""Where the small models lie that ship with the project."""
+"""Folders of the small models that ship with the project."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from data.errors import ModelError
 
 
 def shipped_weights(name: str) -> Path:
-    """The folder of a model that ships, beside the packages: `weights/personas/<name>`.
+    """Folder of a model that ships, beside the packages: `weights/personas/<name>`.
 
     Args:
         name: `model` (the whole voice-to-face model), `face_encoder` or `judge`.
 
     Raises:
-        ModelError: If it is not there, as in an installation without the checkout.
+        ModelError: If it is absent, as in an installation without the checkout.
 
     Example:
         >>> sorted(path.name for path in shipped_weights("model").iterdir())

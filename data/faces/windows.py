@@ -1,4 +1,4 @@
-"""The part of a picture that a detector looks at, and the size that it sees it in."""
+"""Parts of pictures and reduced pictures, for detectors."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ def limit_pixels(image: NDArray[np.uint8], max_pixels: int, border: int) -> tupl
     Args:
         image: [H, W, 3] uint8 RGB.
         max_pixels: Most pixels of the result with its border.
-        border: Pixels that the detector will put around the result: many for a long, thin picture.
+        border: Pixels that the detector adds on each side; for a long, thin picture they are most of its pixels.
 
     Returns:
-        [h, w, 3] uint8 RGB, the picture itself where it is small enough, and the picture's pixels a pixel of it.
+        [h, w, 3] uint8 RGB (the picture itself if it is small enough), and the scale: pixels of the picture for each of
+        its pixels.
     """
     height, width = image.shape[:2]
     frame = 2 * border

@@ -1,4 +1,4 @@
-"""Reading pictures that people bring, and the bytes that aligned crops are stored as."""
+"""Reading of photographs, and encoding of aligned crops."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _TRANSPOSITIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What makes a picture of an EXIF orientation upright."""
+"""Transposition that makes a picture upright, by its EXIF orientation."""
 
 _PROBES = np.stack(np.meshgrid(*[np.linspace(0, 255, 6)] * 3), axis=-1).reshape(1, -1, 3).astype(np.uint8)
 _SAME_COLOUR = 2  # grey levels; a profile that changes colours by no more is sRGB under another name
@@ -39,8 +39,8 @@ _SAME_COLOUR = 2  # grey levels; a profile that changes colours by no more is sR
 def read_image(path: str | Path) -> NDArray[np.uint8]:
     """Read a photograph as viewers show it.
 
-    It is turned upright by its orientation in EXIF or XMP, its colours are converted to sRGB by the profile in the
-    file, grey and palette pictures become RGB, transparency is laid over white.
+    The orientation in EXIF or XMP is applied, colours are converted from the profile in the file to sRGB, grey and
+    palette pictures become RGB, transparent parts are shown over white.
 
     Args:
         path: File in any format that Pillow reads.
@@ -63,7 +63,7 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
                 _reduce_jpeg(picture)
                 _refuse_unusual(picture, path)
                 picture.load()
-                # Pillow has turned TIFF files by now and forgotten their orientation.
+                # Pillow applies and removes the orientation of TIFF files on load.
                 transposition = _TRANSPOSITIONS.get(_read_orientation(picture))
                 colours = _to_srgb(picture, path)
                 return np.asarray(colours if transposition is None else colours.transpose(transposition))
@@ -73,7 +73,7 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
         raise MediaError("unreadable", f"{path}: not a picture that Pillow can read") from error
     except Image.DecompressionBombError as error:
         raise MediaError("too-large", f"{path}: {error}") from error
-    except Exception as error:  # decoders of damaged files raise whatever they like
+    except Exception as error:  # damaged files can raise any error
         reason: Literal["truncated", "unreadable"] = "truncated" if "truncated" in str(error).lower() else "unreadable"
         raise MediaError(reason, f"{path}: {error or type(error).__name__}") from error
 
@@ -96,26 +96,26 @@ def _refuse_unusual(picture: Image.Image, path: Path) -> None:
         )
     if getattr(picture, "is_animated", False) and picture.format not in _STILL_MULTI_FRAME_FORMATS:
         raise MediaError("animated", f"{path}: an animated or multi-page picture; save one frame of it")
-    # Pillow opens a 16-bit RGB file as mode RGB; only the decoder's raw mode tells.
+    # Pillow opens a 16-bit RGB file as mode RGB; only the decoder's raw mode shows the depth.
     raw_modes = [str(tile[3]) for tile in getattr(picture, "tile", ())]
     if picture.mode.startswith(("I", "F")) or any(";16" in raw_mode for raw_mode in raw_modes):
         raise MediaError("16-bit", f"{path}: more than 8 bits a channel; convert it to 8 bits")
 
 
 def _read_orientation(picture: Image.Image) -> int:
-    """The orientation in EXIF or XMP, 1 to 8; 1 where there is none or it can't be read, as viewers take it."""
+    """Orientation in EXIF or XMP, 1 to 8; 1 if it is missing or can't be read, as in viewers."""
     try:
         value = picture.getexif().get(ExifTags.Base.Orientation, 1)
         return int(value[0] if isinstance(value, tuple | bytes) else value)
-    except Exception:  # Pillow's parser of damaged EXIF raises whatever it likes
+    except Exception:  # damaged EXIF data can raise any error
         return 1
 
 
 def _to_srgb(picture: Image.Image, path: Path) -> Image.Image:
-    """A picture as RGB, its colours converted by the profile in the file where it has one that fits.
+    """Convert a picture to RGB, with the colour profile in the file if it is valid.
 
     Raises:
-        MediaError: `cmyk` if a CMYK picture has no such profile, which alone says what its inks look like.
+        MediaError: `cmyk` if a CMYK picture has no valid profile, without which its colours are unknown.
     """
     flat = picture if picture.mode == "CMYK" else _over_white(picture)
     transform = _open_transform(picture)
@@ -127,7 +127,7 @@ def _to_srgb(picture: Image.Image, path: Path) -> Image.Image:
 
 
 def _over_white(picture: Image.Image) -> Image.Image:
-    """RGB, with what is transparent in white."""
+    """Convert to RGB, with transparent parts over white."""
     if "A" in picture.mode or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
@@ -135,11 +135,11 @@ def _over_white(picture: Image.Image) -> Image.Image:
 
 
 def _open_transform(picture: Image.Image) -> ImageCms.ImageCmsTransform | None:
-    """What converts a picture to sRGB by its own profile.
+    """Transform from a picture's colour profile to sRGB.
 
     Returns:
-        None if the picture is in sRGB, or has no profile; a damaged one, or one for colours of another kind, counts as
-        none, as viewers take it.
+        None if the picture is in sRGB or has no profile; a damaged profile, or one of another colour space, is ignored,
+        as in viewers.
     """
     content = picture.info.get("icc_profile")
     mode = {"CMYK": "CMYK", "1": "L", "L": "L", "LA": "L"}.get(picture.mode, "RGB")
@@ -169,7 +169,7 @@ def _open_transform(picture: Image.Image) -> ImageCms.ImageCmsTransform | None:
 
 
 def encode_crop(crop: NDArray[np.uint8], crop_format: CropFormat = "jpg") -> bytes:
-    """The bytes that a crop is stored as.
+    """Encode a crop for storage.
 
     Args:
         crop: [S, S, 3] uint8 RGB.

@@ -1,1 +1,1 @@
-"""Data sets on disk: clips as Parquet shards, their splits, and reading them."""
+"""Data sets on disk: clips in Parquet shards, splits, and reading."""

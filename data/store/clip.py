@@ -53,7 +53,7 @@ class Clip:
         attributes: Facts known of the person.
         source: Origin of the clip.
         split: Part of the data set that holds the clip; None before it is stored, as its file decides it.
-        flags: Words that tell of doubts, such as `other-faces`; stored by sources that have a column for them.
+        flags: Warnings about the clip, such as `other-faces`; stored by sources that have a column for them.
         vectors: Values of additional columns of float32 vectors, by name.
 
     Example:
@@ -75,11 +75,11 @@ class Clip:
 
 
 def to_row(clip: Clip, crop_format: CropFormat = "jpg") -> Row:
-    """A clip as it is stored: speech as FLAC, crops as pictures; without speech there are no columns of it.
+    """Convert a clip to a row of a shard: speech as FLAC, crops as JPEG or WebP.
 
     Args:
-        clip: Any clip.
-        crop_format: How crops are stored, see `encode_crop`.
+        clip: Clip; without speech the row has no columns of speech.
+        crop_format: Format of the crops, see `encode_crop`.
     """
     row: Row = {"clip_id": clip.clip_id, "identity": clip.identity}
     row |= asdict(clip.attributes) | asdict(clip.source) | dict(clip.vectors)

@@ -1,4 +1,4 @@
-"""Reading a prepared data set: random access to clips; balanced, deterministic, resumable sampling."""
+"""Reading a prepared data set: random access to clips, people and their crops."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from data.store.inventory import read_light_columns
 from data.store.shards import ROWS_PER_GROUP, SHARED_COLUMNS, read_info
 
 CACHE_BYTES = 256 * 2**20
-"""How much of the shards a process keeps in memory."""
+"""Size of a process's cache of row groups, in bytes."""
 
 
 class ClipDataset:
     """The clips of one split, or of all.
 
-    Scalar columns are read at once; recordings, pictures and features when they are asked for, a row group at
-    a time. Objects may be pickled and used in forked or spawned processes: each opens the files for itself.
+    Scalar columns are read when the data set is opened; speech, crops and features when they are needed, a row group at
+    a time. Objects can be pickled and used in forked or spawned processes: each process opens the files itself.
 
     Attributes:
-        info: What dataset.json says.
-        split: Which split this is.
-        clip_ids: By clip.
-        identities: Sorted, each once.
+        info: Content of dataset.json.
+        split: Name of the split, or `all`.
+        clip_ids: Name of each clip.
+        identities: All identities, sorted.
         identity_of: [num_clips] int64, index into `identities`.
         split_of: [num_clips] int64, index into `SPLITS`.
-        num_faces: [num_clips] int64.
-        has_voice: [num_clips] bool.
+        num_faces: [num_clips] int64, number of crops.
+        has_voice: [num_clips] bool, whether there is speech.
         durations: [num_clips] float32, seconds of speech; NaN where there is no voice.
-        video_ids: By clip; None where it was not taken from a video.
+        video_ids: Video of each clip; None where there is none.
 
     Example:
         >>> clips = ClipDataset("datasets/personas", "train")
@@ -55,9 +55,9 @@ class ClipDataset:
         """Open a data set.
 
         Args:
-            root: Its folder.
+            root: Folder of the data set.
             split: `train`, `val`, `test` or `all`.
-            cache_bytes: Upper bound of what is kept in memory.
+            cache_bytes: Size of the cache of row groups.
 
         Raises:
             ConfigError: If there is no such split.
@@ -108,10 +108,10 @@ class ClipDataset:
         return len(self.clip_ids)
 
     def clip(self, index: int) -> Clip:
-        """Everything of one clip.
+        """One clip with its speech, crops and features.
 
         Raises:
-            DatasetError: If its bytes are damaged; as do all methods that decode.
+            DatasetError: If its bytes are damaged; likewise in all methods that decode.
         """
         waveform = self.waveform(index) if self.has_voice[index] else None
         value = {name: column[index] for name, column in self._columns.items()}
@@ -130,7 +130,11 @@ class ClipDataset:
         )
 
     def waveform(self, index: int) -> Waveform:
-        """[T] float32 in [-1, 1] at 16 kHz, silence cut, loudness evened; ValueError without a voice."""
+        """[T] float32 in [-1, 1] at 16 kHz, silence cut, loudness levelled.
+
+        Raises:
+            ValueError: If the clip has no voice.
+        """
         audio = self._read(index, "audio").as_py()
         if audio is None:
             raise ValueError(f"clip {self.clip_ids[index]} has no voice")
@@ -151,11 +155,11 @@ class ClipDataset:
         return [self.face(index, face) for face in range(self.num_faces[index])]
 
     def face_features(self, index: int) -> NDArray[np.float32]:
-        """[F, D] unit features of T, one a crop of the clip."""
+        """[F, D] unit features of T, one for each crop of the clip."""
         return _to_matrix(self._read(index, "face_features").values, self.info.face_encoder.feature_size)
 
     def attributes(self, identity: int) -> Attributes:
-        """What is known of a person, by the first clip that knows it."""
+        """Facts known of a person; each from the first clip that has it."""
         known = (
             [value for clip in self._clips_of[identity] if (value := self._columns[name][clip]) is not None]
             for name in ("sex", "age", "nationality")
@@ -174,7 +178,7 @@ class ClipDataset:
         """Features of all crops at once.
 
         Returns:
-            [M, D] float32 unit features, and [M, 2] int64 (clip, face) they belong to.
+            [M, D] float32 unit features, and the (clip, face) of each, [M, 2] int64.
         """
         size = self.info.face_encoder.feature_size
         features = [np.zeros((0, size), np.float32)]
@@ -185,10 +189,10 @@ class ClipDataset:
         return np.concatenate(features), np.array(owners, np.int64).reshape(-1, 2)
 
     def person_vectors(self, column: str) -> NDArray[np.float32] | None:
-        """An additional column of vectors, a row a person: what the person's first clip holds.
+        """An additional column of vectors, one for each person, from the person's first clip.
 
         Args:
-            column: Its name, such as `face_traits` of personas.
+            column: Name of the column, such as `face_traits` of personas.
 
         Returns:
             [identities, L] float32; None for a data set without such a column.
@@ -210,7 +214,7 @@ class ClipDataset:
 
 
 class _Shards:
-    """Single values out of Parquet files, with the row groups read last kept in memory."""
+    """Single values from Parquet files, with a cache of the row groups used last."""
 
     def __init__(self, paths: list[Path], cache_bytes: int) -> None:
         self.paths = paths
@@ -236,7 +240,7 @@ class _Shards:
         return self._read_group(shard, group, column)[offset]
 
     def additional_columns(self) -> list[str]:
-        """Columns of the first shard that not all sources have."""
+        """Columns of the first shard that not all data sets have."""
         try:
             names = pq.read_schema(self.paths[0]).names
         except (OSError, pa.ArrowException) as error:
@@ -244,7 +248,7 @@ class _Shards:
         return [name for name in names if name not in SHARED_COLUMNS]
 
     def read_column(self, path: Path, column: str) -> pa.ChunkedArray:
-        """A whole column, not kept."""
+        """A whole column, which is not cached."""
         try:
             with pq.ParquetFile(path) as file:
                 return file.read([column], use_threads=False)[column]
@@ -252,7 +256,7 @@ class _Shards:
             raise _damaged(path, error) from error
 
     def _read_group(self, shard: int, group: int, column: str) -> pa.Array:
-        if self._process != os.getpid():  # a forked process must not share file positions with its parent
+        if self._process != os.getpid():  # open files share their position with the parent process
             self._forget()
         key = (shard, group, column)
         if key in self._cache:

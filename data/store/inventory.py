@@ -1,4 +1,4 @@
-"""What is in shards, read without their audio and pictures."""
+"""Contents of shards, read without their speech and crops."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LIGHT_COLUMNS = [
 
 @dataclass(frozen=True)
 class Counts:
-    """How much is in shards: rows by file, the rest by split, and who is in them."""
+    """Contents of shards: rows by file, other counts by split, and all identities."""
 
     rows: dict[str, int]
     num_clips: dict[str, int]
@@ -40,14 +40,14 @@ class Counts:
 
 
 def read_light_columns(path: Path) -> pa.Table:
-    """One row a clip: its scalar columns, `has_voice` and `num_faces`.
+    """Scalar columns of a shard, with `has_voice` and `num_faces`; one row a clip.
 
     Raises:
         DatasetError: If the file is missing or damaged.
     """
     try:
         with pq.ParquetFile(path) as file:
-            # The path leaves tell what is there without touching the bytes beside them.
+            # The sub-columns `path` show which clips have speech and crops; the bytes beside them are not read.
             table = file.read([*_LIGHT_COLUMNS, "audio.path", "images.list.element.path"], use_threads=False)
     except FileNotFoundError as error:
         raise DatasetError(f"{path}: missing; prepare the data set again") from error
@@ -63,7 +63,7 @@ def read_light_columns(path: Path) -> pa.Table:
 
 
 def count_shards(folder: Path, names: Sequence[str]) -> Counts:
-    """Count what is in shards; the split is the part of a file's name before the first dash."""
+    """Count clips, voices and faces of shards; a file's name begins with its split and a dash."""
     nothing = dict.fromkeys(map(str, SPLITS), 0)
     counts = Counts({}, dict(nothing), dict(nothing), dict(nothing), set())
     for name in names:

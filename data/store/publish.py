@@ -1,4 +1,4 @@
-"""Data sets that are whole or absent: built in a hidden folder beside, gone on with after a kill, then renamed."""
+"""Complete data sets or none: built in a hidden folder beside the output, continued if interrupted, then renamed."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _REQUEST_NAME = "request.json"
 
 
 def find_finished(out: Path, request: dict[str, Any], names: Mapping[str, str], overwrite: bool) -> DatasetInfo | None:
-    """The data set that lies at its place already, if it is the one asked for.
+    """Look for a finished data set of the same request.
 
     Args:
-        out: Where the data set shall be.
-        request: All that decides about it, as its dataset.json keeps it.
-        names: What to call keys of a request in messages, where the key itself would not be understood.
-        overwrite: Whether a data set made otherwise may be replaced.
+        out: Folder of the data set.
+        request: All settings that the data set depends on, as dataset.json holds them.
+        names: Plain names of keys of the request, for messages.
+        overwrite: Whether a data set made by other settings may be replaced.
 
     Returns:
-        What its dataset.json says; None if it is still to be made, or made anew.
+        Content of its dataset.json; None if the data set has to be made.
 
     Raises:
-        OutputError: If something else is there.
-        DatasetError: If a data set is there but damaged.
+        OutputError: If the folder holds something else.
+        DatasetError: If it holds a damaged data set.
     """
     recover(out)
     if not out.exists() or (out.is_dir() and all(entry.name == LOCK_NAME for entry in out.iterdir())):
@@ -53,10 +53,10 @@ def find_finished(out: Path, request: dict[str, Any], names: Mapping[str, str], 
 
 @contextmanager
 def writing_to(out: Path | str) -> Iterator[None]:
-    """Tell of a full disk, or of a folder that is not ours, as an error that says how to go on.
+    """Turn errors of writing, such as a full disk, into an error that says how to continue.
 
     Raises:
-        OutputError: Instead of any OSError.
+        OutputError: In place of any OSError.
     """
     try:
         yield
@@ -68,11 +68,11 @@ def writing_to(out: Path | str) -> Iterator[None]:
 
 
 def open_partial(out: Path, request: dict[str, Any]) -> Path:
-    """The folder to build in: that of an interrupted run of the same request, or a new one.
+    """Open the hidden folder to build in: that of an interrupted run of the same request, or a new one.
 
     Args:
-        out: Where the result shall be; the folder lies beside it, hidden.
-        request: All that decides about the result, fit for JSON; another request's leftovers are removed.
+        out: Folder of the result; the hidden one is beside it.
+        request: All settings that the result depends on, as JSON values; a folder of another request is removed.
     """
     partial = out.absolute().with_name(f".{out.absolute().name}.partial")
     saved = partial / _REQUEST_NAME
@@ -89,7 +89,7 @@ def open_partial(out: Path, request: dict[str, Any]) -> Path:
 
 
 def publish(partial: Path, out: Path) -> None:
-    """Put the finished folder where it belongs; what it replaces is gone only afterwards."""
+    """Move the finished folder to its place; a data set that it replaces is deleted afterwards."""
     (partial / _REQUEST_NAME).unlink()
     out = out.absolute()
     old = out.with_name(f".{out.name}.old")
@@ -103,7 +103,7 @@ def publish(partial: Path, out: Path) -> None:
 
 
 def recover(out: Path) -> None:
-    """Put back what a kill between `publish`'s two renames left hidden."""
+    """Restore the old data set if a process was killed between the two renames of `publish`."""
     out = out.absolute()
     old = out.with_name(f".{out.name}.old")
     if old.exists() and not out.exists():
@@ -113,12 +113,12 @@ def recover(out: Path) -> None:
 def request_record(
     recipe: Any, face_encoder: FaceEncoderInfo, seed: int, split_fractions: Sequence[float]
 ) -> dict[str, Any]:
-    """What decides about a data set besides what it is made from, as dataset.json keeps it.
+    """All settings that a data set depends on, besides its source, as dataset.json holds them.
 
     Args:
-        recipe: A dataclass of settings; where files lie and networks run on this machine is left out.
-        face_encoder: T.
-        seed: Of the split.
+        recipe: Dataclass of settings; paths and the device are left out.
+        face_encoder: Training face network T.
+        seed: Seed of the split.
         split_fractions: Shares of train, val and test.
     """
     settings = {key: value for key, value in asdict(recipe).items() if key not in ("insightface_root", "device")}

@@ -1,4 +1,4 @@
-"""Batches of people for training: each person as often as any other."""
+"""Batches of people for training, balanced by person."""
 
 from __future__ import annotations
 
@@ -14,18 +14,23 @@ from data.errors import ConfigError
 
 @dataclass(frozen=True)
 class PersonDraw:
-    """One draw of a person: who, and the seed of all random choices about it (clip, crop, face, noise)."""
+    """A person in a batch, and the seed of all random choices for it (clip, crop, face, noise).
+
+    Attributes:
+        identity: Index of the person.
+        seed: Seed of the random choices.
+    """
 
     identity: int
     seed: int
 
 
 class IdentityBatches(Sampler[list[PersonDraw]]):
-    """Endless batches of people, each as often as any other, however many clips they have.
+    """Infinite batches of people, in which all are equally frequent, however many clips they have.
 
-    The batch of step k is a pure function of (seed, k): people are shuffled anew every epoch and cut into
-    whole batches, so nobody is twice in a batch unless there are fewer people than places. Nothing has to be
-    stored to resume, and the slices of all processes together are the same batch for any number of processes.
+    The batch of step k is a function of (seed, k) alone: people are shuffled every epoch and cut into whole batches, so
+    nobody is in a batch twice unless there are fewer people than the batch holds. Resuming needs no stored state, and
+    the slices of all processes together are the same batch for any number of processes.
     """
 
     def __init__(
@@ -40,15 +45,15 @@ class IdentityBatches(Sampler[list[PersonDraw]]):
         """Set up the sampler.
 
         Args:
-            identities: Who may be drawn.
-            batch_size: Of all processes together.
-            seed: The same on all processes.
-            rank: Of this process.
-            num_processes: Must divide `batch_size`.
-            start_step: The first step to yield.
+            identities: Indices of the people to choose from.
+            batch_size: People in a batch of all processes together.
+            seed: Seed, the same on all processes.
+            rank: Number of this process.
+            num_processes: Number of processes; must divide `batch_size`.
+            start_step: First step to yield.
 
         Raises:
-            ConfigError: If there is nobody to draw or the batch can't be shared out evenly.
+            ConfigError: If there are no people, or the batch can't be divided evenly.
         """
         if not len(identities):
             raise ConfigError("there is nobody to draw batches from")
@@ -63,7 +68,7 @@ class IdentityBatches(Sampler[list[PersonDraw]]):
         self._order: tuple[int, NDArray[np.int64]] = (-1, self._identities)
 
     def __iter__(self) -> Iterator[list[PersonDraw]]:
-        """Yield this process's slice of the batches from `start_step` on, for ever."""
+        """Yield this process's slice of the batches from `start_step` on, without end."""
         step = self._start_step
         while True:
             yield self.batch(step)[self._own]

@@ -1,8 +1,8 @@
-"""A data set on disk: Parquet shards that any tool reads, and dataset.json that says what they are.
+"""A data set on disk: Parquet shards and dataset.json, which describes them.
 
-Audio and pictures are stored in the struct layout of Hugging Face's `Audio` and `Image`, whole people
-together, sorted by identity, in small row groups so that one clip can be read without its shard. Bytes that
-are compressed already are not compressed again.
+Speech and crops are stored in the struct layout of Hugging Face's `Audio` and `Image`. All clips of a person are in one
+shard, sorted by identity, in small row groups, so that one clip can be read without the whole shard. Parquet's
+compression is off, because FLAC, JPEG and WebP are compressed already.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Member = TypeVar("Member")
 
 @dataclass(frozen=True)
 class SplitInfo:
-    """How people were split: the seed, the shares of train, val and test, and the hash of who went where."""
+    """Split of the people: its seed, the shares of train, val and test, and `hash_assignment` of the result."""
 
     seed: int
     fractions: tuple[float, float, float]
@@ -46,23 +46,23 @@ class SplitInfo:
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What dataset.json says.
+    """Content of dataset.json.
 
     Attributes:
-        schema_version: Of the shards' layout.
-        num_clips: By split.
-        num_identities: By split.
-        num_voices: Clips with a recording, by split.
-        num_faces: Crops, by split.
+        schema_version: Version of the shards' layout.
+        num_clips: Clips by split.
+        num_identities: People by split.
+        num_voices: Clips with speech, by split.
+        num_faces: Crops by split.
         shards: Rows by file name.
-        face_encoder: T, the network that made `face_features`.
+        face_encoder: Training face network T, which made `face_features`.
         face_size: Side of the crops in pixels.
-        crop_region: What a crop covers, in template units.
-        sample_rate: Of the recordings.
-        split: How people were split.
-        attribute_coverage: People of whom sex, age, nationality are known, by attribute.
-        request: The settings that it was made with, without paths.
-        extra: What else a source wants to keep.
+        crop_region: Area that a crop covers, in template units.
+        sample_rate: Sample rate of the speech, Hz.
+        split: Split of the people.
+        attribute_coverage: Number of people whose sex, age, nationality is known, by attribute.
+        request: Settings that the data set was made with, without paths.
+        extra: Further facts from the source.
     """
 
     num_clips: dict[str, int]
@@ -87,7 +87,7 @@ def write_info(folder: Path, info: DatasetInfo) -> None:
 
 
 def encode_info(info: DatasetInfo) -> str:
-    """The content of dataset.json."""
+    """Serialize the content of dataset.json."""
     return json.dumps(asdict(info), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -110,11 +110,11 @@ def read_info(folder: Path) -> DatasetInfo:
 
 
 def decode_info(text: str, path: str) -> DatasetInfo:
-    """What dataset.json says.
+    """Parse the content of dataset.json.
 
     Args:
-        text: Its content.
-        path: What to call it in messages.
+        text: Content of the file.
+        path: Name of the file for messages.
 
     Raises:
         DatasetError: As `read_info`.
@@ -141,12 +141,12 @@ def decode_info(text: str, path: str) -> DatasetInfo:
 def clip_schema(
     feature_size: int, vectors: Mapping[str, int] = MappingProxyType({}), texts: Sequence[str] = ()
 ) -> pa.Schema:
-    """The Arrow schema of a shard, with the metadata by which `datasets` sees Audio and Image columns.
+    """Arrow schema of a shard, with the metadata that make `datasets` decode Audio and Image columns.
 
     Args:
         feature_size: Length of a face feature.
-        vectors: Length of each additional column of float32 vectors, by name.
-        texts: Additional columns of text.
+        vectors: Lengths of additional columns of float32 vectors, by name.
+        texts: Names of additional columns of text.
     """
     media = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     feature = pa.list_(pa.float32(), feature_size)
@@ -197,13 +197,13 @@ def write_shard(
     """Write rows as one Parquet file by a temporary name, fsync and rename.
 
     Args:
-        path: Replaced if it exists.
-        rows: Columns that a row lacks are null.
-        feature_size: As `clip_schema`.
-        vectors: As `clip_schema`.
+        path: File to write; replaced if it exists.
+        rows: Rows; columns that a row lacks are null, those that the schema lacks are left out.
+        feature_size: Length of a face feature.
+        vectors: As in `clip_schema`.
 
     Returns:
-        How many rows were written.
+        Number of rows.
 
     Raises:
         OSError: If the disk is full or the folder can't be written to.
@@ -216,12 +216,12 @@ def write_tables(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> i
     """Write tables as one Parquet file, a row group each, by a temporary name, fsync and rename.
 
     Args:
-        path: Replaced if it exists.
-        schema: Of all tables.
-        tables: Of `ROWS_PER_GROUP` rows, the last of fewer.
+        path: File to write; replaced if it exists.
+        schema: Schema of all tables.
+        tables: Tables of `ROWS_PER_GROUP` rows, the last of fewer.
 
     Returns:
-        How many rows were written.
+        Number of rows.
 
     Raises:
         OSError: If the disk is full or the folder can't be written to.
@@ -236,7 +236,7 @@ def write_tables(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> i
 
 
 def encode_shard(rows: Iterable[Row], schema: pa.Schema) -> bytes:
-    """Rows as the bytes of a shard, for places that are no folder of this machine."""
+    """Bytes of a shard with these rows, for storage other than a local folder."""
     buffer = io.BytesIO()
     _write_parquet(buffer, schema, _as_tables(rows, schema))
     return buffer.getvalue()
@@ -244,7 +244,7 @@ def encode_shard(rows: Iterable[Row], schema: pa.Schema) -> bytes:
 
 def _write_parquet(file: BinaryIO, schema: pa.Schema, tables: Iterable[pa.Table]) -> int:
     num_rows = 0
-    # Statistics and dictionaries of picture bytes would only take room.
+    # Statistics and dictionaries of picture bytes would only waste space.
     with pq.ParquetWriter(
         file, schema, compression="none", use_dictionary=False, write_statistics=["clip_id", "identity"]
     ) as writer:
@@ -281,7 +281,7 @@ def shard_names(shards_by_split: Mapping[str, int]) -> dict[str, list[str]]:
 
 
 def plan_shards(members: Mapping[Split, Sequence[Member]]) -> dict[str, Sequence[Member]]:
-    """Who goes into which file: the people of a split in their order, `IDENTITIES_PER_SHARD` a file."""
+    """Assign people to files: those of a split in their order, `IDENTITIES_PER_SHARD` a file."""
     names = shard_names({split: -(-len(group) // IDENTITIES_PER_SHARD) for split, group in members.items()})
     return {
         name: members[split][i * IDENTITIES_PER_SHARD : (i + 1) * IDENTITIES_PER_SHARD]

@@ -1,4 +1,4 @@
-"""Which split a person belongs to: decided by a hash of the name alone, so the same on every machine."""
+"""Split of a person: decided by a hash of the identity alone, so the same on every machine."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ DEFAULT_FRACTIONS = (0.75, 0.05, 0.20)
 
 
 def normalise_identity(name: str) -> str:
-    """The name in Unicode's form NFC: file systems and spreadsheets write the same name in different forms."""
+    """Unicode's form NFC of a name, because file systems and spreadsheets use different forms of the same name."""
     return unicodedata.normalize("NFC", name)
 
 
 def assign_split(identity: str, seed: int = 0, fractions: Sequence[float] = DEFAULT_FRACTIONS) -> Split:
-    """The split of a person: SHA-256 of "seed:identity", read as a number in [0, 1), against the fractions'
-    sums.
+    """Split of a person: SHA-256 of "seed:identity" (NFC) as a number in [0, 1), compared with cumulative fractions.
+
+    Args:
+        identity: Name of the person.
+        seed: Seed of the split.
+        fractions: Shares of train, val and test.
 
     Raises:
         ConfigError: If the fractions are not three non-negative numbers that sum to 1.
@@ -31,13 +35,13 @@ def assign_split(identity: str, seed: int = 0, fractions: Sequence[float] = DEFA
     position = int.from_bytes(digest[:8], "big") / 2**64
     if position < fractions[0]:
         return "train"
-    # A share of nothing gets nobody, also where rounding leaves a gap before 1.
+    # A split with fraction 0 stays empty, also if the sum is below 1 by rounding.
     if position < fractions[0] + fractions[1] or not fractions[2]:
         return "val" if fractions[1] else "train"
     return "test"
 
 
 def hash_assignment(splits: Mapping[str, Split]) -> str:
-    """SHA-256 of the sorted lines "identity<tab>split": the same hash, the same people held out."""
+    """SHA-256 of the sorted lines "identity<tab>split": equal hashes mean equal test sets."""
     lines = "".join(f"{identity}\t{split}\n" for identity, split in sorted(splits.items()))
     return hashlib.sha256(lines.encode()).hexdigest()

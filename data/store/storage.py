@@ -1,4 +1,4 @@
-"""Where shards go: a folder of this machine, or any place that fsspec reaches; files are there whole or not at all."""
+"""Storage of shards: a local folder or any place that fsspec reaches, with atomic writes."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class Storage:
     """A flat folder of files, each written in one go.
 
     Attributes:
-        url: As it was given.
-        folder: The folder, where it is one of this machine; else None.
+        url: Path or URL.
+        folder: Local folder; None for other places.
     """
 
     def __init__(self, url: str) -> None:
-        """Name a place; it is made by the first file.
+        """Refer to a place; it is created with the first file.
 
         Args:
-            url: A path, or what fsspec understands: s3://bucket/folder, memory://folder, ...
+            url: Path, or a URL of fsspec: s3://bucket/folder, memory://folder, ...
 
         Raises:
             ConfigError: If the protocol is unknown or needs a package that is missing.
@@ -45,7 +45,7 @@ class Storage:
         return type(self), (self.url,)
 
     def names(self) -> list[str]:
-        """All files, sorted; none if the place does not exist yet."""
+        """Names of all files but the lock, sorted; empty if the place does not exist yet."""
         self._filesystem.invalidate_cache()
         try:
             entries: list[Any] = self._filesystem.ls(self._path, detail=False)
@@ -54,7 +54,7 @@ class Storage:
         return sorted({str(entry).rstrip("/").rpartition("/")[2] for entry in entries} - {LOCK_NAME})
 
     def read(self, name: str) -> bytes | None:
-        """What a file holds; None if there is none."""
+        """Content of a file; None if there is none."""
         try:
             content: bytes = self._filesystem.cat_file(f"{self._path}/{name}")
         except FileNotFoundError:
@@ -62,7 +62,7 @@ class Storage:
         return content
 
     def write(self, name: str, content: bytes | str) -> None:
-        """Put a file in its place, replacing another: by rename here, in one request elsewhere.
+        """Write or replace a file: by rename in a local folder, in one request elsewhere.
 
         Raises:
             OSError: If the disk is full or the place can't be written to.
@@ -75,13 +75,15 @@ class Storage:
         self._filesystem.pipe_file(f"{self._path}/{name}", content.encode() if isinstance(content, str) else content)
 
     def remove(self, name: str) -> None:
-        """Remove a file, if it is there."""
+        """Remove a file if it exists."""
         with suppress(FileNotFoundError):
             self._filesystem.rm_file(f"{self._path}/{name}")
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other runs out of a folder of this machine, and sweep what a killed one left unfinished in it.
+        """Lock a local folder against other runs, and remove unfinished files of a killed run.
+
+        Other places are not locked.
 
         Raises:
             OutputError: If another run is at work there, or the folder can't be made.

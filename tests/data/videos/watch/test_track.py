@@ -187,7 +187,7 @@ def test_a_camera_that_moves_over_a_photograph_makes_no_talking_face() -> None:
         face = face_at((0.5, 0.5))
         jitter = np.random.default_rng(i).normal(0, 0.5, (5, 2))  # of a detector
         landmarks = (face.landmarks - box[:2]) * scale + jitter
-        moved = face.placed(0, 0, scale)
+        moved = face.to_picture(0, 0, scale)
         x, y = moved.box[0] - box[0] * scale, moved.box[1] - box[1] * scale
         width, height = moved.box[2] - moved.box[0], moved.box[3] - moved.box[1]
         scene.detector.faces[id(image)] = [DetectedFace((x, y, x + width, y + height), landmarks, 1.0)]
