@@ -197,8 +197,9 @@ class MediaFile:
             packets = self._packets_after_jump(index, second)
             packet = next(packets, None)
             ticks = self.timeline.streams[index].ticks
-            place = np.flatnonzero(ticks == packet.pts) if packet is not None and packet.pts is not None else ()
-            if len(place) == 1 and place[0] <= first:
+            pts = None if packet is None else packet.pts
+            found = np.zeros(0, np.intp) if pts is None else np.flatnonzero(ticks == pts)
+            if found.size == 1 and found[0] <= first:
                 yield packet
                 yield from packets
                 return

@@ -211,37 +211,28 @@ class _Scan:
         self._can_decode = context is not None and (
             stream.type == "audio" or context.width * context.height <= _MAX_PIXELS
         )
-        self._begin: float | None = None
-        self._end = -math.inf
-        self._presented, self._ticks, self._keys = array("d"), array("q"), array("b")
-        self._last_dts: float | None = None
-        self._back = 0.0
-        self._gaps: list[tuple[float, float]] = []
-        self._last_byte = -1
         rate = stream.average_rate if stream.type == "video" else None
-        self._usual = 1 / float(rate) if rate else 0.0
+        self._usual_duration = 1 / float(rate) if rate else 0.0
+        self._begin: float | None = None
+        self._pts, self._dts, self._durations = array("q"), array("q"), array("q")
+        self._is_key, self._is_shown = array("b"), array("b")
+        self._last_byte = -1
 
     def add(self, packet: Any) -> None:
+        """Take note of a packet."""
         if self._can_decode and self._begin is None:
             self._decode(packet)
         if not packet.size:
             return  # the mark of the end
-        if packet.pos is not None:
-            self._last_byte = max(self._last_byte, packet.pos)
-        pts = packet.pts if packet.pts is not None else packet.dts
-        time = math.nan if pts is None else pts * self._unit
-        self._presented.append(time)
-        self._ticks.append(NO_TICKS if pts is None else pts)
-        self._keys.append(packet.is_keyframe)
-        if pts is not None and not packet.is_discard:
-            self._end = max(self._end, time + ((packet.duration or 0) * self._unit or self._usual))
-        if packet.dts is not None:
-            dts = packet.dts * self._unit
-            if self._last_dts is not None:
-                self._back = max(self._back, self._last_dts - dts)
-                if dts - self._last_dts > _MAX_GAP:
-                    self._gaps.append((self._last_dts, dts))
-            self._last_dts = dts if self._last_dts is None else max(self._last_dts, dts)
+        pts, dts = packet.pts, packet.dts
+        self._dts.append(NO_TICKS if dts is None else dts)
+        self._pts.append(self._dts[-1] if pts is None else pts)
+        self._durations.append(packet.duration or 0)
+        self._is_key.append(packet.is_keyframe)
+        self._is_shown.append(not packet.is_discard)
+        position = packet.pos
+        if position is not None and position > self._last_byte:
+            self._last_byte = position
 
     def _decode(self, packet: Any) -> None:
         """Until a frame comes out: only a decoder knows which of the first ones are shown and heard."""
@@ -253,22 +244,31 @@ class _Scan:
             return
         frame = next((frame for frame in frames if not frame.is_corrupt), None)
         if frame is not None:
-            if frame.time is not None:
-                self._begin = frame.time
-            else:
-                self._begin = self._presented[0] if self._presented else (packet.pts or 0) * self._unit
+            first = self._pts[0] if self._pts else packet.pts or 0
+            self._begin = first * self._unit if frame.time is None else frame.time
 
     def finished(self) -> StreamTimes:
+        """What the packets say."""
+        ticks = np.frombuffer(self._pts, np.int64)
+        presented = np.where(ticks == NO_TICKS, np.nan, ticks * self._unit)
+        durations = np.frombuffer(self._durations, np.int64) * self._unit
+        ends = presented + np.where(durations > 0, durations, self._usual_duration)
+        ends = ends[np.frombuffer(self._is_shown, np.int8).astype(bool) & ~np.isnan(ends)]
+        stamps = np.frombuffer(self._dts, np.int64)
+        stamps = stamps[stamps != NO_TICKS] * self._unit
+        latest = np.maximum.accumulate(stamps)
+        steps = stamps[1:] - latest[:-1]
+        leaps = np.flatnonzero(steps > _MAX_GAP)
         return StreamTimes(
             kind=self._stream.type,
             begin=math.inf if self._begin is None else self._begin,
-            end=self._end,
-            presented=np.array(self._presented, np.float64),
-            ticks=np.array(self._ticks, np.int64),
-            is_key=np.array(self._keys, np.bool_),
+            end=float(ends.max()) if ends.size else -math.inf,
+            presented=presented,
+            ticks=ticks,
+            is_key=np.frombuffer(self._is_key, np.int8).astype(bool),
             declared_seconds=self._declared,
-            back=self._back,
-            gaps=tuple(self._gaps),
+            back=max(0.0, -float(steps.min())) if steps.size else 0.0,
+            gaps=tuple((float(latest[at]), float(stamps[at + 1])) for at in leaps),
             last_byte=self._last_byte,
         )
 
