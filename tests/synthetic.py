@@ -19,7 +19,9 @@ from PIL import Image, ImageDraw
 
 from data.faces.alignment import ARCFACE_REGION, ARCFACE_TEMPLATE, CROP_REGION, crop_region
 from data.media.waveform import SAMPLE_RATE
+from data.personas.faces import render_faces
 from data.personas.footage.vowels import sex_of, speak
+from data.personas.population import draw_population
 from data.sources.clips import Recipe
 from data.sources.prepare import PrepareConfig, prepare_folder
 
@@ -87,6 +89,13 @@ def draw_face(person: int, image: int = 0, size: int = 64) -> NDArray[np.uint8]:
     small = np.asarray(picture.resize((size, size), Image.Resampling.BOX), np.float64)
     noisy = small * look.uniform(0.85, 1.1) + look.normal(0, 2, small.shape)
     return noisy.clip(0, 255).astype(np.uint8)
+
+
+def photograph_persona(persona: int, size: int = 256) -> NDArray[np.uint8]:
+    """A picture of a persona with a margin, in which detectors of real faces find the face: [S, S, 3] uint8."""
+    face = render_faces(draw_population(persona + 1, seed=11), np.array([persona]), np.array([0]), size)[0]
+    margin = size // 4
+    return np.pad(face, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
 
 
 def make_recordings(

@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -43,6 +44,17 @@ def assert_agrees_with_its_recognizer(name: str, root: Path) -> None:
 
 def test_the_differentiable_network_gives_the_recognizers_features(tiny_world: TinyWorld) -> None:
     assert_agrees_with_its_recognizer("insightface:tiny", tiny_world.pack_root)
+
+
+def test_a_recognizer_with_a_batch_of_one_in_its_graph_gives_its_features(
+    tiny_world: TinyWorld, tmp_path: Path
+) -> None:
+    model = onnx.load(tiny_world.pack_root / "models" / "tiny" / "tiny.onnx")
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    (tmp_path / "models" / "one").mkdir(parents=True)
+    onnx.save(model, tmp_path / "models" / "one" / "one.onnx")
+    assert_agrees_with_its_recognizer("insightface:one", tmp_path)
 
 
 def test_a_real_recognizer_with_a_batch_of_one_in_its_graph_gives_its_features(real_insightface_root: Path) -> None:

@@ -20,7 +20,7 @@ from data.sources.clips import Recipe
 from data.sources.prepare import PrepareConfig, prepare_folder
 from data.store.dataset import ClipDataset
 from tests.commands import assert_one_line, call_script, run_script
-from tests.synthetic import TINY_ANALYZER, TinyWorld, draw_face, make_recordings
+from tests.synthetic import TINY_ANALYZER, TinyWorld, draw_face, make_recordings, photograph_persona
 
 
 def tiny_options(tiny_world: TinyWorld) -> list[object]:
@@ -137,7 +137,9 @@ def config(tiny_world: TinyWorld, out: Path, **changes: object) -> PrepareConfig
     settings: dict = {
         "root": tiny_world.recordings,
         "out": out,
-        "recipe": Recipe(TINY_ANALYZER, insightface_root=str(tiny_world.pack_root), face_size=64, voice_activity="none"),
+        "recipe": Recipe(
+            TINY_ANALYZER, insightface_root=str(tiny_world.pack_root), face_size=64, voice_activity="none"
+        ),
         "attributes": tiny_world.attributes,
         "split_fractions": (0.5, 0.2, 0.3),
         "num_workers": 1,
@@ -212,6 +214,23 @@ def test_a_photograph_without_a_face_is_a_failure_with_dlib(tiny_world: TinyWorl
     prepared = prepare_folder(config(tiny_world, tmp_path / "out", root=root, recipe=recipe))
     assert [failure.reason for failure in prepared.failures] == ["no-face"]
     assert prepared.info.face_encoder.name == "dlib"
+
+
+def test_photographs_and_recordings_of_personas_are_prepared(tiny_world: TinyWorld, tmp_path: Path) -> None:
+    pytest.importorskip("dlib")
+    root = tmp_path / "root"
+    make_recordings(root, num_identities=3, voices=1, faces=0, seconds=3.0)
+    pictures = {f"person_{person:03d}": photograph_persona(person) for person in range(3)}
+    pictures["crowd"] = np.concatenate([pictures["person_000"]] * 5, axis=1)
+    for name, picture in pictures.items():
+        (root / name / "faces").mkdir(parents=True)
+        Image.fromarray(picture).save(root / name / "faces" / "photograph.png")
+    changes = {"root": root, "recipe": Recipe("dlib", face_size=64), "attributes": root.with_suffix(".csv")}
+    prepared = prepare_folder(config(tiny_world, tmp_path / "out", **changes))
+    assert [(failure.identity, failure.reason) for failure in prepared.failures] == [("crowd", "many-faces")]
+    dataset = ClipDataset(tmp_path / "out", "all")
+    assert dataset.identities == ["person_000", "person_001", "person_002"]
+    assert np.nanmin(dataset.durations) >= 0.5 and dataset.num_faces.tolist() == [1, 1, 1]
 
 
 def test_real_photographs_and_recordings_are_prepared(

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+from numpy.typing import NDArray
 
 from data.errors import ConfigError, MediaError, ModelError
 from data.faces import dlib as dlib_networks
@@ -14,7 +15,7 @@ from data.faces.protocol import DetectedFace, FaceEncoderInfo, FaceRecognizer
 from data.faces.registry import cached_analyzer, cached_recognizer, load_analyzer, load_recognizer
 from data.media.images import read_image
 from data.personas.footage.videos import draw_frames
-from tests.synthetic import TINY_FEATURE_SIZE, TinyWorld, draw_face
+from tests.synthetic import TINY_FEATURE_SIZE, TinyWorld, draw_face, photograph_persona
 
 
 class Found:
@@ -85,26 +86,38 @@ def test_insightface_features_are_those_of_its_network_run_by_hand(tiny_world: T
     np.testing.assert_allclose(features, by_hand, atol=1e-5)
 
 
-@pytest.mark.slow
-def test_dlib_features_are_those_of_its_own_face_chip(dlib_recognizer: FaceRecognizer, real_recordings: Path) -> None:
+def compare_with_face_chips(dlib_recognizer: FaceRecognizer, images: list[NDArray[np.uint8]]) -> NDArray[np.floating]:
+    """The cosine of each of our features with each of those that dlib makes by itself: [N, N], N faces found."""
     import dlib
 
     path = Path(dlib_recognizer.info.path)
     analyzer = load_analyzer("dlib")
     predictor = dlib.shape_predictor(str(path.with_name("shape_predictor_5_face_landmarks.dat")))
     network = dlib.face_recognition_model_v1(str(path))
-    similarities = []
-    for photograph in sorted((real_recordings / "pairs").glob("avs_*/faces/*.jpg"))[:5]:
-        image = np.ascontiguousarray(read_image(photograph))
+    features, references = [], []
+    for image in images:
         boxes = dlib.get_frontal_face_detector()(image, 1)
         if len(boxes) != 1:
             continue
-        reference = np.array(
-            network.compute_face_descriptor(dlib.get_face_chip(image, predictor(image, boxes[0]), 150))
-        )
-        similarities.append(analyzer.analyze(image, 64).feature @ reference / np.linalg.norm(reference))
+        chip = dlib.get_face_chip(image, predictor(image, boxes[0]), 150)
+        reference = np.array(network.compute_face_descriptor(chip))
+        references.append(reference / np.linalg.norm(reference))
+        features.append(analyzer.analyze(image, 64).feature)
+    return np.stack(features) @ np.stack(references).T
+
+
+@pytest.mark.slow
+def test_dlib_features_are_those_of_its_own_face_chip(dlib_recognizer: FaceRecognizer, real_recordings: Path) -> None:
+    photographs = sorted((real_recordings / "pairs").glob("avs_*/faces/*.jpg"))[:5]
+    cosines = compare_with_face_chips(dlib_recognizer, [np.ascontiguousarray(read_image(path)) for path in photographs])
     # Different people are at about .8 in this space; the same picture cut a little otherwise must be far closer.
-    assert len(similarities) >= 3 and np.median(similarities) > 0.97
+    assert len(cosines) >= 3 and np.median(np.diag(cosines)) > 0.97
+
+
+def test_dlib_features_of_personas_are_those_of_its_own_face_chip(dlib_recognizer: FaceRecognizer) -> None:
+    cosines = compare_with_face_chips(dlib_recognizer, [photograph_persona(persona) for persona in range(4)])
+    assert len(cosines) >= 3 and np.median(np.diag(cosines)) > 0.97
+    assert (cosines.argmax(axis=1) == np.arange(len(cosines))).all()
 
 
 def test_the_recognizer_says_who_it_is(tiny: FaceRecognizer, tiny_world: TinyWorld) -> None:
@@ -153,8 +166,16 @@ def test_a_dominant_face_counts_before_bystanders(tiny: FaceRecognizer) -> None:
 def test_a_detector_finds_the_person_in_a_photograph_and_nobody_in_noise(
     name: str, real_recordings: Path, real_insightface_root: Path
 ) -> None:
-    analyzer = load_analyzer(name, real_insightface_root)
     photograph = read_image(sorted((real_recordings / "pairs").glob("avs_*/faces/*.jpg"))[1])
+    assert_finds_one_person(load_analyzer(name, real_insightface_root), photograph)
+
+
+def test_a_detector_finds_a_persona_and_nobody_in_noise() -> None:
+    pytest.importorskip("dlib")
+    assert_finds_one_person(load_analyzer("dlib"), photograph_persona(0))
+
+
+def assert_finds_one_person(analyzer: FaceAnalyzer, photograph: NDArray[np.uint8]) -> None:
     ((face, _),) = analyzer.find_faces(photograph)
     left_eye, right_eye, nose, left_mouth, right_mouth = face.landmarks
     assert left_eye[0] < right_eye[0] and left_mouth[0] < right_mouth[0]
