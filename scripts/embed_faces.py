@@ -15,7 +15,7 @@ def parse(argv: list[str]) -> EmbedConfig:
     """The command line as a config.
 
     Raises:
-        ConfigError: If it makes no sense.
+        ConfigError: If a setting is out of range.
     """
     parser = CommandParser(prog="embed_faces.py", description=__doc__)
     add = parser.add_argument
@@ -35,7 +35,7 @@ def parse(argv: list[str]) -> EmbedConfig:
 
 
 def main(argv: list[str]) -> None:
-    """Rewrite, and say by which network."""
+    """Rewrite, and print the name of the network."""
     config = parse(argv)
     info, was_changed = embed_dataset(config)
     network = (

@@ -27,7 +27,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     """The command line.
 
     Raises:
-        ConfigError: If it makes no sense.
+        ConfigError: If settings contradict each other or are out of range.
     """
     parser = CommandParser(
         prog="prepare_voxceleb.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -54,7 +54,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
 
 
 def main(argv: list[str]) -> None:
-    """Join, prepare, and tell what was left out."""
+    """Join, prepare, and print what was left out."""
     given = parse(argv)
     meta, failures = read_meta(given.meta)
     joined = join_voxceleb(given.root, given.faces, meta, given.max_voices, given.max_faces, keep_all=given.keep_all)

@@ -112,7 +112,7 @@ def prepare_people(
         people: Sorted by identity.
         failures: Files, rows and people that can't be used.
         config: Settings and the folder of the data set.
-        source: Name for messages of the place that they come from.
+        source: Name of their origin, for messages.
         warnings: Lines to be passed on to the result.
 
     Raises:
@@ -206,7 +206,7 @@ def _summarize(
     face_encoder: FaceEncoderInfo,
     request: dict[str, Any],
 ) -> DatasetInfo:
-    """dataset.json, counted from the shards themselves."""
+    """The content of dataset.json, counted from the shards themselves."""
     counts = count_shards(partial, names)
     present = {identity: splits[identity] for identity in counts.identities}
     known = [person.attributes for person in people if person.identity in present]

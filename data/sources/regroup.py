@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,8 @@ def group_dataset(config: GroupConfig) -> Grouped:
     """
     recover(config.dataset)
     read_info(config.dataset)  # refuses folders that are no data set before a lock is made
-    with Storage(str(config.dataset)).locked():  # so that no preparation writes meanwhile
+    # No preparation may write meanwhile; a dry run itself writes nothing, so a lock file neither.
+    with nullcontext() if config.dry_run else Storage(str(config.dataset)).locked():
         return _group(config, read_info(config.dataset))
 
 
@@ -108,7 +110,7 @@ def _choose_threshold(config: GroupConfig, info: DatasetInfo) -> float:
     threshold = same_person_threshold(info.face_encoder)
     if threshold is None:
         raise ConfigError(
-            f"{config.dataset}: nobody measured how alike two faces of one person are to its face network "
+            f"{config.dataset}: nobody measured a threshold for its face network "
             f"{info.face_encoder.name}; give the least cosine with --threshold, and look with --dry-run first"
         )
     return threshold

@@ -1,1 +1,1 @@
-"""From a list of videos to training shards: fetched, decoded, the speaker found, described."""
+"""From a list of videos to training shards: download, decoding, the speaker's face, speech, features."""
