@@ -31,7 +31,9 @@ NO_TICKS = -(1 << 63)
 
 _MAX_GAP = 10.0  # seconds without any packet, in containers whose clocks may restart: FFmpeg's dts_delta_threshold
 _MAX_FOREIGN = 0.1  # share of a file's bytes behind the last packet of its streams
-_RESTARTING = ("mpeg", "mpegts")  # containers that are joined by joining their bytes; FFmpeg unwraps their clocks
+_SLACK_BYTES = 1 << 14
+_RESTARTING = ("mpeg", "mpegts")  # containers whose clocks start anywhere and wrap; FFmpeg unwraps them
+_JOINED_BY_BYTES = ("mpeg", "mpegts", "flv")  # containers without an index behind their last packet
 _UNMARKED_PRIMING = ("mpeg", "mpegts")  # containers that can't say that the first samples are an encoder's
 _PRIMING_SECONDS = 0.025  # 1024 samples of AAC at 44.1 kHz
 _MAX_PIXELS = 50_000_000  # larger pictures are not decoded to see when they are shown
@@ -53,7 +55,8 @@ class StreamTimes:
         declared_seconds: Length by the container's index; None where it has none.
         back: Largest step back of the decoding time stamps, in seconds.
         gaps: Seconds (from, to) between which packets are more than `_MAX_GAP` apart.
-        last_byte: Where its last packet lies in the file.
+        first_byte: Where its first packet lies in the file, a large number where it has none.
+        last_byte: Where its last packet ends, -1 where it has none.
     """
 
     kind: str
@@ -65,7 +68,13 @@ class StreamTimes:
     declared_seconds: float | None
     back: float
     gaps: tuple[tuple[float, float], ...]
+    first_byte: int
     last_byte: int
+
+    @property
+    def is_media(self) -> bool:
+        """Whether it holds pictures or sound."""
+        return self.kind in ("video", "audio")
 
 
 @dataclass(frozen=True)
@@ -99,18 +108,18 @@ class Timeline:
         back = max(stream.back for stream in streams)
         if back > MAX_ERROR:
             raise self._jumps(f"its time stamps go back by {back:.2f} s")
-        if not self.container.startswith(_RESTARTING):
-            return
-        gaps = streams[0].gaps
-        for stream in streams[1:]:
-            gaps = tuple(_overlap(one, other) for one in gaps for other in stream.gaps)
-        longest = max((to - since for since, to in gaps), default=0.0)
-        if longest > _MAX_GAP:
-            raise self._jumps(f"its time stamps leap by {longest:.0f} s")
         last_byte = max(stream.last_byte for stream in streams)
-        if last_byte >= 0 and self.num_bytes - last_byte > _MAX_FOREIGN * self.num_bytes + (1 << 16):
-            share = 1 - last_byte / self.num_bytes
-            raise self._jumps(f"the last {100 * share:.0f} % of it belong to other streams")
+        together = [stream for stream in self.streams if stream.is_media and stream.first_byte <= last_byte]
+        if self.container.startswith(_RESTARTING):
+            for since, to in streams[0].gaps:
+                others = [stream.gaps for stream in together if stream.end >= to]
+                if all(any(_overlap((since, to), gap) > _MAX_GAP for gap in gaps) for gaps in others):
+                    raise self._jumps(f"its time stamps leap by {to - since:.0f} s")
+        if self.container.startswith(_JOINED_BY_BYTES) and last_byte >= 0:
+            last_byte = max(stream.last_byte for stream in together)
+            if self.num_bytes - last_byte > _MAX_FOREIGN * self.num_bytes + _SLACK_BYTES:
+                share = 1 - last_byte / self.num_bytes
+                raise self._jumps(f"the last {100 * share:.0f} % of it belong to other streams")
 
     def check_complete(self, *used: int) -> None:
         """Refuse a file whose index promises more than is there.
@@ -216,7 +225,7 @@ class _Scan:
         self._begin: float | None = None
         self._pts, self._dts, self._durations = array("q"), array("q"), array("q")
         self._is_key, self._is_shown = array("b"), array("b")
-        self._last_byte = -1
+        self._first_byte, self._last_byte = 1 << 62, -1
 
     def add(self, packet: Any) -> None:
         """Take note of a packet."""
@@ -231,8 +240,9 @@ class _Scan:
         self._is_key.append(packet.is_keyframe)
         self._is_shown.append(not packet.is_discard)
         position = packet.pos
-        if position is not None and position > self._last_byte:
-            self._last_byte = position
+        if position is not None and position >= 0:
+            self._first_byte = min(self._first_byte, position)
+            self._last_byte = max(self._last_byte, position + packet.size)
 
     def _decode(self, packet: Any) -> None:
         """Until a frame comes out: only a decoder knows which of the first ones are shown and heard."""
@@ -269,9 +279,11 @@ class _Scan:
             declared_seconds=self._declared,
             back=max(0.0, -float(steps.min())) if steps.size else 0.0,
             gaps=tuple((float(latest[at]), float(stamps[at + 1])) for at in leaps),
+            first_byte=self._first_byte,
             last_byte=self._last_byte,
         )
 
 
-def _overlap(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
-    return max(one[0], other[0]), min(one[1], other[1])
+def _overlap(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """Seconds that two spans have in common, negative where they have none."""
+    return min(one[1], other[1]) - max(one[0], other[0])

@@ -45,7 +45,7 @@ def refusal(path: Path) -> str:
     return caught.value.reason
 
 
-@pytest.mark.parametrize("container", ["ts", "ps", "fragmented mp4"])
+@pytest.mark.parametrize("container", ["ts", "ps", "flv", "mkv", "fragmented mp4"])
 def test_two_recordings_joined_in_one_file_are_refused(folder: Path, container: str) -> None:
     path = write_case(Case(container, joined=True), folder)
     assert refusal(path) == "clock-jumps"
@@ -99,6 +99,12 @@ def test_of_streams_that_begin_and_end_apart_the_part_counts_where_both_exist(fo
             assert (start - video.begin, end - video.begin) == pytest.approx(wanted, abs=0.05)
             with pytest.raises(MediaError):
                 video.part(video.begin + 5.7, video.begin + 8)
+
+
+@pytest.mark.parametrize("container", ["ts", "ps", "flv"])
+def test_sound_that_ends_before_the_pictures_is_read_alone(folder: Path, container: str) -> None:
+    waveform = read_waveform(write_case(Case(container, shorter="sound"), folder))
+    assert waveform.size / SAMPLE_RATE == pytest.approx(3.5, abs=0.1)
 
 
 def test_what_an_index_promises_is_missed(folder: Path) -> None:
