@@ -21,6 +21,7 @@ from data.media.images import decode_crop
 from data.store.inventory import read_light_columns
 from data.store.publish import open_partial, publish, recover, writing_to
 from data.store.shards import DatasetInfo, read_info, write_info, write_tables
+from data.store.storage import LOCK_NAME
 from data.workers import map_in_processes, use_one_thread
 
 _COLUMN = "face_features"
@@ -83,7 +84,7 @@ def embed_dataset(config: EmbedConfig) -> tuple[DatasetInfo, bool]:
         partial = open_partial(config.dataset, request)
         _rewrite_shards(config, info, partial)
         for path in config.dataset.iterdir():
-            if path.name not in info.shards and not (partial / path.name).exists():
+            if path.name not in {*info.shards, LOCK_NAME} and not (partial / path.name).exists():
                 shutil.copytree(path, partial / path.name) if path.is_dir() else shutil.copy2(path, partial / path.name)
         write_info(partial, info)
         publish(partial, config.dataset)

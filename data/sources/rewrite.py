@@ -25,6 +25,7 @@ from data.store.inventory import count_shards
 from data.store.publish import open_partial, publish, writing_to
 from data.store.shards import ROWS_PER_GROUP, DatasetInfo, SplitInfo, write_info, write_tables
 from data.store.split import assign_split, hash_assignment
+from data.store.storage import LOCK_NAME
 
 GROUPS_NAME = "groups.jsonl"
 """File of the earlier identities that have another name now: one line each, {"identity", "group"}."""
@@ -108,7 +109,7 @@ def rewrite_dataset(
         lines = (json.dumps({"identity": old, "group": new}, ensure_ascii=False) for old, new in sorted(groups.items()))
         write_file(partial / GROUPS_NAME, "".join(line + "\n" for line in lines))
         for path in folder.iterdir():
-            if path.name not in info.shards and not (partial / path.name).exists():
+            if path.name not in {*info.shards, LOCK_NAME} and not (partial / path.name).exists():
                 _link_all(path, partial / path.name)
         write_info(partial, _summarize(partial, info, clips, plan, threshold))
         publish(partial, folder)
