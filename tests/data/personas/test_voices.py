@@ -14,7 +14,7 @@ from data.errors import ModelError
 from data.media.waveform import SAMPLE_RATE
 from data.personas.population import Population, draw_population
 from data.personas.texts import compose_text
-from data.personas.voices import VoiceSynthesizer, describe_variant, voice_parameters
+from data.personas.voices import VoiceSynthesizer, format_variant, voice_parameters
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -85,7 +85,7 @@ def test_each_trait_moves_what_it_should() -> None:
 
 
 def test_a_variant_file_has_a_line_for_everything() -> None:
-    lines = describe_variant(voice_parameters(draw_population(1, seed=0), 0)).splitlines()
+    lines = format_variant(voice_parameters(draw_population(1, seed=0), 0)).splitlines()
     assert [line.split()[0] for line in lines] == [
         *["language", "name", "pitch", *["formant"] * 9, "tone", "flutter", "roughness", "consonants"]
     ]
