@@ -28,7 +28,7 @@ def normalised_map_distance(maps: list[Tensor], other_maps: list[Tensor]) -> Ten
 
     Args:
         maps: [N, C, h, w] each.
-        other_maps: Of the same shapes.
+        other_maps: Maps of the same shapes.
 
     Returns:
         [N] float32, each in [0, 4 * number of maps].

@@ -87,7 +87,7 @@ def decode_sound(
     """Sound of one stream's packets.
 
     Args:
-        packets: Of a stream of audio.
+        packets: Packets of one audio stream.
         counts: Counts the packets.
         levels: Measures the channels, where there are several.
         channel: The one that is taken; None to mix them.

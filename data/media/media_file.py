@@ -171,7 +171,7 @@ class MediaFile:
         """What a decoder gives from a moment on or from earlier: as far back as it takes.
 
         Args:
-            index: Of the stream.
+            index: Index of the stream.
             second: On the file's clock.
             decode: From packets to what is wanted, each with its second.
         """
@@ -228,7 +228,7 @@ def check_whole(path: str | Path, what: str, part: tuple[float, float], there: t
     """Refuse a part of which more than half a second is missing at either end.
 
     Args:
-        path: For the message.
+        path: Name of the file in the message.
         what: `sound` or `pictures`, for the message.
         part: First and last second that are wanted.
         there: First and last second that were found.

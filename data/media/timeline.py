@@ -55,8 +55,8 @@ class StreamTimes:
         declared_seconds: Length by the container's index; None where it has none.
         back: Largest step back of the decoding time stamps, in seconds.
         gaps: Seconds (from, to) between which packets are more than `_MAX_GAP` apart.
-        first_byte: Where its first packet lies in the file, a large number where it has none.
-        last_byte: Where its last packet ends, -1 where it has none.
+        first_byte: Position of its first packet in the file, a large number where it has none.
+        last_byte: Position of the end of its last packet, -1 where it has none.
     """
 
     kind: str
@@ -82,7 +82,7 @@ class Timeline:
     """Time stamps of a file's streams.
 
     Attributes:
-        path: For messages.
+        path: Name of the file in messages.
         container: FFmpeg's name of the format.
         num_bytes: Size of the file.
         streams: In the order of the file.

@@ -25,7 +25,7 @@ def check_finite(waveform: Waveform, where: object = "the waveform") -> None:
 
     Args:
         waveform: [T].
-        where: Its name in the message.
+        where: Name of the recording in the message.
 
     Raises:
         MediaError: `not-finite`.

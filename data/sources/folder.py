@@ -35,7 +35,7 @@ def scan_folder(root: Path, extra_faces: Iterable[Path] = (), known: KnownPeople
     Args:
         root: Holds one folder a person with `voices/` and `faces/`, either of which may be missing.
         extra_faces: More such roots; there photographs may also lie in the person's folder itself.
-        known: What a CSV file says of the people.
+        known: Facts of a CSV file about the people.
 
     Raises:
         DatasetError: If a root is no folder or holds nobody.

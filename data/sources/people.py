@@ -34,7 +34,7 @@ class Failure:
 
     Attributes:
         path: The file as the user named its root, or the CSV file.
-        identity: Whose it is.
+        identity: Identity that it belongs to.
         reason: A short slug, see `data.errors.Reason`.
         message: What is wrong, in one line.
     """
@@ -57,7 +57,7 @@ class Person:
         identity: The name, in Unicode's form NFC.
         voices: Recordings, sorted.
         faces: Photographs, sorted.
-        attributes: What is known of the person.
+        attributes: Facts known of the person.
         videos: Ids of the videos that the recordings were taken from, one for each, or none.
     """
 

@@ -124,7 +124,7 @@ def sexes_for_galleries(
 
     Args:
         dataset: The judged split.
-        test: Its voices and faces.
+        test: Predictions for its voices, and its faces.
         classifiers: As from `fit_classifiers`.
 
     Returns:
@@ -166,7 +166,7 @@ def measure_attributes(
 
     Args:
         dataset: The judged split.
-        test: Its predictions.
+        test: Predictions for it.
         train: Predictions for training people, for the means.
         classifiers: As from `fit_classifiers`.
 

@@ -23,8 +23,8 @@ def write_report(out: Path, kind: Kind, content: dict[str, Any], text: str) -> N
     Args:
         out: An existing folder.
         kind: Name of the evaluation.
-        content: Its numbers; keys `model`, `dataset` and `results` at least.
-        text: The same as Markdown.
+        content: Numbers of the report; keys `model`, `dataset` and `results` at least.
+        text: The report as Markdown.
     """
     parts = {name: part for name, part in read_parts(out).items() if _about(part) == _about(content)}
     parts[kind] = _plain(content)

@@ -14,11 +14,11 @@ from data.errors import MediaError
 from data.videos.download.completeness import origin_comment
 
 _INDEXED = ("mov", "matroska")  # containers whose index leads to a second
-_CHUNK_BYTES = 8 << 20  # of one request; sites slow down longer ones
-_SKIP_BYTES = 1 << 18  # read over rather than asked for anew
+_CHUNK_BYTES = 8 << 20  # size of one request; sites slow down longer ones
+_SKIP_BYTES = 1 << 18  # shorter gaps are read and discarded, which is faster than another request
 _MIN_READ, _MAX_READ = 1 << 7, 1 << 16
-_READ_SECONDS = 0.25  # that one read of a slow server may take, so that the deadline is seen
-_SLACK_SECONDS = 1.0  # by which streams may end before the duration that their container declares
+_READ_SECONDS = 0.25  # longest duration of one read from a slow server; between reads the deadline is checked
+_SLACK_SECONDS = 1.0  # streams may end so much before the duration that their container declares
 
 
 class NotCuttableError(Exception):
@@ -27,22 +27,22 @@ class NotCuttableError(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """What a download may cost.
+    """Limits of one download.
 
     Attributes:
-        deadline: On the clock of `time.monotonic`.
-        max_bytes: In all.
+        deadline: Moment at which it is given up, on the clock of `time.monotonic`.
+        max_bytes: Largest number of bytes in all.
     """
 
     deadline: float
     max_bytes: int
 
     def check(self, num_bytes: int, expected: int = 0) -> None:
-        """Refuse what takes too long or too much.
+        """Refuse a download that takes too long or is too large.
 
         Args:
-            num_bytes: That came so far.
-            expected: That are to come in all, where it is known.
+            num_bytes: Number of bytes received so far.
+            expected: Number of bytes of the whole download; 0 where unknown.
 
         Raises:
             MediaError: `network` or `too-large`.
@@ -57,8 +57,9 @@ class RemoteFile(io.RawIOBase):
     """A file behind HTTP byte ranges, through yt-dlp's network: its headers, cookies, proxies and time limits.
 
     Attributes:
-        error: Why reading has ended early. PyAV's callbacks lose exceptions, so that it sees the file's end instead.
-        num_bytes: That came so far.
+        error: Error that ended reading early. PyAV loses exceptions of its callbacks; it is given the end of the file
+            instead.
+        num_bytes: Number of bytes received so far.
     """
 
     def __init__(self, downloader: Any, url: str, headers: Mapping[str, str], limits: Limits) -> None:
@@ -78,19 +79,19 @@ class RemoteFile(io.RawIOBase):
         self._request(0)
 
     def readable(self) -> bool:
-        """It is."""
+        """Always True."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Always True."""
         return True
 
     def tell(self) -> int:
-        """Byte that is read next."""
+        """Position of the byte that is read next."""
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move, without asking the server for anything yet."""
+        """Change the position; the server is asked only when bytes are read."""
         assert self._size is not None
         self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         return self._position

@@ -22,7 +22,7 @@ class Outcome:
         state: Word `published` or `failed`.
         video_id: Id of the video; empty if the row can't be read.
         reason: Reason of the failure, a `data.errors.Reason`.
-        message: The same in one line.
+        message: Explanation of the reason, in one line.
         identity: Identity of the published clips.
         split: Split of the published clips.
         clips: Ids of the published clips.

@@ -73,7 +73,7 @@ class ExtractedClips:
             picture), `cut` (the clip ends at a cut), `cut-off` (see `MAX_OUTSIDE`), `loud-background` (see
             `MIN_LOUDNESS_RANGE`).
         reason: Reason of the failure; None if there are clips.
-        message: The same in one line.
+        message: Explanation of the reason, in one line.
         seconds: Seconds spent, by step: `decode`, `speech`, `faces`, `features`.
     """
 
