@@ -51,13 +51,13 @@ FULL = DemoSize(
     clips=3,
     num_drawings=2048,
     seconds={
-        "personas": 35,
-        "face_encoder": 80,
-        "features": 10,
-        "voice_encoder": 85,
-        "generator": 400,
+        "personas": 30,
+        "face_encoder": 55,
+        "features": 7,
+        "voice_encoder": 60,
+        "generator": 340,
         "reports": 60,
-        "page": 10,
+        "page": 5,
     },
 )
 
