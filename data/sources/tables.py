@@ -80,7 +80,7 @@ def read_table(path: Path) -> Table:
     try:
         content = path.read_bytes()
         text = _without_hint(content.decode("utf-16" if content.startswith(_UTF_16) else "utf-8-sig"))
-        reader = csv.reader(io.StringIO(text.rest, newline=""), delimiter=text.delimiter)
+        reader = csv.reader(io.StringIO(text.rest, newline=""), delimiter=text.delimiter, skipinitialspace=True)
         numbered = ((reader.line_num + text.num_skipped, cells) for cells in reader)
         filled = ((line, cells) for line, cells in numbered if any(cell.strip() for cell in cells))
         _, header = next(filled, (0, []))

@@ -33,6 +33,10 @@ def test_a_table_is_the_same_however_a_spreadsheet_writes_it(
     ]
 
 
+def test_a_quote_behind_a_space_begins_a_quoted_cell(tmp_path: Path) -> None:
+    assert cells_of(tmp_path, b' "identity" , "sex"\nada, "f"\n') == [{"identity": "ada", "sex": "f"}]
+
+
 def test_quotes_empty_rows_short_rows_and_trailing_delimiters_are_no_matter(tmp_path: Path) -> None:
     content = b'identity,"sex, or gender",,\n"Bob, Jr.","m",,\n,,,\n\n"a ""b"""\n'
     assert cells_of(tmp_path, content) == [
