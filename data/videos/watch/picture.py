@@ -26,7 +26,11 @@ _MAX_PIXEL_ASPECT = 4.0  # beyond it a header is wrong
 
 
 class PictureMaker:
-    """Turns a stream's frames into pictures of one size, even if the size of the frames changes."""
+    """Turns a stream's frames into pictures of one size.
+
+    Frames whose size or shape of pixels changes inside the file are fitted into the size of the first picture, with
+    black bars, as players show them in their window.
+    """
 
     def __init__(self, path: str | Path, stream: Any) -> None:
         """Read the stream's properties.
@@ -41,12 +45,13 @@ class PictureMaker:
         from av.video.reformatter import VideoReformatter
 
         self._path = path
-        self._aspect = _pixel_aspect(stream)
+        self._context = stream.codec_context
+        self._declared_aspect = stream.sample_aspect_ratio
+        self._first_aspect = self._context.sample_aspect_ratio
         self._reformatter = VideoReformatter()
         self._size: tuple[int, int] | None = None
         self._turn: tuple[int, ...] | None = None
-        context = stream.codec_context
-        self._check_size(context.width, context.height)
+        self._check_size(self._context.width, self._context.height)
 
     def make(self, frame: Any) -> NDArray[np.uint8]:
         """The picture [H, W, 3] uint8 RGB of a frame.
@@ -57,13 +62,14 @@ class PictureMaker:
         from av.video.reformatter import Interpolation
 
         self._check_size(frame.width, frame.height)
+        shown = _shown_size(frame.width, frame.height, self._pixel_aspect())
         if self._size is None:
-            self._size = _shown_size(frame.width, frame.height, self._aspect)
+            self._size = shown
         if (
             self._turn is None
         ):  # once a file: a frame that was asked for it is not freed before the garbage is collected
             self._turn = _display_matrix(frame)
-        width, height = self._size
+        width, height = _fitted(shown, self._size)
         transfer = _HDR.get(frame.color_trc)
         has_alpha = not transfer and _has_alpha(frame.format)
         pixel_format = "rgb48le" if transfer else "rgba" if has_alpha else "rgb24"
@@ -84,7 +90,17 @@ class PictureMaker:
         elif has_alpha:
             opacity = pixels[..., 3:].astype(np.uint16)
             pixels = ((pixels[..., :3] * opacity + 255 * (255 - opacity)) // 255).astype(np.uint8)
-        return _turned(pixels, self._turn)
+        return _turned(_centred(pixels, self._size), self._turn)
+
+    def _pixel_aspect(self) -> float:
+        """Width of a pixel of the frame that was decoded last, relative to its height."""
+        current = self._context.sample_aspect_ratio
+        # What a container declares holds for the whole file, unless the pictures themselves change.
+        aspects = (self._declared_aspect, current) if current == self._first_aspect else (current,)
+        for aspect in aspects:
+            if aspect and 1 / _MAX_PIXEL_ASPECT < aspect < _MAX_PIXEL_ASPECT:
+                return float(aspect)
+        return 1.0
 
     def _check_size(self, width: int, height: int) -> None:
         if width * height > MAX_PIXELS:
@@ -133,19 +149,29 @@ def _pulled(graph: Any) -> Iterator[Any]:
             return
 
 
-def _pixel_aspect(stream: Any) -> float:
-    """Width of a pixel relative to its height."""
-    for aspect in (stream.sample_aspect_ratio, stream.codec_context.sample_aspect_ratio):
-        if aspect and 1 / _MAX_PIXEL_ASPECT < aspect < _MAX_PIXEL_ASPECT:
-            return float(aspect)
-    return 1.0
-
-
 def _shown_size(width: int, height: int, aspect: float) -> tuple[int, int]:
     """Width and height with square pixels, within the limit; pixels are stretched, never squeezed."""
     shown_width, shown_height = (width * aspect, height) if aspect >= 1 else (width, height / aspect)
     scale = min(1.0, MAX_SIDE / max(shown_width, shown_height))
     return max(1, round(shown_width * scale)), max(1, round(shown_height * scale))
+
+
+def _fitted(shown: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """Largest (width, height) of the shape of `shown` within `size`; a bar of one pixel is no bar."""
+    scale = min(size[0] / shown[0], size[1] / shown[1])
+    width, height = (max(1, round(side * scale)) for side in shown)
+    return size[0] if abs(size[0] - width) <= 1 else width, size[1] if abs(size[1] - height) <= 1 else height
+
+
+def _centred(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A picture [H, W, 3] in the middle of a black one of (width, height)."""
+    height, width = pixels.shape[:2]
+    if (width, height) == size:
+        return pixels
+    canvas = np.zeros((size[1], size[0], 3), np.uint8)
+    x, y = (size[0] - width) // 2, (size[1] - height) // 2
+    canvas[y : y + height, x : x + width] = pixels
+    return canvas
 
 
 def _has_alpha(pixel_format: Any) -> bool:
