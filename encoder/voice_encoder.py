@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from data.errors import ConfigError, MediaError
 from data.faces.protocol import FaceEncoderInfo
 from data.media.audio import fit_duration
-from data.media.waveform import MIN_SPEECH_SECONDS, SAMPLE_RATE
+from data.media.waveform import MIN_SPEECH_SECONDS, SAMPLE_RATE, check_finite
 from encoder.backbones import build_backbone, default_options
 from encoder.kernel import KernelMap
 from training.pretrained import PretrainedModel
@@ -298,5 +298,4 @@ def cut_windows(waveform: NDArray[np.float32], num_samples: int) -> list[NDArray
 def _check(waveform: NDArray[np.float32]) -> None:
     if waveform.ndim != 1 or len(waveform) < MIN_SPEECH_SECONDS * SAMPLE_RATE:
         raise MediaError("too-short", f"a voice needs {MIN_SPEECH_SECONDS} s or more of mono sound at 16 kHz")
-    if not np.isfinite(waveform).all():
-        raise MediaError("not-finite", "the recording has values that are not finite")
+    check_finite(waveform, "the recording")

@@ -17,6 +17,9 @@ from data.media.waveform import SAMPLE_RATE, Waveform
 MAX_SECONDS = 3600.0
 """Longer recordings are refused by default."""
 
+MAX_PIXELS = 50_000_000
+"""Larger pictures of videos are refused before they are decoded."""
+
 _MAX_DAMAGED_PACKETS = 0.05  # streams cut out of broadcasts often start with a broken packet or two
 _JUMP_SECONDS = 0.03  # by which time stamps leave the count of samples before they are believed
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import MediaError
-from data.media.decoding import open_media
+from data.media.decoding import MAX_PIXELS, open_media
 
 MAX_ERROR = 0.04
 """Seconds by which something published may lie elsewhere in its source."""
@@ -36,7 +36,6 @@ _RESTARTING = ("mpeg", "mpegts")  # containers whose clocks start anywhere and w
 _JOINED_BY_BYTES = ("mpeg", "mpegts", "flv")  # containers without an index behind their last packet
 _UNMARKED_PRIMING = ("mpeg", "mpegts")  # containers that can't say that the first samples are an encoder's
 _PRIMING_SECONDS = 0.025  # 1024 samples of AAC at 44.1 kHz
-_MAX_PIXELS = 50_000_000  # larger pictures are not decoded to see when they are shown
 _DECLARED = ("mov", "matroska")  # containers whose index knows their true length
 _KNOWN = 8  # files whose time stamps are remembered, one process
 
@@ -218,7 +217,7 @@ class _Scan:
         self._declared = float(stream.duration * stream.time_base) if has_index else None
         context = stream.codec_context if stream.type in ("video", "audio") else None
         self._can_decode = context is not None and (
-            stream.type == "audio" or context.width * context.height <= _MAX_PIXELS
+            stream.type == "audio" or context.width * context.height <= MAX_PIXELS
         )
         rate = stream.average_rate if stream.type == "video" else None
         self._usual_duration = 1 / float(rate) if rate else 0.0

@@ -10,13 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import MediaError
+from data.media.decoding import MAX_PIXELS
 from data.videos.watch.colour import Transfer, tone_map
 
 MAX_SIDE = 1280
 """Larger pictures are reduced to this longer side, in pixels."""
-
-MAX_PIXELS = 50_000_000
-"""Larger pictures are refused before they are decoded."""
 
 _HDR: dict[int, Transfer] = {16: "pq", 18: "hlg"}  # by FFmpeg's number of the transfer function
 _UNSPECIFIED, _RESERVED = 2, 3
