@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from data.errors import ConfigError, MediaError
+from data.errors import ConfigError, MediaError, ModelError
 from data.faces.protocol import FaceEncoderInfo
 from data.media.audio import fit_duration
 from data.media.waveform import MIN_SPEECH_SECONDS, SAMPLE_RATE, check_finite
 from encoder.backbones import build_backbone, default_options
 from encoder.kernel import KernelMap
+from encoder.sampler import FeatureSampler, SamplerConfig
 from training.pretrained import PretrainedModel
 
 DEFAULT_WINDOW_SECONDS = 6.0
@@ -40,6 +41,7 @@ class EncoderDesign:
             Training people are the landmarks, all of them if they are fewer: their mean features are part of the model.
         window_seconds: Length of the backbone's input: longer recordings are cut into overlapping windows, shorter
             ones are repeated. None takes the duration that the data set recorded, else 6 s.
+        sampler: Shape of the sampler of p(face feature | voice); None for an encoder without one.
     """
 
     backbone: str = "ge2e"
@@ -49,6 +51,7 @@ class EncoderDesign:
     face_dropout: float = 0.0
     num_landmarks: int = 0
     window_seconds: float | None = None
+    sampler: SamplerConfig | None = None
 
     def __post_init__(self) -> None:
         if self.embedding_size < 1:
@@ -100,6 +103,9 @@ class VoiceEncoding:
 class VoiceEncoder(PretrainedModel):
     """A backbone and linear heads: voice -> feature, voice -> joint space, face feature -> joint space.
 
+    Attributes:
+        sampler: Sampler of the face features that people with such a voice have; None in models without one.
+
     Example:
         >>> encoder = Voice2Face.from_pretrained(shipped_weights("model")).encoder
         >>> encoding = encoder.encode([load_speech("me.wav"), load_speech("another.wav")])
@@ -134,6 +140,7 @@ class VoiceEncoder(PretrainedModel):
         self.register_buffer("hidden_mean", torch.zeros(hidden_size))
         self.register_buffer("hidden_scale", torch.ones(()))
         self.register_buffer("face_mean", torch.zeros(feature_size))
+        self.sampler = FeatureSampler(config.sampler, feature_size) if config.sampler else None
 
     @classmethod
     def create(cls, config: VoiceEncoderConfig) -> VoiceEncoder:
@@ -278,6 +285,54 @@ class VoiceEncoder(PretrainedModel):
             return self.head(self.hidden_of(waveforms))
         finally:
             self.train(was_training)
+
+    def require_sampler(self) -> FeatureSampler:
+        """The sampler.
+
+        Raises:
+            ModelError: If this model has none.
+        """
+        if self.sampler is None:
+            raise ModelError(
+                "this model has no sampler, so variety must be 0: train its encoder with model.sampler "
+                "(configs/personas/encoder.yaml has it)"
+            )
+        return self.sampler
+
+    @torch.no_grad()
+    def sample(
+        self,
+        waveforms: Sequence[NDArray[np.float32]],
+        num: int,
+        variety: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Sample face features that people with such voices have.
+
+        Args:
+            waveforms: As `encode` takes them.
+            num: Number of samples of each voice.
+            variety: 0 repeats the regressed feature (the most telling face), 1 samples all faces that a voice leaves
+                open; between them, samples are this share of the way from the regressed feature.
+            generator: Random generator of the noise, which is drawn on the CPU, so that a seed gives the same on all
+                devices.
+
+        Returns:
+            [N, num, D].
+
+        Raises:
+            ConfigError: If variety is outside [0, 1].
+            MediaError: As `encode`.
+            ModelError: If variety is above 0 and the model has no sampler.
+        """
+        if not 0 <= variety <= 1:
+            raise ConfigError(f"variety {variety} must be between 0 and 1")
+        if variety == 0:
+            return self.encode(waveforms).feature[:, None].expand(-1, num, -1)
+        sampler = self.require_sampler()
+        features = self.encode(waveforms).feature.repeat_interleave(num, dim=0)
+        noise = torch.randn(len(features), sampler.noise_size, generator=generator).to(features.device)
+        return sampler(features, noise, variety).unflatten(0, (-1, num))
 
 
 def cut_windows(waveform: NDArray[np.float32], num_samples: int) -> list[NDArray[np.float32]]:
