@@ -28,7 +28,13 @@ def add_report_arguments(parser: argparse.ArgumentParser, *, model: str, judge: 
     add("--dataset", required=True, help="folder of a prepared data set")
     add("--out", required=True, help="folder of the report")
     add("--split", default="test", choices=[*SPLITS, "all"], help="split to measure on (default: %(default)s)")
-    add("--judge", default="dlib", help=f"{judge} (default: %(default)s)")
+    add("--judge", nargs="+", default=["dlib"], help=f"{judge}; of several the first is the headline's (default: dlib)")
+    add(
+        "--varieties",
+        type=float,
+        nargs="+",
+        help="varieties of the drawings to measure, in [0, 1] (default: 0 .25 .5 .75 1 with a sampler, 0 without)",
+    )
     add("--insightface-root", help="folder that holds models/<pack> (default: ~/.insightface)")
     add(
         "--wandb",

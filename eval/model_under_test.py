@@ -16,12 +16,16 @@ from data.faces.protocol import FaceEncoderInfo, FaceRecognizer
 from data.faces.registry import load_recognizer
 from data.files import sha256_of_file
 from data.store.dataset import ClipDataset
+from encoder.sampler import FeatureSampler
 from encoder.voice_encoder import VoiceEncoder
 from gan.images import to_pixels
 from gan.voice2face import Voice2Face
 from training.pretrained import read_model_type
 
 _BATCH = 64
+
+VARIETIES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Varieties that reports measure where a model has a sampler."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,11 @@ class ModelUnderTest:
     def face_encoder(self) -> FaceEncoderInfo:
         """The training face network T whose features the encoder regresses."""
         return self.encoder.config.face_encoder
+
+    @property
+    def sampler(self) -> FeatureSampler | None:
+        """The sampler of face features that a voice leaves open; None where the model has none."""
+        return self.encoder.sampler
 
     @property
     def device(self) -> torch.device:
@@ -71,6 +80,27 @@ def load_model_under_test(source: str, device: str = "cpu") -> ModelUnderTest:
         voice2face = Voice2Face.from_pretrained(source).eval().to(device)
         return ModelUnderTest(voice2face.encoder, voice2face, source, sha256)
     raise ModelError(f"{source}: a '{model_type}' can't be evaluated, only a voice_encoder or a voice2face")
+
+
+def choose_varieties(model: ModelUnderTest, asked: Sequence[float] | None) -> tuple[float, ...]:
+    """The varieties that a report measures, in rising order.
+
+    Args:
+        model: The model.
+        asked: Varieties that the user asks for; None for `VARIETIES` with a sampler, and 0 alone without.
+
+    Raises:
+        ConfigError: If one is outside [0, 1].
+        ModelError: If one is above 0 and the model has no sampler.
+    """
+    if asked is None:
+        return VARIETIES if model.sampler is not None else (0.0,)
+    for variety in asked:
+        if not 0 <= variety <= 1:
+            raise ConfigError(f"--varieties {variety:g}: a variety lies between 0 and 1")
+        if variety > 0:
+            model.encoder.require_sampler()
+    return tuple(sorted(set(asked)))
 
 
 def check_same_training_network(model: ModelUnderTest, dataset: ClipDataset) -> None:
@@ -106,6 +136,38 @@ def load_judge(name: str, root: str | None, training_network: FaceEncoderInfo) -
             f"({training_network.sha256[:12]}), which would score its own training; choose another judge"
         )
     return judge
+
+
+def load_judges(names: Sequence[str], root: str | None, training_network: FaceEncoderInfo) -> list[FaceRecognizer]:
+    """The headline's judge E and other judges, as `load_judge` loads each.
+
+    Raises:
+        ConfigError: If one is T, or two are the same.
+        ModelError: If a judge's files are missing.
+    """
+    judges = [load_judge(name, root, training_network) for name in names]
+    if len({judge.info.sha256 for judge in judges}) < len(judges):
+        raise ConfigError(f"--judge {' '.join(names)}: the same network twice; give each judge once")
+    return judges
+
+
+def load_training_network(info: FaceEncoderInfo, root: str | None) -> FaceRecognizer | None:
+    """T itself, where its file is at hand; None where it is not.
+
+    Args:
+        info: T as the model names it.
+        root: Folder that holds `models/<pack>`, for insightface packs.
+    """
+    stored = Path(info.path).expanduser()
+    roots = [root, *([str(stored.parents[2])] if stored.is_file() and len(stored.parents) > 2 else [])]
+    for folder in roots:
+        try:
+            network = load_recognizer(info.name, folder)
+        except (ConfigError, ModelError):
+            continue  # a report can do without it
+        if network.info.sha256 == info.sha256:
+            return network
+    return None
 
 
 def batches(rows: Sequence[int], size: int = _BATCH) -> Iterator[list[int]]:
@@ -158,6 +220,38 @@ def sample_noise(keys: Sequence[str], size: int) -> torch.Tensor:
     """Standard normal noise [N, size] that depends on the keys alone, not on batches, their order or the machine."""
     rows = [torch.randn(size, generator=torch.Generator().manual_seed(zlib.crc32(key.encode()))) for key in keys]
     return torch.stack(rows) if rows else torch.zeros(0, size)
+
+
+@torch.no_grad()
+def sample_features(
+    model: ModelUnderTest, voice_features: NDArray[np.float32], keys: Sequence[str], variety: float
+) -> NDArray[np.float32]:
+    """One sample of the face feature of each voice, with noise that depends on the keys alone, as in `sample_noise`.
+
+    Args:
+        model: The model.
+        voice_features: [N, D] face features regressed from the voices.
+        keys: N keys. The generator's noise of the same keys is independent of the sampler's.
+        variety: 0 for the regressed features themselves, 1 for the whole posterior p(face feature | voice).
+
+    Returns:
+        [N, D].
+
+    Raises:
+        ModelError: If the variety is above 0 and the model has no sampler, or a sample is not finite.
+    """
+    if variety == 0:
+        return voice_features
+    sampler = model.encoder.require_sampler()
+    noise = sample_noise([f"sampler/{key}" for key in keys], sampler.noise_size)
+    samples = [np.zeros((0, voice_features.shape[1]), np.float32)]
+    for rows in batches(range(len(voice_features)), 1024):
+        block = torch.from_numpy(voice_features[rows]).to(model.device)
+        samples.append(sampler(block, noise[rows].to(model.device), variety).float().cpu().numpy())
+    result = np.concatenate(samples)
+    if not np.isfinite(result).all():
+        raise ModelError(f"{model.source}: the sampler gives values that are not finite")
+    return result
 
 
 @torch.no_grad()

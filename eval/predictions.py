@@ -12,7 +12,14 @@ from data.errors import DatasetError
 from data.faces.analyzer import embed_crops
 from data.faces.protocol import FaceRecognizer
 from data.store.dataset import ClipDataset
-from eval.model_under_test import ModelUnderTest, draw_faces, embed_true_faces, encode_voices, sample_noise
+from eval.model_under_test import (
+    ModelUnderTest,
+    draw_faces,
+    embed_true_faces,
+    encode_voices,
+    sample_features,
+    sample_noise,
+)
 
 Floats = NDArray[np.float32]
 
@@ -99,9 +106,24 @@ def predict_split(
     )
 
 
-def clip_noise_keys(dataset: ClipDataset, clips: Sequence[int] | NDArray[np.int64], seed: int) -> list[str]:
-    """Keys for `sample_noise` that give each clip noise of its own."""
-    return [f"{seed}/{dataset.clip_ids[clip]}" for clip in clips]
+def clip_noise_keys(
+    dataset: ClipDataset,
+    clips: Sequence[int] | NDArray[np.int64],
+    seed: int,
+    numbers: Sequence[int] | NDArray[np.int64] | None = None,
+) -> list[str]:
+    """Keys for `sample_noise` and `sample_features` that give each drawing of each clip noise of its own.
+
+    Args:
+        dataset: Holds the clips.
+        clips: [N] clips.
+        seed: Seed of the noise.
+        numbers: [N] number of the drawing among the drawings of its clip; 0 by default.
+    """
+    keys = [f"{seed}/{dataset.clip_ids[clip]}" for clip in clips]
+    if numbers is None:
+        return keys
+    return [f"{key}/{number}" if number else key for key, number in zip(keys, numbers, strict=True)]
 
 
 def extract_face_features(judge: FaceRecognizer, dataset: ClipDataset, keys: NDArray[np.int64]) -> Floats:
@@ -114,18 +136,27 @@ def extract_face_features(judge: FaceRecognizer, dataset: ClipDataset, keys: NDA
 
 
 def extract_drawing_features(
-    model: ModelUnderTest, judge: FaceRecognizer, features: Floats, keys: Sequence[str]
+    model: ModelUnderTest, judge: FaceRecognizer, features: Floats, keys: Sequence[str], variety: float = 0.0
 ) -> Floats:
-    """E's features [N, F] of drawings of face features [N, D] with the noise of the keys.
+    """E's features [N, F] of one drawing of each face feature [N, D], whose samples and noise the keys decide.
 
     The drawings themselves are not kept.
     """
     assert model.voice2face is not None
     blocks = [np.zeros((0, judge.info.feature_size), np.float32)]
     for start in range(0, len(features), 256):
-        noise = sample_noise(keys[start : start + 256], model.voice2face.noise_size)
-        blocks.append(embed_crops(judge, draw_faces(model.voice2face, features[start : start + 256], noise)))
+        block = slice(start, start + 256)
+        blocks.append(embed_crops(judge, draw_samples(model, features[block], keys[block], variety)))
     return np.concatenate(blocks)
+
+
+def draw_samples(
+    model: ModelUnderTest, features: Floats, keys: Sequence[str], variety: float = 0.0
+) -> NDArray[np.uint8]:
+    """One drawing [N, S, S, 3] of a sample around each face feature [N, D]."""
+    assert model.voice2face is not None
+    noise = sample_noise(keys, model.voice2face.noise_size)
+    return draw_faces(model.voice2face, sample_features(model, features, keys, variety), noise)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from eval.commands import add_report_arguments, open_output, open_split, print_p
 from eval.images.features import ImageFeatures, InceptionFeatures, JudgeFeatures, find_inception
 from eval.images.measure import ImageOptions, measure_images
 from eval.images.report import write_image_report
-from eval.model_under_test import check_same_training_network, load_judge, load_model_under_test
+from eval.model_under_test import check_same_training_network, choose_varieties, load_judges, load_model_under_test
 from eval.report.mirror import mirror_report
 from eval.report.provenance import collect_provenance
 from training.command import CommandParser, check_device, run_command
@@ -23,7 +23,7 @@ def main(argv: list[str]) -> None:
     add_report_arguments(
         parser,
         model="folder or hub id of an encoder with its generator",
-        judge="face network E, not the training network T",
+        judge="face networks that judge drawings, not the training network T",
         seed="noise and subsets",
     )
     parser.add_argument("--num-images", type=int, default=2048, help="drawings (default: %(default)s)")
@@ -40,15 +40,16 @@ def main(argv: list[str]) -> None:
     if model.voice2face is None:
         raise ModelError(f"{arguments.model}: an encoder alone draws nothing; give a model with a generator")
     check_same_training_network(model, dataset)
-    judge = load_judge(arguments.judge, arguments.insightface_root, model.face_encoder)
-    spaces: list[ImageFeatures] = [JudgeFeatures(judge)]
+    varieties = choose_varieties(model, arguments.varieties)
+    judges = load_judges(arguments.judge, arguments.insightface_root, model.face_encoder)
+    spaces: list[ImageFeatures] = [JudgeFeatures(judge) for judge in judges]
     inception = find_inception(arguments.inception_weights)
     if inception is not None:
         spaces.insert(0, InceptionFeatures(inception, arguments.device))
     out = open_output(arguments.out)
     # Opened first: a login that fails should fail before the work, not after it.
     trackers = Trackers(TrackerConfig(wandb=arguments.wandb), out, vars(arguments))
-    options = ImageOptions(num_images=arguments.num_images, seed=arguments.seed, progress=print_progress)
+    options = ImageOptions(arguments.num_images, varieties, arguments.seed, print_progress)
     measured = measure_images(model, spaces, dataset, options)
     if inception is None:
         measured.notes.append(
@@ -56,13 +57,14 @@ def main(argv: list[str]) -> None:
             "torch.hub's folder, or --inception-weights) and are never downloaded silently."
         )
     settings = {"seed": options.seed, "num_images": options.num_images, "device": arguments.device}
-    provenance = collect_provenance(model, dataset, arguments.split, judge.info, settings)
+    provenance = collect_provenance(model, dataset, arguments.split, [judge.info for judge in judges], settings)
     write_image_report(out, measured, provenance)
-    for row in measured.results:
+    for row in measured.varieties:
         mark = "" if row.comparable else ", too few pictures to be comparable"
         print(
-            f"{row.feature_space}: Frechet distance {row.frechet_distance:.4g}{mark}, KID x 1000 "
-            f"{1000 * row.kid:.3f} ({row.num_images} drawings, {row.num_real} real faces)"
+            f"{row.feature_space}, variety {row.variety:g}: Frechet distance {row.frechet_distance:.4g}{mark}, "
+            f"KID x 1000 {1000 * row.kid:.3f} ({row.num_images} drawings, {row.num_real} real faces), "
+            f"improved precision {100 * row.precision:.1f} %, recall {100 * row.recall:.1f} %"
         )
     print(f"report: {out / 'report.md'}")
     upload = mirror_report(trackers, out, "image_quality")

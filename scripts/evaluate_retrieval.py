@@ -8,7 +8,7 @@ from __future__ import annotations
 from data.errors import ConfigError
 from data.store.dataset import ClipDataset
 from eval.commands import add_report_arguments, open_output, open_split, print_progress
-from eval.model_under_test import check_same_training_network, load_judge, load_model_under_test
+from eval.model_under_test import check_same_training_network, choose_varieties, load_judges, load_model_under_test
 from eval.report.mirror import mirror_report
 from eval.report.provenance import collect_provenance
 from eval.retrieval.measure import Options, measure_retrieval
@@ -23,8 +23,8 @@ def main(argv: list[str]) -> None:
     add_report_arguments(
         parser,
         model="folder or hub id of a voice encoder, or of an encoder with its generator",
-        judge="face network E that judges drawings, not the training network T: dlib, insightface:<pack>, or none "
-        "for an encoder alone",
+        judge="face networks that judge drawings, not the training network T: dlib, insightface:<pack>, or none for "
+        "an encoder alone",
         seed="galleries and noise",
     )
     parser.add_argument(
@@ -38,9 +38,10 @@ def main(argv: list[str]) -> None:
     dataset, train = open_split(arguments.dataset, arguments.split), ClipDataset(arguments.dataset, "train")
     model = load_model_under_test(arguments.model, arguments.device)
     check_same_training_network(model, dataset)
-    judge = None
-    if arguments.judge != "none":
-        judge = load_judge(arguments.judge, arguments.insightface_root, model.face_encoder)
+    varieties = choose_varieties(model, arguments.varieties)
+    judges = []
+    if arguments.judge != ["none"]:
+        judges = load_judges(arguments.judge, arguments.insightface_root, model.face_encoder)
     elif model.voice2face is not None:
         raise ConfigError("--judge none: drawings need a judge; choose dlib or insightface:<pack>")
     out = open_output(arguments.out)
@@ -49,17 +50,23 @@ def main(argv: list[str]) -> None:
     options = Options(
         gallery_sizes=tuple(arguments.gallery_sizes),
         num_draws=arguments.num_draws,
+        varieties=varieties,
+        insightface_root=arguments.insightface_root,
         seed=arguments.seed,
         device=arguments.device,
         progress=print_progress,
     )
-    measured = measure_retrieval(model, judge, dataset, train, options)
+    measured = measure_retrieval(model, judges, dataset, train, options)
     settings = {"seed": options.seed, "draws": options.num_draws, "device": options.device}
-    provenance = collect_provenance(model, dataset, arguments.split, None if judge is None else judge.info, settings)
+    infos = [judge.info for judge in judges]
+    provenance = collect_provenance(model, dataset, arguments.split, infos, settings)
     write_retrieval_report(out, model, dataset, measured, provenance, options.seed)
     for row in measured.headlines():
         recalls = ", ".join(f"R@{k} {100 * v:.1f} %" for k, v in row.recall.items() if k in ("1", "5", "10"))
         print(f"{row.space}: {recalls} in galleries of {row.gallery}, {row.queries} voices of {row.identities} people")
+    if measured.varieties is not None:
+        for point in measured.varieties.points:
+            print(point.summary())
     print(f"report: {out / 'report.md'}")
     upload = mirror_report(trackers, out, "retrieval")
     if upload is not None:

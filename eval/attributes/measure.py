@@ -20,7 +20,7 @@ from eval.attributes.classifiers import (
     median_pitch,
 )
 from eval.intervals import bootstrap_interval
-from eval.predictions import Predictions, extract_face_features
+from eval.predictions import Pool, Predictions, extract_face_features
 
 _MAX_LABELLED = 1000
 
@@ -232,6 +232,21 @@ def measure_attributes(
         "pitch_threshold_measured": classifiers.pitch_measured,
         "labelled_training_people": {"sex": classifiers.training.num_sex, "age": classifiers.training.num_age},
     }
+
+
+def sex_agreement(dataset: ClipDataset, pool: Pool, logits: NDArray[np.floating]) -> dict[str, Any] | None:
+    """How often predictions have the labelled sex of the speaker.
+
+    Args:
+        dataset: The judged split.
+        pool: Its voices.
+        logits: [Q] logit of "female" for each voice's prediction.
+
+    Returns:
+        Keys `num`, `people`, `agreement`, `ci95`, `majority` and `area_under_curve`; None with fewer than five labels.
+    """
+    labels = labelled_sexes(dataset)[pool.query_identities]
+    return _agreement(logits, labels == "female", labels != "", pool.query_identities)
 
 
 def _best_classifiers(

@@ -27,10 +27,12 @@ class ImageFeatures(Protocol):
     Attributes:
         name: Name of the feature space, for reports.
         size: Length of a vector.
+        is_unit: Whether all vectors have length 1.
     """
 
     name: str
     size: int
+    is_unit: bool
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
         """[N, D] from aligned faces [N, S, S, 3] uint8 RGB."""
@@ -39,6 +41,8 @@ class ImageFeatures(Protocol):
 
 class JudgeFeatures:
     """Features of the judge E: sensitive to identity and quality of a face, insensitive to backgrounds."""
+
+    is_unit = True
 
     def __init__(self, judge: FaceRecognizer) -> None:
         self._judge = judge
@@ -66,6 +70,7 @@ class InceptionFeatures:
 
     name = "inception-v3-torchvision"
     size = 2048
+    is_unit = False
 
     def __init__(self, path: Path, device: str = "cpu") -> None:
         from torchvision.models import inception_v3

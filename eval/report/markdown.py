@@ -59,6 +59,7 @@ def provenance_section(provenance: dict[str, Any]) -> str:
         ["model sha256", model["sha256"]],
         ["training face network T", f"{t['name']}, sha256 {t['sha256']}"],
         ["judge E", None if e is None else f"{e['name']}, sha256 {e['sha256']}"],
+        *(["another judge", f"{judge['name']}, sha256 {judge['sha256']}"] for judge in provenance["other_judges"]),
         [
             "data",
             f"{dataset['root']}, {dataset['split']}: {dataset['identities']} people, "

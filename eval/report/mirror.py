@@ -12,7 +12,10 @@ from PIL import Image
 from eval.report.folder import Kind, read_parts
 from training.trackers import Trackers
 
-_TABLES = ("results", "floors", "bounds", "groups", "lengths", "listening")
+_TABLES = (
+    *("results", "floors", "bounds", "groups", "lengths", "listening"),
+    *("varieties", "f2f_by_training_network", "by_other_judges"),
+)
 
 
 def mirror_report(trackers: Trackers, folder: Path, kind: Kind) -> str | None:

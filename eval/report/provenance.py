@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ def collect_provenance(
     model: ModelUnderTest,
     dataset: ClipDataset,
     split: str,
-    judge: FaceEncoderInfo | None,
+    judges: Sequence[FaceEncoderInfo],
     settings: dict[str, Any],
 ) -> dict[str, Any]:
     """The keys that every part of report.json begins with.
@@ -32,14 +33,15 @@ def collect_provenance(
         model: The model.
         dataset: The judged split.
         split: Name of the split.
-        judge: E, or None.
+        judges: E and other judges; none where nothing is drawn.
         settings: Settings of the evaluation by name.
     """
     return {
         "model": describe_model(model),
         "dataset": describe_dataset(dataset, split),
         "training_face_network": describe_network(model.face_encoder),
-        "judge": describe_network(judge),
+        "judge": describe_network(judges[0] if judges else None),
+        "other_judges": [describe_network(judge) for judge in judges[1:]],
         "code": describe_code(),
         "settings": settings,
     }

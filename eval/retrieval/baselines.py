@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from data.faces.protocol import FaceRecognizer
 from eval.model_under_test import ModelUnderTest
-from eval.predictions import Pool, Predictions, extract_drawing_features
+from eval.predictions import Floats, Pool, Predictions, extract_drawing_features
 from eval.retrieval.galleries import Gallery, GalleryDraw
 from eval.retrieval.metrics import MetricName, QueryRanks, Vectors, rank_queries
 from eval.retrieval.ranks import RankCounts
@@ -19,6 +19,7 @@ SHUFFLED = "floor: shuffled voices"
 MEAN_FACE = "floor: the mean answer to everybody"
 SAME_PERSON = "bound: another real image of the person"
 TRUE_FEATURE = "bound: drawn from the true feature (F2F)"
+TRUE_FEATURE_BY_T = "bound: drawn from the true feature (F2F), seen by T"
 
 _NUM_SHUFFLES = 10
 
@@ -91,24 +92,30 @@ def same_pictures(gallery: Gallery) -> Gallery:
 
 
 def drawn_from_true_features(
-    model: ModelUnderTest, judge: FaceRecognizer, test: Predictions, train: Predictions, seed: int, max_train: int = 200
+    model: ModelUnderTest,
+    network: FaceRecognizer,
+    test: Predictions,
+    train: Predictions,
+    faces: tuple[Floats, Floats],
+    seed: int,
+    max_train: int = 200,
 ) -> tuple[Pool, Vectors]:
-    """F2F: drawings of T's features of real faces, compared with these faces by E; the loss of the generator alone.
+    """F2F: drawings of T's features of real faces, compared with these faces; the loss of the generator alone.
 
     Args:
         model: A model with a generator.
-        judge: E.
+        network: The face network that sees the drawings: E, or T itself.
         test: Predictions for the judged split.
         train: Predictions for training people.
+        faces: The network's features of the faces of `test` and of `train`.
         seed: Seed of the drawings' noise.
         max_train: Number of training faces that are drawn, for the mean of drawings.
     """
-    assert test.judge_face_features is not None and train.judge_face_features is not None
     drawn, drawn_train = (
         extract_drawing_features(
-            model, judge, side.face_features[:limit], [f"{seed}/f2f/{c}/{j}" for c, j in side.faces[:limit]]
+            model, network, side.face_features[:limit], [f"{seed}/f2f/{c}/{j}" for c, j in side.faces[:limit]]
         )
         for side, limit in ((test, None), (train, max_train))
     )
     pool = Pool.of_voices(test.pool.face_identities, test.pool.face_identities)
-    return pool, Vectors(drawn, test.judge_face_features, drawn_train.mean(0), train.judge_face_features.mean(0))
+    return pool, Vectors(drawn, faces[0], drawn_train.mean(0), faces[1].mean(0))

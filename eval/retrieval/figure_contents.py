@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from data.store.dataset import ClipDataset
 from eval.model_under_test import ModelUnderTest, draw_faces, sample_noise
 from eval.personas.limits import LIMIT_NAMES
-from eval.predictions import clip_noise_keys
+from eval.predictions import clip_noise_keys, draw_samples
 from eval.retrieval.baselines import rank_shuffled_voices
 from eval.retrieval.figures import QueryRow, save_queries, save_recall, save_samples, save_sensitivity
 from eval.retrieval.measure import RetrievalMeasurement
 from eval.retrieval.metrics import PRIMARY_METRICS, recall_curve
 from eval.retrieval.ranks import score_matrix
+from eval.retrieval.variety.figure import save_varieties
 from gan.samples import draw_spectrogram
 
 _SHOWN = 3  # queries in each of best, median, worst
@@ -50,6 +51,15 @@ def save_pictures(
     names["recall"] = "recall.png"
     limits = {LIMIT_NAMES[knows]: recall_curve(known, measured.headline) for knows, known in measured.limits.items()}
     save_recall(out / names["recall"], curves, measured.headlines(), floors, measured.lengths, limits)
+    if measured.varieties is not None and len(measured.varieties.points) > 1:
+        names["varieties"] = "varieties.png"
+        judge, gallery = measured.varieties.points[0].judge, measured.headline
+        bounds = [
+            bound
+            for bound in measured.bounds
+            if bound.judge == judge and (bound.gallery_kind, bound.gallery) == (gallery.kind, gallery.size)
+        ]
+        save_varieties(out / names["varieties"], measured.varieties, bounds)
     if measured.sensitivity:
         names["listening"] = "listening.png"
         save_sensitivity(out / names["listening"], measured.sensitivity)
@@ -103,24 +113,26 @@ def _save_sample_picture(
     test, draw = measured.test, measured.whole_split.draws[0]
     # Spread over the split, independent of the model's predictions.
     step = max(1, len(draw.queries) // _SAMPLE_ROWS)
+    variety = 0.0 if model.sampler is None else 1.0
     rows = []
     for position in range(0, len(draw.queries), step)[:_SAMPLE_ROWS]:
         query, face = draw.queries[position], draw.faces[draw.targets[position]]
         true = _face(dataset, test.faces[face])
-        keys = clip_noise_keys(dataset, [int(test.clips[query])], seed) + [
-            f"{seed}/sample/{i}" for i in range(_SAMPLE_DRAWINGS - 1)
+        clip = int(test.clips[query])
+        keys = clip_noise_keys(dataset, [clip] * _SAMPLE_DRAWINGS, seed, range(_SAMPLE_DRAWINGS))
+        feature = test.voice_features[[query]]
+        from_voice = [
+            *(draw_samples(model, feature, keys[:1]) if variety else []),
+            *draw_samples(model, np.repeat(feature, len(keys), 0), keys, variety),
         ]
-        noise = sample_noise(keys, model.voice2face.noise_size)
-        from_voice = draw_faces(model.voice2face, np.repeat(test.voice_features[[query]], len(keys), 0), noise)
-        from_face = draw_faces(model.voice2face, test.face_features[[face]], noise[:1])
-        rows.append(
-            [draw_spectrogram(dataset.waveform(int(test.clips[query])), true.shape[0]), true, *from_face, *from_voice]
-        )
+        from_face = draw_samples(model, test.face_features[[face]], keys[:1])
+        rows.append([draw_spectrogram(dataset.waveform(clip), true.shape[0]), true, *from_face, *from_voice])
     columns = [
         "voice",
         "true face",
         "from true feature",
-        *["drawn from the voice, several noises"] * _SAMPLE_DRAWINGS,
+        *(["variety 0"] if variety else []),
+        *[f"drawn from the voice, variety {variety:g}"] * _SAMPLE_DRAWINGS,
     ]
     save_samples(path, columns, rows)
 

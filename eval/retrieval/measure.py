@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,37 +13,38 @@ from data.faces.protocol import FaceRecognizer
 from data.personas.limit import Knowledge
 from data.store.dataset import ClipDataset
 from eval.attributes.measure import AttributeClassifiers, fit_classifiers, measure_attributes, sexes_for_galleries
+from eval.images.frechet import MIN_HEADLINE_IMAGES
+from eval.images.pictures import choose_pictures
 from eval.images.reconstruction import measure_reconstruction
 from eval.images.sensitivity import PairSimilarity, measure_sensitivity
 from eval.images.similarity import find_faces
-from eval.model_under_test import ModelUnderTest, draw_faces, sample_noise
+from eval.model_under_test import ModelUnderTest, draw_faces, load_training_network, sample_noise
 from eval.personas.limits import LIMIT_NAMES, limit_scores
-from eval.predictions import Pool, Predictions, clip_noise_keys, predict_split
+from eval.predictions import Predictions, clip_noise_keys, predict_split
 from eval.retrieval.baselines import (
     MEAN_FACE,
-    SAME_PERSON,
     SHUFFLED,
     TRUE_FEATURE,
-    drawn_from_true_features,
+    TRUE_FEATURE_BY_T,
     mean_prediction,
     rank_shuffled_voices,
-    real_to_real,
-    same_pictures,
 )
+from eval.retrieval.bounds import other_photograph, true_feature
 from eval.retrieval.breakdowns import measure_groups, measure_lengths
 from eval.retrieval.galleries import Gallery, draw_galleries
+from eval.retrieval.judges import OtherJudge, measure_other_judge
 from eval.retrieval.metrics import (
     METRIC_NAMES,
     PRIMARY_METRICS,
-    MetricName,
     QueryRanks,
     RetrievalResult,
     Vectors,
     rank_by_scores,
     rank_queries,
-    summarize,
 )
+from eval.retrieval.scorer import Scorer
 from eval.retrieval.spaces import spaces_of
+from eval.retrieval.variety.measure import VarietyCurve, VarietyMeter, measure_varieties
 
 _TRAIN_PEOPLE = 200
 
@@ -56,6 +57,8 @@ class Options:
         gallery_sizes: Sizes of the galleries of random identities.
         num_draws: Number of galleries of each random kind.
         seed: Seed of galleries, noise and samples.
+        varieties: Varieties of the drawings, in rising order.
+        insightface_root: Folder that holds `models/<pack>`, where T may be.
         device: Device that computes the ranks.
         progress: Called with a short text before each part of the work.
     """
@@ -63,6 +66,8 @@ class Options:
     gallery_sizes: tuple[int, ...] = (100, 1000)
     num_draws: int = 100
     seed: int = 0
+    varieties: tuple[float, ...] = (0.0,)
+    insightface_root: str | None = None
     device: str = "cpu"
     progress: Callable[[str], None] = field(default=lambda _: None)
 
@@ -88,6 +93,9 @@ class RetrievalMeasurement:
         sensitivity: Result of `eval.images.sensitivity.measure_sensitivity`; empty without drawings.
         reconstruction: Result of `eval.images.reconstruction.measure_reconstruction`; None for an encoder alone.
         faces_found: Share of drawings, and of photographs, in which a detector finds a face; None without drawings.
+        varieties: What is measured at each variety; None without drawings.
+        f2f_by_training_network: Results of drawings of true features, seen by T; empty where its file is missing.
+        other_judges: What other judges than the headline's say.
         notes: What was left out, and why.
     """
 
@@ -106,6 +114,9 @@ class RetrievalMeasurement:
     sensitivity: list[PairSimilarity]
     reconstruction: dict[str, Any] | None
     faces_found: dict[str, Any] | None
+    varieties: VarietyCurve | None
+    f2f_by_training_network: list[RetrievalResult]
+    other_judges: list[OtherJudge]
     notes: list[str]
 
     def headlines(self) -> list[RetrievalResult]:
@@ -119,13 +130,13 @@ class RetrievalMeasurement:
 
 
 def measure_retrieval(
-    model: ModelUnderTest, judge: FaceRecognizer | None, dataset: ClipDataset, train: ClipDataset, options: Options
+    model: ModelUnderTest, judges: Sequence[FaceRecognizer], dataset: ClipDataset, train: ClipDataset, options: Options
 ) -> RetrievalMeasurement:
     """Evaluate a model on a split.
 
     Args:
         model: The model.
-        judge: E, not T; without it everything about drawings is left out.
+        judges: E, not T, and other judges of the same drawings; without any everything about drawings is left out.
         dataset: The judged split.
         train: The training split, which means and classifiers are taken from.
         options: Options.
@@ -134,6 +145,7 @@ def measure_retrieval(
         DatasetError: If a split holds too few people who have both a voice and a face.
     """
     seed = options.seed
+    judge = judges[0] if judges else None
     notes: list[str] = []
     options.progress("predictions for the judged split")
     test = predict_split(model, judge, dataset, seed=seed)
@@ -144,9 +156,9 @@ def measure_retrieval(
     galleries, sex_note = _galleries(dataset, test, classifiers, options)
     notes += sex_note
     spaces = spaces_of(test, train_predictions)
-    judges = {"joint": model.face_encoder.name, "feature": model.face_encoder.name}
+    judged_by = {"joint": model.face_encoder.name, "feature": model.face_encoder.name}
     if judge is not None:
-        judges["image"] = judge.info.name
+        judged_by["image"] = judge.info.name
     if "image" not in spaces:
         notes.append(
             "No image space: the model is an encoder alone."
@@ -155,35 +167,73 @@ def measure_retrieval(
         )
 
     options.progress("ranks")
-    scorer = _Scorer(options.device)
+    scorer = Scorer(options.device)
     results, floors, curves = [], [], {}
     headline = galleries[0]
     for space, vectors in spaces.items():
         for gallery in galleries:
             for metric in METRIC_NAMES:
-                results += scorer.score(test.pool, gallery, vectors, "model", space, metric, judges[space])
+                extra = {"variety": 0.0, "drawings": 1} if space == "image" else None
+                results += scorer.score(test.pool, gallery, vectors, "model", space, metric, judged_by[space], extra)
         primary = PRIMARY_METRICS[space]
         curves[space] = rank_queries(test.pool, headline, vectors, primary, options.device)
         for gallery in galleries:
             shuffled = rank_shuffled_voices(test.pool, gallery, vectors, primary, seed=seed, device=options.device)
-            floors += scorer.summarize(shuffled, gallery, SHUFFLED, space, primary, judges[space])
+            floors += scorer.summarize(shuffled, gallery, SHUFFLED, space, primary, judged_by[space])
             # Centred, the mean prediction is chance by definition; uncentred, it shows the advantage of average faces.
             floors += scorer.score(
-                test.pool, gallery, mean_prediction(vectors), MEAN_FACE, space, "cosine", judges[space]
+                test.pool, gallery, mean_prediction(vectors), MEAN_FACE, space, "cosine", judged_by[space]
             )
-    bounds = _bounds(model, judge, test, train_predictions, dataset, scorer, options, notes)
+    bounds = _bounds(model, judge, test, train_predictions, scorer, options, notes)
     for gallery in galleries:
         for knows, ranks in _limits(dataset, test, gallery).items():
             bounds += scorer.summarize(ranks, gallery, LIMIT_NAMES[knows], "latent", "likelihood", "the truth")
-    draws = model.voice2face is not None and judge is not None
-    options.progress("comparisons of drawings")
-    sensitivity = measure_sensitivity(model, judge, dataset, test, train_predictions, seed) if draws and judge else []
+    sensitivity: list[PairSimilarity] = []
+    found, varieties, by_training_network, others = None, None, [], []
+    if judge is not None and model.voice2face is not None:
+        by_training_network = _seen_by_training_network(model, test, train_predictions, scorer, options, notes)
+        options.progress("comparisons of drawings")
+        sensitivity = measure_sensitivity(model, judge, dataset, test, train_predictions, seed)
+        found = _faces_found(model, dataset, test, seed)
+        # Fewer faces have no distribution.
+        sets = choose_pictures(dataset, MIN_HEADLINE_IMAGES, seed) if len(test.faces) >= 4 else None
+        meter = VarietyMeter(
+            model=model,
+            judge=judge,
+            dataset=dataset,
+            test=test,
+            train=train_predictions,
+            train_dataset=train,
+            gallery=headline,
+            seed=seed,
+            sex=None if classifiers.judge is None else classifiers.judge.sex,
+            sets=sets,
+            device=options.device,
+        )
+        varieties = measure_varieties(meter, options.varieties, options.progress)
+        others = [
+            measure_other_judge(
+                model,
+                other,
+                dataset,
+                train,
+                test,
+                train_predictions,
+                options.varieties,
+                scorer,
+                options.gallery_sizes,
+                options.num_draws,
+                seed,
+                options.progress,
+            )
+            for other in judges[1:]
+        ]
     return RetrievalMeasurement(
         results=results,
         floors=floors,
         bounds=bounds,
-        groups=measure_groups(dataset, test, headline, curves, judges),
-        lengths=measure_lengths(model, dataset, test, train_predictions, headline, judges["joint"], options.device),
+        groups=measure_groups(dataset, test, headline, curves, judged_by),
+        lengths=measure_lengths(model, dataset, test, train_predictions, headline, judged_by["joint"], options.device),
         headline=headline,
         curves=curves,
         limits=_limits(dataset, test, headline),
@@ -193,43 +243,12 @@ def measure_retrieval(
         attributes=measure_attributes(dataset, test, train_predictions, classifiers),
         sensitivity=sensitivity,
         reconstruction=None if model.voice2face is None else measure_reconstruction(model, dataset, test, seed),
-        faces_found=_faces_found(model, dataset, test, seed) if draws else None,
+        faces_found=found,
+        varieties=varieties,
+        f2f_by_training_network=by_training_network,
+        other_judges=others,
         notes=notes,
     )
-
-
-@dataclass(frozen=True)
-class _Scorer:
-    """Results as lists of one, or of none where a gallery has no query."""
-
-    device: str
-
-    def score(
-        self,
-        pool: Pool,
-        gallery: Gallery,
-        vectors: Vectors,
-        system: str,
-        space: str,
-        metric: MetricName,
-        judge: str,
-        extra: dict[str, Any] | None = None,
-    ) -> list[RetrievalResult]:
-        ranks = rank_queries(pool, gallery, vectors, metric, self.device)
-        return self.summarize(ranks, gallery, system, space, metric, judge, extra)
-
-    def summarize(
-        self,
-        ranks: QueryRanks,
-        gallery: Gallery,
-        system: str,
-        space: str,
-        metric: str,
-        judge: str,
-        extra: dict[str, Any] | None = None,
-    ) -> list[RetrievalResult]:
-        result = summarize(ranks, gallery, system=system, space=space, metric=metric, judge=judge, extra=extra)
-        return [] if result is None else [result]
 
 
 def _galleries(
@@ -253,46 +272,51 @@ def _bounds(
     judge: FaceRecognizer | None,
     test: Predictions,
     train: Predictions,
-    dataset: ClipDataset,
-    scorer: _Scorer,
+    scorer: Scorer,
     options: Options,
     notes: list[str],
 ) -> list[RetrievalResult]:
-    networks = [(model.face_encoder.name, test.face_features, train.face_features)]
+    sizes, num_draws, seed = options.gallery_sizes, options.num_draws, options.seed
+    networks = [(model.face_encoder.name, (test.face_features, train.face_features))]
     if judge is not None and test.judge_face_features is not None and train.judge_face_features is not None:
-        networks.append((judge.info.name, test.judge_face_features, train.judge_face_features))
+        networks.append((judge.info.name, (test.judge_face_features, train.judge_face_features)))
     bounds: list[RetrievalResult] = []
-    for name, faces, train_faces in networks:
-        pair = real_to_real(test.pool, faces.astype(np.float64), train_faces.mean(0, dtype=np.float64))
-        if pair is None:
-            notes.append("No bound by another real image: nobody in this split has two faces.")
-            break
-        for gallery in _redraw(pair[0], options):
-            bounds += scorer.score(pair[0], gallery, pair[1], SAME_PERSON, "image-to-image", "centred_cosine", name)
+    for name, faces in networks:
+        bounds += other_photograph(test.pool, name, faces, scorer, sizes, num_draws, seed)
+    if not bounds:
+        notes.append("No bound by another real image: nobody in this split has two faces.")
     if judge is not None and model.voice2face is not None:
         options.progress("drawings from true features")
-        pool, vectors = drawn_from_true_features(model, judge, test, train, options.seed)
-        for gallery in _redraw(pool, options):
-            bounds += scorer.score(
-                pool,
-                same_pictures(gallery),
-                vectors,
-                TRUE_FEATURE,
-                "image",
-                "centred_cosine",
-                judge.info.name,
-            )
+        bounds += true_feature(model, judge, test, train, networks[1][1], TRUE_FEATURE, scorer, sizes, num_draws, seed)
     return bounds
+
+
+def _seen_by_training_network(
+    model: ModelUnderTest,
+    test: Predictions,
+    train: Predictions,
+    scorer: Scorer,
+    options: Options,
+    notes: list[str],
+) -> list[RetrievalResult]:
+    """F2F by T itself, which says how well the generator does what it was trained for."""
+    network = load_training_network(model.face_encoder, options.insightface_root)
+    if network is None:
+        notes.append(
+            f"No F2F seen by T: the file of {model.face_encoder.name} is not on this machine "
+            "(--insightface-root names the folder of insightface packs)."
+        )
+        return []
+    options.progress("drawings from true features, seen by T")
+    faces = (test.face_features, train.face_features)
+    sizes, num_draws = options.gallery_sizes, options.num_draws
+    return true_feature(model, network, test, train, faces, TRUE_FEATURE_BY_T, scorer, sizes, num_draws, options.seed)
 
 
 def _limits(dataset: ClipDataset, test: Predictions, gallery: Gallery) -> dict[Knowledge, QueryRanks]:
     """Ranks of the best possible rankers; empty where true traits are not known."""
     scores = {knows: limit_scores(dataset, knows) for knows in LIMIT_NAMES}
     return {knows: rank_by_scores(test.pool, gallery, known) for knows, known in scores.items() if known is not None}
-
-
-def _redraw(pool: Pool, options: Options) -> list[Gallery]:
-    return draw_galleries(pool, sizes=options.gallery_sizes, num_draws=options.num_draws, seed=options.seed)
 
 
 def _faces_found(model: ModelUnderTest, dataset: ClipDataset, test: Predictions, seed: int) -> dict[str, Any]:

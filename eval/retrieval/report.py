@@ -64,6 +64,18 @@ def _as_json(measured: RetrievalMeasurement, provenance: dict[str, Any], picture
         "listening": [similarity.as_json() for similarity in measured.sensitivity],
         "reconstruction": measured.reconstruction,
         "faces_found": measured.faces_found,
+        "varieties": [
+            point.as_json()
+            for points in (
+                [] if measured.varieties is None else measured.varieties.points,
+                *(other.points for other in measured.other_judges),
+            )
+            for point in points
+        ],
+        "f2f_by_training_network": [result.as_json() for result in measured.f2f_by_training_network],
+        "by_other_judges": [
+            result.as_json() for other in measured.other_judges for result in (*other.results, *other.bounds)
+        ],
         "notes": measured.notes,
         "pictures": pictures,
     }

@@ -9,8 +9,11 @@ from eval.personas.limits import LIMIT_NAMES
 from eval.report.markdown import number_interval, percent, percent_interval, provenance_section, table
 from eval.retrieval.baselines import MEAN_FACE, SHUFFLED
 from eval.retrieval.breakdowns import MIN_GROUP
+from eval.retrieval.judges import OtherJudge
 from eval.retrieval.measure import RetrievalMeasurement
 from eval.retrieval.metrics import PRIMARY_METRICS, RECALLS, RetrievalResult
+from eval.retrieval.variety.measure import MEAN_VARIETY, NUM_DRAWINGS
+from eval.retrieval.variety.text import other_judge_section, variety_section
 
 
 def as_markdown(measured: RetrievalMeasurement, provenance: dict[str, Any], pictures: dict[str, str]) -> str:
@@ -25,11 +28,13 @@ def as_markdown(measured: RetrievalMeasurement, provenance: dict[str, Any], pict
     headline = measured.headlines()
     parts = [
         f"# Voice to face: {model['source']} on {dataset['root']} ({dataset['split']})\n",
-        _sentence(headline),
+        _sentence(headline, measured),
     ]
     captions = {
+        "varieties": "Faithfulness against variety: how often drawings find the speaker's face, how alike two drawings "
+        "of one voice are beside a drawing and the speaker's photograph, and how far drawings are from real faces.",
         "samples": "The voice, the speaker's face, the drawing of that face's true feature, and drawings from the "
-        "voice with several noises. People are spread over the split, not selected.",
+        "voice. People are spread over the split, not selected.",
         "queries_image": "Image space: E's feature of each drawing is the query, all people of the split are the "
         "gallery. Green frame: the right face.",
         "queries_joint": "Joint space: the embedding of each voice is the query, all people of the split are the "
@@ -38,32 +43,44 @@ def as_markdown(measured: RetrievalMeasurement, provenance: dict[str, Any], pict
         "split are the gallery. Green frame: the right face.",
         "recall": "Recall in the headline gallery with 95 % intervals. Dotted: the same predictions, assigned to "
         "other people's voices.",
-        "listening": "Similarity of pairs that differ in noise, clip or person, one dot a person. Drawings of one "
-        "voice should be similar, those of two people should not.",
+        "listening": "Similarity of pairs that differ in noise, clip or person, one dot a person, at variety 0. "
+        "Drawings of one voice should be similar there, those of two people should not.",
     }
     for name, caption in captions.items():
         if name in pictures:
             parts.append(f"![{name}]({pictures[name]})\n\n*{caption}*\n")
     parts.append(_headline_table(measured, headline))
+    if measured.varieties is not None:
+        parts.append(variety_section(measured.varieties))
+    parts += [_other_judge_section(other) for other in measured.other_judges]
     parts += [_detail_table(measured), _sensitivity_section(measured), _attribute_section(measured)]
     parts += [_quality_section(measured), _length_section(measured), _group_section(measured)]
     parts += [provenance_section(provenance), _method_section(measured)]
     return "\n".join(part for part in parts if part)
 
 
-def _sentence(headline: Sequence[RetrievalResult]) -> str:
+def _sentence(headline: Sequence[RetrievalResult], measured: RetrievalMeasurement) -> str:
     lines = []
-    for result in headline:
+    several = [] if measured.varieties is None else [measured.varieties.headline.mean]
+    for result in (*headline, *several):
         k = _main_k(result)
         if k is None:
             continue
+        what = f" ({_what_is_drawn(result)})" if result.space == "image" else ""
         lines.append(
-            f"- **{result.space} space**: the right face is among the first {k} of {result.gallery} for "
+            f"- **{result.space} space**{what}: the right face is among the first {k} of {result.gallery} for "
             f"**{percent(result.recall[k])} %** of the voices (95 % interval {percent(result.ci95[k][0])} to "
             f"{percent(result.ci95[k][1])}, chance {percent(result.chance[k])}; {result.queries} voices of "
             f"{result.identities} people, {result.metric}, judged by {result.judge})."
         )
     return "\n".join(lines) + "\n"
+
+
+def _what_is_drawn(result: RetrievalResult) -> str:
+    """The words for a result of the image space."""
+    if result.system == "model":
+        return "one drawing, variety 0"
+    return result.system.removeprefix("model, ")
 
 
 def _main_k(result: RetrievalResult) -> str | None:
@@ -82,9 +99,10 @@ def _gallery_name(result: RetrievalResult) -> str:
 
 def _headline_table(measured: RetrievalMeasurement, headline: Sequence[RetrievalResult]) -> str:
     gallery = measured.headline
+    several = [] if measured.varieties is None else [measured.varieties.headline.mean]
     chosen = [
         row
-        for row in (*headline, *measured.floors, *measured.bounds)
+        for row in (*headline, *several, *measured.floors, *measured.bounds, *measured.f2f_by_training_network)
         if (row.gallery_kind, row.gallery) == (gallery.kind, gallery.size)
     ]
     ks = _recall_header(chosen, (1, 5, 10))
@@ -92,7 +110,7 @@ def _headline_table(measured: RetrievalMeasurement, headline: Sequence[Retrieval
     for row in chosen:
         rows.append(
             [
-                "**model**" if row.system == "model" else row.system,
+                _system(row),
                 row.space,
                 row.metric,
                 row.judge,
@@ -113,6 +131,34 @@ def _headline_table(measured: RetrievalMeasurement, headline: Sequence[Retrieval
     ]
     text = table([*header, "median rank"], rows, "lllll" + "r" * (len(ks) + 2))
     return f"## Model, floors and bounds in the headline gallery of {gallery.size}\n\n{text}"
+
+
+def _system(row: RetrievalResult) -> str:
+    if row.space == "image" and row.system.startswith("model"):
+        return f"**model**, {_what_is_drawn(row)}"
+    return "**model**" if row.system == "model" else row.system
+
+
+def _other_judge_section(other: OtherJudge) -> str:
+    """The image space by another judge."""
+    ks = _recall_header(other.results, (1, 5, 10))
+    rows = [
+        [
+            _system(row),
+            _gallery_name(row),
+            f"{row.queries} / {row.identities}",
+            *(percent_interval(row.recall[k], row.ci95[k]) if k in row.recall else None for k in ks),
+            f"{row.median_rank:.1f}",
+        ]
+        for row in (*other.results, *other.bounds)
+    ]
+    header = ["system", "gallery", "queries / people", *(f"R@{k} %" for k in ks), "median rank"]
+    text = table(header, rows, "lll" + "r" * (len(ks) + 1))
+    return (
+        f"## The drawings judged by {other.name}\n\nAnother judge than the headline's sees one voice and two "
+        f"photographs of each person, in galleries of their own.\n\n{text}\n"
+        + other_judge_section(other.name, other.points)
+    )
 
 
 def _detail_table(measured: RetrievalMeasurement) -> str:
@@ -157,8 +203,8 @@ def _sensitivity_section(measured: RetrievalMeasurement) -> str:
     ]
     header = ["pair", "people", "centred cosine, E (95 %)", "pixel difference %", "LPIPS"]
     return (
-        "## Sensitivity of the drawings\n\nDrawings of one voice should show the same person whatever the noise; those "
-        "of another person's voice should not.\n\n" + table(header, rows)
+        "## Sensitivity of the drawings\n\nAt variety 0, drawings of one voice should show the same person whatever "
+        "the noise; those of another person's voice should not.\n\n" + table(header, rows)
     )
 
 
@@ -302,7 +348,9 @@ def _method_section(measured: RetrievalMeasurement) -> str:
         + ".",
         f"“{SHUFFLED}”: the model's own predictions, each assigned to a voice of another person. “{MEAN_FACE}”: its "
         "mean prediction for training voices, assigned to every voice.",
-        "Image space: one drawing of each voice, with noise that depends on the clip and the seed alone.",
+        "Image space, where nothing else is said: one drawing of each voice at variety 0, with noise that depends on "
+        f"the clip and the seed alone. The second headline, the mean of {NUM_DRAWINGS} drawings at variety "
+        f"{MEAN_VARIETY:g} (0 without a sampler), was fixed beforehand too.",
         "T made the data set's face features and may be part of the training loss; drawings are judged by E alone.",
         *_limit_notes(measured),
         *measured.notes,

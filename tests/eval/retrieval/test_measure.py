@@ -26,6 +26,7 @@ class OracleEncoder(torch.nn.Module):
         """Learn the recordings and faces by heart; `shift` takes each voice for that of a later person."""
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.sampler = None
         self.config = SimpleNamespace(
             face_encoder=encoder.config.face_encoder,
             feature_size=encoder.config.feature_size,
@@ -62,7 +63,7 @@ def dataset(tiny_world: TinyWorld) -> ClipDataset:
 def measure(tiny_encoder: Any, dataset: ClipDataset, shift: int) -> RetrievalMeasurement:
     encoder: Any = OracleEncoder(VoiceEncoder.from_pretrained(tiny_encoder), dataset, shift)
     model = ModelUnderTest(encoder, None, "an oracle", None)
-    return measure_retrieval(model, None, dataset, dataset, Options(gallery_sizes=(5,), num_draws=10))
+    return measure_retrieval(model, [], dataset, dataset, Options(gallery_sizes=(5,), num_draws=10))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""How retrieval, likeness and quality of drawings change with variety."""
