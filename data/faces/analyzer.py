@@ -22,8 +22,11 @@ DOMINANT_AREA_RATIO = 2.0
 """Of several faces in a photograph the largest counts if its area is at least this many times the next's."""
 
 
-MIN_FACE_PIXELS = 20
-"""Faces whose box is smaller than this on its longer side are refused."""
+_MAX_ENLARGEMENT = 2.2
+"""Most pixels of a crop for each pixel of a photograph, along a side; more would be a blurred face to learn from."""
+
+_BOX_SHARE = 44 / 64
+"""Longer side of a face's box as a share of its crop's side: near that of ArcFace's square."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,12 @@ class FaceAnalyzer:
         faces = sorted(self.detector.detect(image), key=lambda face: -face.area)
         return [(face, similarity_to_template(face.landmarks)) for face in faces]
 
-    def find_face(self, image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def find_face(self, image: NDArray[np.uint8], face_size: int) -> NDArray[np.float64]:
         """The [2, 3] similarity to the template of the one person that a photograph shows.
+
+        Args:
+            image: [H, W, 3] uint8 RGB.
+            face_size: Side of the crop that will be cut, in pixels.
 
         Raises:
             MediaError: `no-face`, `many-faces` (see `DOMINANT_AREA_RATIO`), `small-face`, `bad-landmarks` or,
@@ -74,8 +81,11 @@ class FaceAnalyzer:
         face, to_template = found[0]
         if len(found) > 1 and face.area < DOMINANT_AREA_RATIO * found[1][0].area:
             raise MediaError("many-faces", f"{len(found)} faces were found and none of them dominates")
-        if face.side < MIN_FACE_PIXELS:
-            raise MediaError("small-face", f"the face is {face.side:.0f} px, at least {MIN_FACE_PIXELS} needed")
+        if face.side < (needed := smallest_face(face_size)):
+            raise MediaError(
+                "small-face",
+                f"the face is {face.side:.0f} px, at least {needed} needed for crops of {face_size} px",
+            )
         if not fits_box(face, to_template):
             raise MediaError("bad-landmarks", "the landmarks don't fit the face's box")
         return to_template
@@ -88,13 +98,22 @@ class FaceAnalyzer:
         Raises:
             MediaError: As `find_face`.
         """
-        to_template = self.find_face(image)
+        to_template = self.find_face(image, face_size)
         recognizer = self.recognizer
         face_input = extract_region(image, to_template, recognizer.region, recognizer.input_size)
         return AnalyzedFace(
             crop=extract_region(image, to_template, CROP_REGION, face_size),
             feature=recognizer.embed(face_input[None])[0],
         )
+
+
+def smallest_face(face_size: int) -> int:
+    """The smallest face that is accepted, in pixels of the longer side of its box: 20 for crops of 64 px, 80 for 256.
+
+    Args:
+        face_size: Side of the crops in pixels.
+    """
+    return round(_BOX_SHARE * face_size / _MAX_ENLARGEMENT)
 
 
 def fits_box(face: DetectedFace, to_template: NDArray[np.float64]) -> bool:

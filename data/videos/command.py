@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import ConfigError, OutputError
+from data.faces.analyzer import smallest_face
 from data.media.waveform import SAMPLE_RATE
 from data.sources.arguments import (
     add_face_arguments,
@@ -55,9 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--min-face",
         type=int,
-        default=recipe.min_face,
         metavar="PX",
-        help="smallest face that is accepted, the longer side of its box (default: %(default)s)",
+        help=f"smallest face that is accepted, the longer side of its box (default: {recipe.min_face}, or more for "
+        "crops that need it: 80 for 256 px)",
     )
     add("--fps", type=float, default=recipe.fps, help="frames a second in which faces are looked for (%(default)s)")
 
@@ -245,11 +246,12 @@ def _fetch_config(given: Namespace, storage: Storage) -> FetchConfig:
 
 
 def _videos_config(given: Namespace, fetch: FetchConfig | None, chunk_rows: int) -> VideosConfig:
+    least = max(VideoRecipe.min_face, smallest_face(given.face_size))
     recipe = VideoRecipe(
         **face_settings(given),
         fps=given.fps,
         num_faces=given.faces,
-        min_face=given.min_face,
+        min_face=least if given.min_face is None else given.min_face,
         min_speech=given.min_speech,
         voice_activity=given.voice_activity,
     )

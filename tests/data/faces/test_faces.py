@@ -157,6 +157,14 @@ def test_a_photograph_must_show_one_person(tiny: FaceRecognizer, detector: Found
     assert caught.value.reason == reason
 
 
+@pytest.mark.parametrize("face_size, smallest", [(64, 20), (128, 40), (256, 80)])
+def test_larger_crops_need_larger_faces(tiny: FaceRecognizer, face_size: int, smallest: int) -> None:
+    photograph = np.zeros((100, 100, 3), np.uint8)
+    assert FaceAnalyzer(Found(smallest), tiny).analyze(photograph, face_size).crop.shape[0] == face_size
+    with pytest.raises(MediaError, match=f"at least {smallest} needed for crops of {face_size} px"):
+        FaceAnalyzer(Found(smallest - 1), tiny).analyze(photograph, face_size)
+
+
 def test_a_dominant_face_counts_before_bystanders(tiny: FaceRecognizer) -> None:
     analyzed = FaceAnalyzer(Found(20, 60, 25), tiny).analyze(np.zeros((100, 100, 3), np.uint8), 64)
     assert analyzed.crop.shape == (64, 64, 3) and analyzed.feature.shape == (TINY_FEATURE_SIZE,)
@@ -196,7 +204,7 @@ def test_both_detectors_align_a_photograph_alike(real_recordings: Path, real_ins
     corners = CROP_REGION.left + CROP_REGION.side * np.array([[0.2, 0.2], [0.8, 0.8]])
     shifts = []
     for photograph in photographs:
-        first, second = (np.vstack([a.find_face(read_image(photograph)), (0, 0, 1)]) for a in analyzers)
+        first, second = (np.vstack([a.find_face(read_image(photograph), 64), (0, 0, 1)]) for a in analyzers)
         points = np.column_stack([corners, np.ones(2)]) @ np.linalg.inv(first).T @ second.T
         shifts.append(np.abs(points[:, :2] - corners).max())
     assert np.median(shifts) < 8  # template units
