@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.images.features import ImageFeatures
-from eval.images.frechet import MIN_HEADLINE_IMAGES, GaussianStatistics, frechet_distance, kernel_distance
+from eval.images.kid import MIN_HEADLINE_IMAGES, kernel_distance
 from eval.images.manifold import precision_recall
+from gan.frechet import GaussianStatistics, frechet_distance
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class ImageDistance:
         num_real: Number of real faces.
         frechet_distance: Frechet distance in the feature space.
         kid: Kernel inception distance, mean over subsets; unbiased, so that values with different numbers of pictures
-            compare. Unit features are multiplied by the root of their length first.
+            compare. Unit features of D numbers are multiplied by the root of D
+            first.
         kid_std: Standard deviation of the latter over subsets.
         precision: Improved precision: share of the pictures that lie among the real faces.
         recall: Improved recall: share of the real faces that lie among the pictures.
@@ -68,10 +70,21 @@ def compare(
     space: ImageFeatures,
     features: NDArray[np.floating],
     real_features: NDArray[np.floating],
+    owners: tuple[NDArray[np.integer], NDArray[np.integer]],
     seed: int,
     variety: float | None = None,
 ) -> ImageDistance:
-    """All distances of two sets of features [N, D] and [M, D] of one space."""
+    """All distances of two sets of pictures in one feature space.
+
+    Args:
+        system: Name of the pictures that are compared with the real faces.
+        space: The feature space.
+        features: [N, D] features of these pictures.
+        real_features: [M, D] features of the real faces.
+        owners: [N] and [M], the people whom they show or are drawn of.
+        seed: Seed of subsets.
+        variety: Variety of the drawings; None for other pictures.
+    """
     ours, theirs = GaussianStatistics(features.shape[1]), GaussianStatistics(features.shape[1])
     ours.add(features)
     theirs.add(real_features)
@@ -79,7 +92,7 @@ def compare(
     # line, which compares little more than means. Entries of about 1 use its square and cube too.
     scale = space.size**0.5 if space.is_unit else 1.0
     kid = kernel_distance(scale * features, scale * real_features, seed=seed)
-    manifolds = precision_recall(real_features, features, seed=seed)
+    manifolds = precision_recall(real_features, features, owners[1], owners[0], seed=seed)
     return ImageDistance(
         system=system,
         feature_space=space.name,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from data.store.dataset import ClipDataset
 from eval.images.distances import ImageDistance, compare, extract_all
 from eval.images.features import ImageFeatures
-from eval.images.frechet import MIN_HEADLINE_IMAGES
+from eval.images.kid import MIN_HEADLINE_IMAGES
 from eval.images.pictures import PictureSets, choose_pictures
 from eval.images.similarity import find_faces
 from eval.model_under_test import ModelUnderTest, encode_voices
@@ -99,11 +99,11 @@ def measure_images(
         for variety in options.varieties:
             options.progress(f"{space.name}: {options.num_images} drawings from voices, variety {variety:g}")
             drawn = extract_all(space, sets.drawings(model, features, variety, everything))
-            results.append(compare(DRAWN, space, drawn, real, options.seed, variety))
+            results.append(compare(DRAWN, space, drawn, real, (sets.owners, sets.face_owners), options.seed, variety))
         options.progress(f"{space.name}: {options.num_images} drawings from true features")
         bounds += measure_bounds(model, space, sets, real)
         noisy = extract_all(space, _with_noise(sets, options.seed))
-        bounds.append(compare(PIXEL_NOISE, space, noisy, real, options.seed))
+        bounds.append(compare(PIXEL_NOISE, space, noisy, real, (sets.face_owners, sets.face_owners), options.seed))
     random = np.random.default_rng([options.seed, 8])
     headline = max(options.varieties)
     shown = np.sort(random.permutation(options.num_images)[:_SHOWN])
@@ -151,9 +151,11 @@ def measure_bounds(
         real: [M, D] features of the real faces.
     """
     redrawn = extract_all(space, sets.redrawings(model))
-    bounds = [compare(DRAWN_FROM_FACES, space, redrawn, real, sets.seed)]
-    if min(sets.in_half.sum(), (~sets.in_half).sum()) >= 2:
-        bounds.append(compare(REAL, space, real[sets.in_half], real[~sets.in_half], sets.seed))
+    owners = sets.face_owners
+    bounds = [compare(DRAWN_FROM_FACES, space, redrawn, real, (owners[sets.f2f], owners), sets.seed)]
+    half, other = sets.in_half, ~sets.in_half
+    if min(half.sum(), other.sum()) >= 2:
+        bounds.append(compare(REAL, space, real[half], real[other], (owners[half], owners[other]), sets.seed))
     return bounds
 
 

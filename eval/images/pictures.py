@@ -14,7 +14,7 @@ from eval.model_under_test import ModelUnderTest
 from eval.predictions import clip_noise_keys, draw_samples
 
 NUM_SEARCHED = 200
-"""Number of drawings, and of real faces, in which a detector looks for a face."""
+"""Number of drawings, and of real faces, in which a detector looks for a face, if the split has as many voices."""
 
 _BATCH = 128
 
@@ -27,6 +27,7 @@ class PictureSets:
         dataset: The split.
         seed: Seed of the choice and of all noise.
         faces: [M, 2] clip and number of each real face.
+        face_owners: [M] identity of each real face.
         true_features: [M, D] T's features of the real faces.
         in_half: [M] bool, the real faces of one half of the people.
         clips: [N] clip of each drawing from a voice: all clips with a voice in turn, until there are N.
@@ -37,11 +38,17 @@ class PictureSets:
     dataset: ClipDataset
     seed: int
     faces: NDArray[np.int64]
+    face_owners: NDArray[np.int64]
     true_features: NDArray[np.float32]
     in_half: NDArray[np.bool_]
     clips: NDArray[np.int64]
     numbers: NDArray[np.int64]
     f2f: NDArray[np.int64]
+
+    @property
+    def owners(self) -> NDArray[np.int64]:
+        """[N] identity whose voice each drawing is from."""
+        return self.dataset.identity_of[self.clips].astype(np.int64)
 
     def photographs(self) -> Iterator[NDArray[np.uint8]]:
         """Batches of the real faces [n, S, S, 3]."""
@@ -81,8 +88,9 @@ class PictureSets:
             yield draw_samples(model, features[batch], keys, variety)
 
     def searched(self, num: int) -> NDArray[np.int64]:
-        """Rows of at most `NUM_SEARCHED` of `num` pictures, spread over all of them."""
-        return np.unique(np.linspace(0, num - 1, min(num, NUM_SEARCHED)).round().astype(np.int64))
+        """Rows of at most `NUM_SEARCHED` of `num` pictures, spread over all of them; no more than there are voices."""
+        most = min(num, NUM_SEARCHED, len(np.unique(self.clips)))
+        return np.unique(np.linspace(0, num - 1, most).round().astype(np.int64))
 
 
 def choose_pictures(dataset: ClipDataset, num_images: int, seed: int) -> PictureSets:
@@ -105,13 +113,15 @@ def choose_pictures(dataset: ClipDataset, num_images: int, seed: int) -> Picture
         )
     random = np.random.default_rng([seed, 6])
     # The bound compares one half of the people with the other: pictures of one person are not independent.
-    people = random.permutation(np.unique(dataset.identity_of[faces[:, 0]]))
+    face_owners = dataset.identity_of[faces[:, 0]].astype(np.int64)
+    people = random.permutation(np.unique(face_owners))
     return PictureSets(
         dataset=dataset,
         seed=seed,
         faces=faces,
+        face_owners=face_owners,
         true_features=true_features,
-        in_half=np.isin(dataset.identity_of[faces[:, 0]], people[: len(people) // 2]),
+        in_half=np.isin(face_owners, people[: len(people) // 2]),
         clips=np.resize(voices, num_images),
         numbers=np.arange(num_images) // len(voices),
         f2f=np.resize(random.permutation(len(faces)), num_images),

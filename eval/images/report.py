@@ -49,7 +49,7 @@ def _save_distances(path: Path, measured: ImageMeasurement) -> None:
     space = measured.varieties[0].feature_space
     rows = [row for row in measured.varieties if row.feature_space == space]
     bounds = {row.system: row for row in measured.bounds if row.feature_space == space}
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure = Figure(figsize=(9, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     plot_frechet(left, rows, bounds)
     varieties = [row.variety for row in rows]
@@ -60,8 +60,8 @@ def _save_distances(path: Path, measured: ImageMeasurement) -> None:
         right.axhline(100 * bounds[REAL].recall, color="#c9702a", linestyle=":", linewidth=1)
         right.plot([], [], color=INK, linestyle=":", linewidth=1, label="other real faces")
     right.set(xlabel="variety", ylabel="%", ylim=(0, 101), xticks=varieties)
-    right.set_title(f"Drawings among real faces, and the reverse ({space})", fontsize=10, color=INK)
-    right.legend(frameon=False, fontsize=8.5)
+    right.set_title(f"Manifolds of drawings and real faces ({space})", fontsize=10, color=INK)
+    right.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.17))
     tidy_axes(right)
     save_figure(figure, path)
 
@@ -81,9 +81,8 @@ def plot_frechet(axes: Axes, rows: Sequence[ImageDistance], bounds: dict[str, Im
             name = system.removeprefix("bound: ")
             axes.axhline(bounds[system].frechet_distance, color=colour, linestyle=style, linewidth=1.2, label=name)
     axes.set(xlabel="variety", ylabel="Frechet distance", ylim=(0, None), xticks=varieties)
-    axes.set_title(f"Distance from real faces ({rows[0].feature_space}, {rows[0].num_images:,} drawings)", fontsize=10)
-    axes.title.set_color(INK)
-    axes.legend(frameon=False, fontsize=8.5)
+    axes.set_title(f"Distance from real faces ({rows[0].feature_space})", fontsize=10, color=INK)
+    axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.17))
     tidy_axes(axes)
 
 
@@ -112,12 +111,12 @@ def _as_markdown(measured: ImageMeasurement, provenance: dict[str, Any], picture
         f"leaves open (1). The bold lines are the headline, variety {measured.headline:g}: the highest one, since "
         "drawings should be distributed as real faces are. A model without a sampler has variety 0 alone.",
         "Frechet distance and KID in float64 (Heusel et al. 2017, Binkowski et al. 2018: subsets of up to "
-        "1,000); ± is the standard deviation over subsets. For KID, a face network's unit features are multiplied by "
-        "the root of their length, because KID of unit vectors compares little more than means. Reports before "
-        "variety was measured did not do that; their KIDs don't compare with these.",
+        "1,000); ± is the standard deviation over subsets. For KID, a face network's unit features of D numbers are "
+        "multiplied by the root of D, because KID of unit vectors compares little more than means. Reports from before "
+        "varieties were measured did not do that; their KIDs don't compare with these.",
         "Improved precision: share of the pictures that lie among the real faces; improved recall: share of the real "
-        "faces that lie among the pictures (Kynkaanniemi et al. 2019, k = 3, as many pictures as real faces). Several "
-        "photographs of one person are close together, so the bound is below 100 %.",
+        "faces that lie among the pictures (Kynkaanniemi et al. 2019, k = 3). Both are means over ten subsets of one "
+        "picture of each person, because several photographs of one person lie close together.",
         "The bound compares the faces of one half of the people with those of the other half, and so with half "
         "as many pictures as the other lines.",
         *measured.notes,

@@ -57,7 +57,8 @@ def save_pictures(
         bounds = [
             bound
             for bound in measured.bounds
-            if bound.judge == judge and (bound.gallery_kind, bound.gallery) == (gallery.kind, gallery.size)
+            if (bound.judge == judge or bound.system == LIMIT_NAMES["voice"])
+            and (bound.gallery_kind, bound.gallery) == (gallery.kind, gallery.size)
         ]
         save_varieties(out / names["varieties"], measured.varieties, bounds)
     if measured.sensitivity:

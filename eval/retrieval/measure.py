@@ -13,7 +13,7 @@ from data.faces.protocol import FaceRecognizer
 from data.personas.limit import Knowledge
 from data.store.dataset import ClipDataset
 from eval.attributes.measure import AttributeClassifiers, fit_classifiers, measure_attributes, sexes_for_galleries
-from eval.images.frechet import MIN_HEADLINE_IMAGES
+from eval.images.kid import MIN_HEADLINE_IMAGES
 from eval.images.pictures import choose_pictures
 from eval.images.reconstruction import measure_reconstruction
 from eval.images.sensitivity import PairSimilarity, measure_sensitivity

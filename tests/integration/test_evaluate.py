@@ -3,11 +3,14 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
+from encoder.sampler import SamplerConfig
 from eval.report.folder import read_parts
 from gan.voice2face import Voice2Face
 from tests.commands import assert_one_line, call_script, run_script
@@ -20,6 +23,21 @@ def models(tiny_encoder: Path, tiny_model: Voice2Face, tmp_path_factory: pytest.
     folder = tmp_path_factory.mktemp("models") / "whole"
     tiny_model.save_pretrained(folder)
     return tiny_encoder, folder
+
+
+@pytest.fixture(scope="module")
+def with_sampler(tiny_model: Voice2Face, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The whole model with a sampler of random weights."""
+    torch.manual_seed(2)
+    encoder = replace(tiny_model.config.encoder, sampler=SamplerConfig(num_components=6, condition_size=4, width=8))
+    model = Voice2Face(replace(tiny_model.config, encoder=encoder))
+    model.load_state_dict(tiny_model.state_dict(), strict=False)
+    sampler = model.encoder.require_sampler()
+    sampler.basis.normal_()
+    sampler.residual_root.data.copy_(0.3 * torch.eye(6))
+    folder = tmp_path_factory.mktemp("sampler") / "model"
+    model.save_pretrained(folder)
+    return folder
 
 
 def common(tiny_world: TinyWorld, model: Path, out: Path) -> list[object]:
@@ -66,6 +84,8 @@ def test_a_whole_model_is_judged_in_three_spaces_beside_floors_and_bounds(tiny_w
     }
     assert {e["system"].split(":")[0] for e in report["floors"]} == {"floor"}
     assert {e["space"] for e in report["bounds"]} == {"image-to-image", "image"}
+    by_t = report["f2f_by_training_network"]
+    assert {(e["space"], e["judge"]) for e in by_t} == {("image", "insightface:tiny/tiny")} and by_t[0]["queries"] > 5
     # Even the tiny network tells some cartoons apart: another picture of a person finds the person.
     own = [e for e in report["bounds"] if e["judge"] == "insightface:tiny/tiny" and e["gallery"] == 5]
     assert own[0]["recall"]["1"] > 1.5 * own[0]["chance"]["1"]
@@ -75,6 +95,11 @@ def test_a_whole_model_is_judged_in_three_spaces_beside_floors_and_bounds(tiny_w
     assert pairs["same person, other clip, same noise"]["pixel_difference"] is not None
     assert 0 <= report["faces_found"]["drawings"] <= 1
     assert report["reconstruction"]["ms_ssim_scales"] == 3
+    # Without a sampler there is variety 0 alone, and no curve.
+    (entry,) = report["varieties"]
+    image = next(e for e in report["results"] if (e["space"], e["metric"]) == ("image", "centred_cosine"))
+    assert entry["variety"] == 0 and entry["recall_one"] == pytest.approx(image["recall"])
+    assert "mean of 8 drawings, variety 0" in text and report["by_other_judges"] == []
     assert set(report["pictures"]) == {"queries_joint", "queries_image", "samples", "recall", "listening"}
     check_pictures(report, tmp_path / "report", text)
     check_provenance(report, text, models[1])
@@ -120,6 +145,48 @@ def test_an_encoder_alone_is_judged_in_every_gallery_and_metric_and_needs_no_jud
     assert set(report["pictures"]) == {"queries_joint", "queries_feature", "recall"}
 
 
+def test_a_sampler_gives_a_curve_over_variety_by_every_judge(tiny_world, with_sampler, tmp_path, monkeypatch):
+    monkeypatch.setattr("eval.retrieval.measure.MIN_HEADLINE_IMAGES", 40)
+    arguments = ("--judge", "personas-judge", "personas", "--varieties", 1, 0, 0.5)
+    result = call_script(
+        "evaluate_retrieval",
+        *common(tiny_world, with_sampler, tmp_path),
+        *(*arguments, "--gallery-sizes", 5, "--num-draws", 4),
+    )
+    assert result.returncode == 0, result.stderr
+    assert len(re.findall(r"^variety (?:0|0\.5|1): R@2 ", result.stdout, re.MULTILINE)) == 3
+    report = read_parts(tmp_path)["retrieval"]
+    entries = report["varieties"]
+    assert [(e["judge"], e["variety"]) for e in entries] == [
+        (judge, variety) for judge in ("personas-judge", "personas") for variety in (0, 0.5, 1)
+    ]
+    for first, *_, last in (entries[:3], entries[3:]):
+        assert last["two_drawings"] < first["two_drawings"] - 0.05
+        assert last["gap"] == pytest.approx(last["two_drawings"] - last["photograph"], abs=1e-9)
+    assert entries[0]["frechet_distance"] > 0 and "frechet_distance" not in entries[3]
+    others = report["by_other_judges"]
+    assert {e["judge"] for e in others} == {"personas"} and {e["system"].split(":")[0] for e in others} == {
+        "model",
+        "bound",
+    }
+    assert [judge["name"] for judge in report["other_judges"]] == ["personas"]
+    text = (tmp_path / "report.md").read_text()
+    assert "(mean of 8 drawings, variety 0.5)" in text and "## The drawings judged by personas\n" in text
+    assert report["pictures"]["varieties"] == "varieties.png"
+    check_pictures(report, tmp_path, text)
+    result = call_script("evaluate_fid", *common(tiny_world, with_sampler, tmp_path), *(*arguments, "--num-images", 20))
+    assert result.returncode == 0, result.stderr
+    parts = read_parts(tmp_path)
+    assert set(parts) == {"retrieval", "image_quality"}
+    images = parts["image_quality"]
+    assert [(e["feature_space"], e["variety"]) for e in images["varieties"]] == [
+        (judge, variety) for judge in ("personas-judge", "personas") for variety in (0, 0.5, 1)
+    ]
+    # The headline is the highest variety.
+    assert [e["variety"] for e in images["results"]] == [1, 1]
+    check_pictures(images, tmp_path, (tmp_path / "image_quality.md").read_text())
+
+
 def test_fid_of_few_drawings_is_printed_as_not_comparable(tiny_world, models, tmp_path):
     result = call_script(
         "evaluate_fid", *common(tiny_world, models[1], tmp_path), "--num-images", 20, "--wandb", "offline"
@@ -148,7 +215,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(tiny_world, models, tmp_path):
 
 
 def test_the_judge_must_not_be_the_training_network(tiny_world, models, tmp_path):
-    judge = ("--judge", "insightface:tiny", "--insightface-root", tiny_world.pack_root)
+    judge = ("--judge", "personas-judge", "insightface:tiny", "--insightface-root", tiny_world.pack_root)
     for name, model in (("evaluate_retrieval", models[0]), ("evaluate_fid", models[1])):
         result = call_script(name, *common(tiny_world, model, tmp_path), *judge)
         assert_one_line(result, "the same weights as the training face network")
@@ -172,6 +239,9 @@ def test_an_output_that_cannot_be_written_is_told_before_anything_is_computed(ti
         (["--gallery-sizes", 1], "must be 2 or more"),
         (["--device", "cuda:77"], "not on this machine"),
         (["--judge", "nobody"], "unknown face network"),
+        (["--judge", "personas", "personas"], "the same network twice"),
+        (["--varieties", 2], "a variety lies between 0 and 1"),
+        (["--varieties", 0.5], "this model has no sampler"),
         (["--colour", "blue"], "unrecognized arguments"),
     ],
 )

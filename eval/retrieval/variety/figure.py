@@ -28,7 +28,7 @@ def save_varieties(path: Path, curve: VarietyCurve, bounds: Sequence[RetrievalRe
     """
     points = curve.points
     rows = [point.distance for point in points if point.distance is not None]
-    figure = Figure(figsize=(12.5 if rows else 8.5, 4.0), layout="constrained")
+    figure = Figure(figsize=(13 if rows else 8.8, 5.0), layout="constrained")
     axes = figure.subplots(1, 3 if rows else 2)
     _plot_recall(axes[0], points, bounds)
     _plot_exchangeability(axes[1], points)
@@ -48,13 +48,13 @@ def _plot_recall(axes: Axes, points: Sequence[VarietyPoint], bounds: Sequence[Re
         _plot_with_interval(axes, varieties, values, [result.ci95[k] for result in results], colour, name, 100)
     for bound, style in zip(bounds, ("--", "-.", ":"), strict=False):
         if k in bound.recall:
-            axes.axhline(100 * bound.recall[k], color=INK, linestyle=style, linewidth=1, alpha=0.7)
-            axes.text(0, 100 * bound.recall[k] + 1, bound.system.removeprefix("bound: "), fontsize=7.5, color=INK)
+            name = bound.system.removeprefix("bound: ")
+            axes.axhline(100 * bound.recall[k], color=INK, linestyle=style, linewidth=1, alpha=0.7, label=name)
     axes.axhline(100 * points[0].one.chance[k], color=CHANCE, linestyle="--", linewidth=1.4, label="chance")
     first = points[0].one
     axes.set(xlabel="variety", ylabel=f"R@{k} in {first.gallery} faces (%)", ylim=(0, 106), xticks=varieties)
     axes.set_title(f"Faithfulness: drawings find the face ({first.judge})", fontsize=10, color=INK)
-    axes.legend(frameon=False, fontsize=8.5, loc="lower left", bbox_to_anchor=(0, 0.12))
+    axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2)
     tidy_axes(axes)
 
 
@@ -71,7 +71,7 @@ def _plot_exchangeability(axes: Axes, points: Sequence[VarietyPoint]) -> None:
     axes.axhline(0, color=CHANCE, linewidth=1)
     axes.set(xlabel="variety", ylabel="centred cosine", xticks=varieties)
     axes.set_title("Exchangeability: calibrated where both meet", fontsize=10, color=INK)
-    axes.legend(frameon=False, fontsize=8.5)
+    axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.17))
     tidy_axes(axes)
 
 

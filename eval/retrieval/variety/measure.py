@@ -183,7 +183,9 @@ def measure_variety(
     mean[rows] = eight.mean(1)
     distance = None
     if sets is not None and real is not None:
-        distance = compare(DRAWN, JudgeFeatures(meter.judge), parts[2].astype(np.float64), real, meter.seed, variety)
+        both_owners = (sets.owners, sets.face_owners)
+        space = JudgeFeatures(meter.judge)
+        distance = compare(DRAWN, space, parts[2].astype(np.float64), real, both_owners, meter.seed, variety)
     return VarietyPoint(
         variety=variety,
         judge=meter.judge.info.name,

@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from eval.images.manifold import precision_recall
+from eval.images import manifold
+from eval.images.manifold import PrecisionRecall
+
+
+def precision_recall(real: np.ndarray, drawn: np.ndarray, num_neighbours: int = 3) -> PrecisionRecall:
+    """Each vector is another person's."""
+    return manifold.precision_recall(
+        real, drawn, np.arange(len(real)), np.arange(len(drawn)), num_neighbours=num_neighbours
+    )
 
 
 def test_precision_and_recall_of_points_on_a_line_by_hand():
@@ -20,7 +28,7 @@ def test_drawings_that_are_all_alike_are_precise_and_have_no_recall():
     measured = precision_recall(real, collapsed)
     assert measured.precision > 0.95 and measured.recall < 0.05
     swapped = precision_recall(collapsed, real)
-    assert (swapped.precision, swapped.recall) == (measured.recall, measured.precision)
+    assert (swapped.precision, swapped.recall) == pytest.approx((measured.recall, measured.precision))
 
 
 def test_two_samples_of_one_distribution_cover_each_other_and_distant_ones_do_not():
@@ -35,8 +43,19 @@ def test_the_blocks_do_not_change_the_result(monkeypatch):
     random = np.random.default_rng(2)
     real, drawn = random.normal(size=(101, 5)), random.normal(size=(101, 5)) * 0.8
     whole = precision_recall(real, drawn)
-    monkeypatch.setattr("eval.images.manifold._BLOCK", 7)
+    monkeypatch.setattr(manifold, "_BLOCK", 7)
     assert precision_recall(real, drawn) == whole
+
+
+def test_several_pictures_of_a_person_do_not_shrink_the_balls():
+    random = np.random.default_rng(4)
+    people = random.normal(size=(300, 8))
+    owners = np.repeat(np.arange(300), 6)
+    photographs = people[owners] + 0.01 * random.normal(size=(1800, 8))
+    others = random.normal(size=(300, 8))
+    measured = manifold.precision_recall(photographs, others, owners, np.arange(300))
+    assert measured.num == 300 and measured.precision > 0.5
+    assert precision_recall(photographs, random.normal(size=(1800, 8))).precision < 0.05  # as if all were strangers
 
 
 def test_the_larger_side_is_cut_to_the_smaller_and_too_few_vectors_have_no_result():
