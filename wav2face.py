@@ -49,8 +49,8 @@ if TYPE_CHECKING:
     from data.store.clip import Clip
     from data.store.dataset import ClipDataset
     from encoder.voice_encoder import VoiceEncoder
-    from eval.images.frechet import GaussianStatistics, frechet_distance
     from eval.retrieval.ranks import count_ranks
+    from gan.frechet import GaussianStatistics, frechet_distance
     from gan.voice2face import Voice2Face, save_drawing
 
 __version__ = "0.1.0"
@@ -88,7 +88,7 @@ _MODULE_OF = {
     "ClipDataset": "data.store.dataset",
     "ConfigError": "data.errors",
     "DatasetError": "data.errors",
-    "GaussianStatistics": "eval.images.frechet",
+    "GaussianStatistics": "gan.frechet",
     "MediaError": "data.errors",
     "ModelError": "data.errors",
     "OutputError": "data.errors",
@@ -96,7 +96,7 @@ _MODULE_OF = {
     "VoiceEncoder": "encoder.voice_encoder",
     "Wav2FaceError": "data.errors",
     "count_ranks": "eval.retrieval.ranks",
-    "frechet_distance": "eval.images.frechet",
+    "frechet_distance": "gan.frechet",
     "load_analyzer": "data.faces.registry",
     "load_recognizer": "data.faces.registry",
     "load_speech": "data.media.audio",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -14,12 +13,11 @@ from torch.utils.data import Dataset, default_collate
 from data.errors import DatasetError
 from data.store.dataset import ClipDataset
 from data.store.sampling import PersonDraw
-from encoder.canonical import CanonicalConfig, start_heads
-from encoder.pairs import Pairs, compute_hidden
-from encoder.voice_encoder import VoiceEncoder
 from gan.augment import NUMBERS
-from gan.config import ConditionConfig
-from training.run import Run
+from gan.config import ConditionConfig, ObjectiveConfig
+
+CROPS_IN_MEMORY_BYTES = 4 * 2**30
+"""Largest size of all crops together that are decoded once and kept in memory; loader processes share it."""
 
 
 @dataclass(frozen=True)
@@ -27,72 +25,50 @@ class FaceBatch:
     """Crops with conditions and all random numbers of a step.
 
     Attributes:
-        images: [N, 3, S, S] in [-1, 1].
+        images: [N, 3, S, S] in [-1, 1]; uint8 until `to` moves them to the device.
+        flipped: [N] bool, whether the crop is mirrored; done by `to`.
         condition: [N, D] face features that condition the generator.
         other_condition: [N, D] conditions of other people.
-        true_feature: [N, D] T's unit features of the images.
         from_voice: [N] bool, whether the condition was predicted from a voice.
-        noise: [N, 2, Z] standard normal, for the discriminator's and the generator's phase.
-        numbers: [N, 2, 7] uniform in [0, 1), for the augmentation in both phases.
+        pictured: [N] bool, whether the condition belongs to the crop. Other conditions are mixed from features of two
+            people; no photograph shows such a face.
+        judged: [N] bool, whether the frozen networks see the drawing; on the CPU, so that choosing them needs no
+            synchronisation with the device.
+        penalised: [N] bool, whether the gradient penalty is computed at crop and drawing; on the CPU.
+        noise: [N, Z] standard normal.
+        numbers: [N, 8] uniform in [0, 1), for the augmentation.
     """
 
     images: Tensor
+    flipped: Tensor
     condition: Tensor
     other_condition: Tensor
-    true_feature: Tensor
     from_voice: Tensor
+    pictured: Tensor
+    judged: Tensor
+    penalised: Tensor
     noise: Tensor
     numbers: Tensor
 
     def to(self, device: torch.device) -> FaceBatch:
-        """The batch on a device, images in channels_last."""
-        moved = {field.name: getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)}
-        moved["images"] = moved["images"].contiguous(memory_format=torch.channels_last)
-        return FaceBatch(**moved)
+        """The batch on a device, images mirrored where they should be, in [-1, 1] and channels_last."""
+        moved = {
+            field.name: getattr(self, field.name).to(device, non_blocking=True)
+            for field in fields(self)
+            if field.name not in ("judged", "penalised")
+        }
+        images = moved["images"].float() / 127.5 - 1
+        images = torch.where(moved["flipped"][:, None, None, None], images.flip(3), images)
+        moved["images"] = images.contiguous(memory_format=torch.channels_last)
+        return replace(self, **moved)
+
+    def pin_memory(self) -> FaceBatch:
+        """The batch in page-locked memory; a DataLoader calls this method, as it can't look into other classes."""
+        return FaceBatch(**{field.name: getattr(self, field.name).pin_memory() for field in fields(self)})
 
     def __getitem__(self, rows: slice) -> FaceBatch:
         """A slice of the batch."""
         return FaceBatch(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
-
-
-def predict_features(
-    encoder: VoiceEncoder, dataset: ClipDataset, config: ConditionConfig, run: Run
-) -> dict[int, Tensor]:
-    """Predict the face feature of each clip's voice by cross-fitting.
-
-    The encoder predicts faces of its training people better than those of others, and a generator trained on such
-    predictions would rely on details that other people's voices lack. So the regression is fitted again for each fold
-    of people on the other folds; the backbone stays. The backbone computes each clip once.
-
-    Args:
-        encoder: Trained encoder.
-        dataset: Split that it was trained on.
-        config: Number of folds, and ridge of the fits.
-        run: Run whose processes share the work.
-
-    Returns:
-        Clip index -> [D] float32 on the CPU, the same in every process.
-    """
-    hidden = compute_hidden(encoder.to(run.device).eval(), dataset, 0, 0.0, run)
-    pairs = Pairs(dataset, encoder.config.window_samples, hidden)
-    features = _regress(encoder, hidden)
-    voices, faces = pairs.mean_hidden(), pairs.prototypes()
-    folds = torch.arange(len(pairs.people)) % max(1, config.num_folds)
-    for fold in range(config.num_folds):
-        refitted = copy.deepcopy(encoder)
-        kept = folds != fold
-        start_heads(
-            refitted, voices[kept], faces[kept], pairs.features, CanonicalConfig(feature_ridge=config.feature_ridge)
-        )
-        left_out = {person for person, own in zip(pairs.people, folds.tolist(), strict=True) if own == fold}
-        rows = torch.tensor([int(identity) in left_out for identity in dataset.identity_of])
-        features[rows] = _regress(refitted, hidden[rows])
-    return {int(clip): features[clip] for clip in np.flatnonzero(dataset.has_voice)}
-
-
-@torch.no_grad()
-def _regress(encoder: VoiceEncoder, hidden: Tensor) -> Tensor:
-    return encoder.eval().head(hidden[:, 0].to(encoder.face_mean.device)).feature.cpu()
 
 
 class ConditionedFaces(Dataset[dict[str, Tensor]]):
@@ -102,6 +78,7 @@ class ConditionedFaces(Dataset[dict[str, Tensor]]):
         dataset: Source of crops and true features.
         predicted: Face feature predicted from the voice of each clip, by clip.
         config: Kind of the conditions.
+        objective: Shares of the drawings that are judged and penalised.
         noise_size: Z.
 
     Raises:
@@ -109,11 +86,17 @@ class ConditionedFaces(Dataset[dict[str, Tensor]]):
     """
 
     def __init__(
-        self, dataset: ClipDataset, predicted: dict[int, Tensor], config: ConditionConfig, noise_size: int
+        self,
+        dataset: ClipDataset,
+        predicted: dict[int, Tensor],
+        config: ConditionConfig,
+        objective: ObjectiveConfig,
+        noise_size: int,
     ) -> None:
         self.dataset = dataset
         self.predicted = predicted
         self.config = config
+        self.objective = objective
         self.noise_size = noise_size
         self.voice_share = {"voice": 1.0, "face": 0.0, "mix": config.voice_share}[config.source]
         self.identities = [
@@ -126,44 +109,66 @@ class ConditionedFaces(Dataset[dict[str, Tensor]]):
                 f"{dataset.root}: {len(self.identities)} people usable with condition.source={config.source}, at "
                 f"least two are needed"
             )
-        features, _ = dataset.all_face_features()
+        features, owners = dataset.all_face_features()
         self.true_features = torch.from_numpy(features)
-        centred = self.true_features - self.true_features.mean(0)
-        self.feature_deviation = float(centred.square().mean().sqrt())
+        self.mean = self.true_features.mean(0)
+        self.feature_deviation = float((self.true_features - self.mean).square().mean().sqrt())
+        self._owners = owners
+        order = np.argsort(dataset.identity_of[owners[:, 0]], kind="stable")
+        bounds = np.searchsorted(dataset.identity_of[owners[order, 0]], np.arange(len(dataset.identities) + 1))
+        self._faces = np.split(order, bounds[1:-1])
+        size = dataset.info.face_size
+        self._crops: NDArray[np.uint8] | None = None
+        if len(owners) * size * size * 3 <= CROPS_IN_MEMORY_BYTES:
+            # Decoding JPEG and Parquet takes longer than a step on a GPU.
+            self._crops = np.empty((len(owners), size, size, 3), np.uint8)
+            for row, (clip, face) in enumerate(owners):
+                self._crops[row] = dataset.face(int(clip), int(face))
 
     def __getitem__(self, draw: PersonDraw) -> dict[str, Tensor]:
         """A crop and its condition, without the batch dimension; keys as the fields of `FaceBatch`."""
         random = np.random.default_rng(draw.seed)
-        clip, face = self._choose_face(draw.identity, random)
-        true_feature = torch.from_numpy(self.dataset.face_features(clip)[face])
-        condition, from_voice = self._condition(draw.identity, true_feature, random)
+        face = self._choose_face(draw.identity, random)
+        pictured = bool(random.random() >= self.config.mixed_share)
+        condition, from_voice = self._condition(draw.identity, face, random)
         other = self._someone_else(draw.identity, random)
-        other_clip, other_face = self._choose_face(other, random)
-        other_feature = torch.from_numpy(self.dataset.face_features(other_clip)[other_face])
-        other_condition, _ = self._condition(other, other_feature, random)
-        image = self.dataset.face(clip, face)
-        if random.random() < 0.5:
-            image = image[:, ::-1]
+        other_condition, _ = self._condition(other, self._choose_face(other, random), random)
         return {
-            "images": torch.from_numpy(image.copy()).permute(2, 0, 1).float() / 127.5 - 1,
-            "condition": condition,
+            "images": torch.from_numpy(self._crop(face)).permute(2, 0, 1),
+            "flipped": torch.tensor(bool(random.random() < 0.5)),
+            "condition": condition if pictured else self._mix(random),
             "other_condition": other_condition,
-            "true_feature": true_feature,
-            "from_voice": torch.tensor(from_voice),
-            "noise": _normal(random, 2, self.noise_size),
-            "numbers": torch.from_numpy(random.random((2, NUMBERS), dtype=np.float32)),
+            "from_voice": torch.tensor(from_voice and pictured),
+            "pictured": torch.tensor(pictured),
+            "judged": torch.tensor(draw.falls_into(self.objective.judged_share)),
+            "penalised": torch.tensor(draw.falls_into(self.objective.penalised_share)),
+            "noise": _normal(random, self.noise_size),
+            "numbers": torch.from_numpy(random.random(NUMBERS, dtype=np.float32)),
         }
 
-    def _choose_face(self, identity: int, random: np.random.Generator) -> tuple[int, int]:
-        faces = self.dataset.faces_of(identity)
-        return faces[random.integers(len(faces))]
+    def _choose_face(self, identity: int, random: np.random.Generator) -> int:
+        faces = self._faces[identity]
+        return int(faces[random.integers(len(faces))])
 
-    def _condition(self, identity: int, true_feature: Tensor, random: np.random.Generator) -> tuple[Tensor, bool]:
-        voices = self.dataset.voices_of(identity)
+    def _crop(self, face: int) -> NDArray[np.uint8]:
+        if self._crops is not None:
+            return self._crops[face]
+        clip, number = self._owners[face]
+        return self.dataset.face(int(clip), int(number))
+
+    def _condition(self, identity: int, face: int, random: np.random.Generator) -> tuple[Tensor, bool]:
+        voices = self.dataset.voices_of(identity) if self.voice_share else []
         from_voice = bool(voices) and bool(random.random() < self.voice_share)
-        feature = self.predicted[voices[random.integers(len(voices))]] if from_voice else true_feature
-        noise = _normal(random, *feature.shape) * (self.config.noise * self.feature_deviation)
-        return feature + noise, from_voice
+        feature = self.predicted[voices[random.integers(len(voices))]] if from_voice else self.true_features[face]
+        if self.config.noise:
+            feature = feature + _normal(random, *feature.shape) * (self.config.noise * self.feature_deviation)
+        return feature, from_voice
+
+    def _mix(self, random: np.random.Generator) -> Tensor:
+        """A mean of two people's features, at any distance from the mean face: what a sampler gives at any variety."""
+        one, two = self.true_features[random.integers(len(self.true_features), size=2)]
+        share, distance = random.random(2)
+        return self.mean + (1 - 0.8 * distance**2) * (share * one + (1 - share) * two - self.mean)
 
     def _someone_else(self, identity: int, random: np.random.Generator) -> int:
         other = identity

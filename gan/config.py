@@ -19,24 +19,29 @@ class ConditionConfig:
     """Face features that condition the generator.
 
     Attributes:
-        source: `voice` (predicted from voices; only people with a voice are used), `face` (true features) or `mix`.
+        source: `face` (true features: every face helps, voices are not needed), `voice` (predicted from voices; only
+            people with a voice are used) or `mix`.
+        mixed_share: Share of conditions that are mixed from true features of two people. No photograph shows such a
+            face: the identity loss and a discriminator without a condition judge it. They prepare the generator for
+            samples and means of p(face feature | voice).
         voice_share: With `mix`, the share of conditions that are predicted from a voice, for people who have one.
-        noise: Standard deviation of noise added to each condition, relative to that of the true features. It keeps the
-            networks from recognising training people by their exact features.
+        noise: Standard deviation of noise added to each condition, relative to that of the true features.
         num_folds: Folds of the cross-fitting that predicts the features of training people (see
-            `gan.condition.predict_features`); 0 takes the encoder's own predictions.
+            `encoder.crossfit.predict_features`); 0 takes the encoder's own predictions.
         feature_ridge: Ridge of these fits, as in the encoder's `canonical`.
     """
 
-    source: Literal["voice", "face", "mix"] = "mix"
+    source: Literal["voice", "face", "mix"] = "face"
+    mixed_share: float = 0.25
     voice_share: float = 0.5
-    noise: float = 0.2
+    noise: float = 0.0
     num_folds: int = 5
     feature_ridge: float = 20.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.voice_share <= 1:
-            raise ConfigError(f"condition.voice_share {self.voice_share}: a share between 0 and 1 is needed")
+        for name in ("voice_share", "mixed_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"condition.{name} {getattr(self, name)}: a share between 0 and 1 is needed")
         if self.noise < 0:
             raise ConfigError(f"condition.noise {self.noise}: it can't be negative")
         if self.num_folds < 0 or self.num_folds == 1:
@@ -49,46 +54,52 @@ class ConditionConfig:
 class ObjectiveConfig:
     """Losses of the generator, and settings of the discriminator's.
 
-    The weights are shares of the gradient at the drawing relative to the first loss that is not zero (see
+    The weights are shares of the gradient at the drawings relative to the first loss that is not zero (see
     `gan.balancer`); 0 leaves out a loss and the network that it needs.
 
     Attributes:
         adversarial: Weight of the adversarial loss.
         adversarial_start: Images seen before the discriminator is trained and used. Until then the other losses teach
             the generator the layout of a face, at a fraction of a step's cost.
-        identity: Weight of one minus the cosine between T's features of the drawing and of the true face.
+        adversarial_warmup: Images in which the discriminator's learning rate rises from 0, from where it joins.
+        reconstruction_end: Images seen until which the perceptual and pixel losses are used; None for the whole run.
+            A face feature says little of hair, pose or light: these losses pull towards their average.
+        identity: Weight of one minus the centred cosine between T's feature of the drawing and that of the very crop
+            which is to be drawn, or the condition itself where no photograph belongs to it.
         perceptual: Weight of the distance to the true face by LPIPS or by T's inner feature maps.
         pixel: Weight of the mean absolute difference to the true face at half the resolution.
         perceptual_network: `face_network` (T's feature maps), `lpips_alex` or `lpips_vgg`.
-        judged_share: Share of each batch that the identity and perceptual losses see (every n-th drawing), because T
-            and LPIPS cost more than a small generator.
-        voice_judged: Whether perceptual and pixel losses also apply to drawings from a voice. A voice says nothing
-            about hair or pose, so there they pull towards an average face: early in training that helps to form a face,
-            later it reduces variety. The identity loss applies to all drawings.
+        judged_share: Share of the drawings that the identity and perceptual losses see, because T and LPIPS may cost
+            more than a small generator.
+        voice_judged: Whether perceptual and pixel losses also apply to drawings from a voice.
         mismatched: Weight of real images with another person's condition, which count as fakes (Wav2Pix).
         gamma: Weight of the gradient penalty (R1 + R2) over the run.
-        penalty_interval: Steps from one penalty to the next; the weight is multiplied by it.
+        penalised_share: Share of the images at which the penalty is computed. Its expectation does not depend on the
+            share, its cost does; a few images in every step disturb Adam's scale less than all of them in some steps.
     """
 
     adversarial: float = 1.0
     adversarial_start: int = 0
-    identity: float = 0.15
+    adversarial_warmup: int = 2_000
+    reconstruction_end: int | None = None
+    identity: float = 0.3
     perceptual: float = 0.3
     pixel: float = 1.0
     perceptual_network: Literal["face_network", "lpips_alex", "lpips_vgg"] = "face_network"
-    judged_share: float = 0.25
+    judged_share: float = 0.5
     voice_judged: bool = True
     mismatched: float = 0.5
-    gamma: Schedule = field(default_factory=lambda: Schedule(start=2.0, end=0.2, shape="cosine"))
-    penalty_interval: int = 4
+    gamma: Schedule = field(default_factory=lambda: Schedule(start=1.0))
+    penalised_share: float = 0.125
 
     def __post_init__(self) -> None:
-        if not 0 < self.judged_share <= 1:
-            raise ConfigError(f"objective.judged_share {self.judged_share}: above 0 and at most 1 is needed")
-        if self.penalty_interval < 1:
-            raise ConfigError(f"objective.penalty_interval {self.penalty_interval}: at least 1 is needed")
+        for name in ("judged_share", "penalised_share"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ConfigError(f"objective.{name} {getattr(self, name)}: above 0 and at most 1 is needed")
         if max(self.adversarial, self.identity, self.perceptual, self.pixel) <= 0:
             raise ConfigError("objective: one of adversarial, identity, perceptual, pixel must be above 0")
+        if self.reconstruction_end is not None and max(self.adversarial, self.identity) <= 0:
+            raise ConfigError("objective.reconstruction_end: nothing would be trained after it")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,12 +138,13 @@ class GanConfig(RunConfig):
         "warmup_images": "learning_rate.warmup_images",
         "beta2_end": "beta2.end",
         "objective.gamma_end": "objective.gamma.end",
+        "objective.penalty_interval": "objective.penalised_share (a share of every batch, 1 / interval)",
     }
 
     dataset: str = "datasets/real"
     encoder: str = "runs/real-encoder/model"
     face_encoder_path: str | None = None
-    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    generator: GeneratorConfig = field(default_factory=lambda: GeneratorConfig(conditioning="every_resolution"))
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     condition: ConditionConfig = field(default_factory=ConditionConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
@@ -150,3 +162,8 @@ class GanConfig(RunConfig):
     sample_images: int = 20_000
     checkpoint_images: int = 20_000
     keep_checkpoints: int = 2
+
+    @property
+    def changeable_keys(self) -> frozenset[str]:
+        """Keys that may differ on a resume; of a training on faces alone the encoder too, as it has no influence."""
+        return super().changeable_keys | {"encoder"} if self.condition.source == "face" else super().changeable_keys

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from data.errors import ConfigError
 from data.faces.alignment import FACE_SIZES
-from gan.blocks import ConditionEmbedding, ResidualBlock, Upsample, linear, pointwise, resolutions
+from gan.blocks import ConditionEmbedding, Upsample, check_shape, linear, pointwise, residual_blocks
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,11 @@ class GeneratorConfig:
         condition_size: Length of the embedded condition.
         widths: Channels of each resolution from 4 x 4 upwards: five for 64 px, six for 128, seven for 256.
         num_blocks: Residual blocks of each resolution.
-        groups: 0 for dense blocks (fast on CPUs), else groups of the 3 x 3 convolution (R3GAN's form).
+        groups: 0 for dense blocks (fast on CPUs), else groups of the 3 x 3 convolution (R3GAN's form), for all
+            resolutions or for each from 4 x 4 upwards.
+        kernels: Sides of a dense block's kernels, one for each convolution.
+        conditioning: Where noise and condition enter: at `every_resolution`, with features centred and not normalised,
+            or at the `input` alone, with features normalised before they are centred (models of version 0.1).
     """
 
     architecture: Literal["residual", "transposed_conv"] = "residual"
@@ -32,11 +36,15 @@ class GeneratorConfig:
     condition_size: int = 128
     widths: tuple[int, ...] = (192, 192, 128, 64, 32)
     num_blocks: int = 1
-    groups: int = 0
+    groups: int | tuple[int, ...] = 0
+    kernels: tuple[int, ...] = (3, 3)
+    conditioning: Literal["input", "every_resolution"] = "input"
 
 
 class Generator(nn.Module):
     """Conditional residual generator: noise and condition scale a learned 4 x 4 basis, which is upsampled to an image.
+
+    With conditioning at every resolution they also scale and shift the channels wherever the resolution doubles.
 
     Args:
         config: Shape of the network.
@@ -49,14 +57,16 @@ class Generator(nn.Module):
         widths = config.widths
         depth = len(widths) * config.num_blocks
         self.noise_size = config.noise_size
-        self.condition = ConditionEmbedding(feature_size, config.condition_size, hidden=False)
+        everywhere = config.conditioning == "every_resolution"
+        self.condition = ConditionEmbedding(feature_size, config.condition_size, hidden=False, normalise=not everywhere)
         self.basis = nn.Parameter(torch.randn(1, widths[0], 4, 4))
-        self.scale = linear(config.noise_size + config.condition_size, widths[0])
+        vector_size = config.noise_size + config.condition_size
+        self.scale = linear(vector_size, widths[0])
         stages: list[nn.Module] = []
         for stage, width in enumerate(widths):
             if stage:
-                stages.append(Upsample(widths[stage - 1], width))
-            stages += [ResidualBlock(width, depth, config.groups) for _ in range(config.num_blocks)]
+                stages.append(Upsample(widths[stage - 1], width, vector_size if everywhere else 0))
+            stages += residual_blocks(width, depth, stage, config)
         self.stages = nn.Sequential(*stages)
         self.to_rgb = pointwise(widths[-1], 3)
 
@@ -70,9 +80,11 @@ class Generator(nn.Module):
         Returns:
             [N, 3, S, S], about in [-1, 1], not clamped.
         """
-        scale = self.scale(torch.cat([noise, self.condition(feature)], dim=1))
-        basis = (self.basis * scale[:, :, None, None]).contiguous(memory_format=torch.channels_last)
-        return self.to_rgb(self.stages(basis))
+        vector = torch.cat([noise, self.condition(feature)], dim=1)
+        x = (self.basis * self.scale(vector)[:, :, None, None]).contiguous(memory_format=torch.channels_last)
+        for stage in self.stages:
+            x = stage(x, vector) if isinstance(stage, Upsample) else stage(x)
+        return self.to_rgb(x)
 
 
 class TransposedConvDecoder(nn.Module):
@@ -87,7 +99,8 @@ class TransposedConvDecoder(nn.Module):
     def __init__(self, config: GeneratorConfig, feature_size: int, image_size: int) -> None:
         super().__init__()
         widths = config.widths
-        self.condition = ConditionEmbedding(feature_size, 16 * widths[0], hidden=False)
+        normalise = config.conditioning == "input"
+        self.condition = ConditionEmbedding(feature_size, 16 * widths[0], hidden=False, normalise=normalise)
         stages: list[nn.Module] = []
         for narrow, wide in pairwise(widths):
             stages += [nn.BatchNorm2d(narrow), nn.ReLU(), nn.ConvTranspose2d(narrow, wide, 4, 2, 1)]
@@ -106,19 +119,6 @@ def build_generator(config: GeneratorConfig, feature_size: int, image_size: int)
     """
     if image_size not in FACE_SIZES:
         raise ConfigError(f"image size {image_size}: one of {FACE_SIZES} is needed")
-    check_widths("generator.widths", config.widths, image_size)
+    check_shape("generator", config.widths, config, image_size)
     architecture = Generator if config.architecture == "residual" else TransposedConvDecoder
     return architecture(config, feature_size, image_size)
-
-
-def check_widths(key: str, widths: tuple[int, ...], image_size: int) -> None:
-    """Refuse a list of widths that does not fit the image size.
-
-    Raises:
-        ConfigError: With the key and the number of widths that is needed.
-    """
-    if len(widths) != resolutions(image_size) or min(widths) < 1:
-        raise ConfigError(
-            f"{key} {list(widths)}: {resolutions(image_size)} positive widths are needed for {image_size}-px "
-            f"images, one for each resolution from 4 x 4 upwards"
-        )

@@ -23,31 +23,49 @@ def relativistic_loss(preferred_scores: Tensor, other_scores: Tensor) -> Tensor:
     return F.softplus(other_scores - preferred_scores).mean()
 
 
-def gradient_penalty(scores: Tensor, images: Tensor) -> Tensor:
+def score_gradient(scores: Tensor, images: Tensor) -> Tensor:
+    """Gradient of each image's score at the image, which can be differentiated once more.
+
+    Args:
+        scores: [N], each computed from its own image.
+        images: [N, ...] that require gradients.
+
+    Returns:
+        The shape of `images`, float32.
+    """
+    (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
+    return gradient.float()
+
+
+def gradient_penalty(gradient: Tensor) -> Tensor:
     """Half the squared norm of the scores' gradient at the images, mean over the batch.
 
     R1 at real images (Mescheder et al. 2018, eq. 9), R2 at drawings; to be multiplied by gamma. For a linear
     discriminator w . x it is ||w||^2 / 2 everywhere.
 
     Args:
-        scores: [N], computed from `images` in float32.
-        images: [N, ...] that require gradients.
+        gradient: [N, ...] from `score_gradient`.
 
     Returns:
-        Scalar that can be differentiated once more.
+        Scalar.
     """
-    (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
-    return 0.5 * gradient.float().flatten(1).square().sum(1).mean()
+    return 0.5 * gradient.flatten(1).square().sum(1).mean()
 
 
-def identity_loss(fake_features: Tensor, true_features: Tensor) -> Tensor:
-    """One minus the cosine between the drawing's features and the person's, mean over the batch, in [0, 2].
+def identity_distance(fake_features: Tensor, target_features: Tensor, mean: Tensor) -> Tensor:
+    """One minus the cosine between T's features of drawings and their targets, both centred.
+
+    All faces have a part in common, the mean feature, which a cosine without centring rewards.
 
     Args:
         fake_features: [N, D] features of the drawings by the frozen training face network T.
-        true_features: [N, D] features of the true faces by the same network.
+        target_features: [N, D] features that the drawings should have.
+        mean: [D] mean feature of the training faces.
+
+    Returns:
+        [N], each in [0, 2].
     """
-    return (1 - F.cosine_similarity(fake_features.float(), true_features.float(), dim=1)).mean()
+    return 1 - F.cosine_similarity(fake_features.float() - mean, target_features.float() - mean, dim=1)
 
 
 def pixel_loss(fake_images: Tensor, real_images: Tensor, weights: Tensor) -> Tensor:

@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from data.faces.protocol import FaceEncoderInfo
 from gan.augment import AugmentConfig, augment
+from gan.balancer import Loss
 from gan.condition import FaceBatch
 from gan.config import ObjectiveConfig
 from gan.identity import FaceNetwork, load_face_network
-from gan.losses import gradient_penalty, identity_loss, pixel_loss, relativistic_loss
+from gan.losses import gradient_penalty, identity_distance, pixel_loss, relativistic_loss, score_gradient
 from gan.perceptual import Lpips, load_lpips, normalised_map_distance
 
 Autocast = Callable[[], AbstractContextManager[Any]]
-
-
-@contextmanager
-def frozen(module: nn.Module) -> Iterator[None]:
-    """Switch off `requires_grad` of a module's parameters, so that gradients only pass through; restored on exit."""
-    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    for parameter in parameters:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in parameters:
-            parameter.requires_grad_(True)
 
 
 @dataclass(frozen=True)
@@ -48,16 +37,19 @@ class FrozenNetworks:
 
 
 @dataclass(frozen=True)
-class Terms:
-    """Losses and statistics of one phase for a batch.
+class AdversarialTerms:
+    """Losses of the discriminator, and from the same pass the gradient of the generator's adversarial loss.
 
     Attributes:
-        losses: Scalars with gradient, by name; their sum is minimised.
+        losses: Scalars with gradient, by name; their sum is minimised by the discriminator.
         statistics: Scalars without gradient, by name; they are only logged.
+        drawing_gradient: Function that gives the gradient [N, 3, S, S] of the generator's adversarial loss at the
+            drawings, after the backward pass of the losses. Its argument is the factor that they were multiplied by.
     """
 
     losses: dict[str, Tensor]
     statistics: dict[str, Tensor]
+    drawing_gradient: Callable[[float], Tensor]
 
 
 def load_frozen_networks(
@@ -88,103 +80,152 @@ def load_frozen_networks(
 
 
 class Objective:
-    """The losses of both phases.
+    """The losses of discriminator and generator.
 
     Args:
         config: Weights of the losses.
         augment_config: Augmentation of what the discriminator sees.
         networks: The pretrained networks that some losses need.
-        autocast: Enters the run's precision; the penalty stays outside of it.
+        feature_mean: [D] mean of T's features of the training faces.
+        autocast: Enters the run's precision.
     """
 
     def __init__(
-        self, config: ObjectiveConfig, augment_config: AugmentConfig, networks: FrozenNetworks, autocast: Autocast
+        self,
+        config: ObjectiveConfig,
+        augment_config: AugmentConfig,
+        networks: FrozenNetworks,
+        feature_mean: Tensor,
+        autocast: Autocast,
     ) -> None:
         self.config = config
         self.augment_config = augment_config
         self.face_network = networks.face_network
         self.lpips = networks.lpips
+        self.feature_mean = feature_mean
         self.autocast = autocast
-        # A stride, not the first rows: the same drawings are chosen however the batch is spread over processes.
-        self.stride = round(1 / config.judged_share)
         # The adversary comes first: it is the balancer's reference where it is used at all.
         self.weights = {name: getattr(config, name) for name in ("adversarial", "identity", "perceptual", "pixel")}
 
-    def discriminator_terms(
-        self, discriminator: nn.Module, batch: FaceBatch, fake_images: Tensor, penalty_weight: float
-    ) -> Terms:
-        """Losses and statistics of the discriminator.
+    def adversarial(
+        self, discriminator: nn.Module, batch: FaceBatch, drawings: Tensor, gamma: float, probability: float = 1.0
+    ) -> AdversarialTerms:
+        """Losses of the discriminator, and the generator's adversarial gradient.
+
+        Both sides are updated from one pass of the discriminator (simultaneous gradient descent), because its gradient
+        at a drawing is what both need: the generator's loss softplus(real - fake) and the discriminator's
+        softplus(fake - real) differ in the factor of that gradient alone.
+
+        A pair is scored with its condition where a photograph belongs to the condition, else without one: real faces
+        with mixed conditions do not exist, and the discriminator would know drawings by their conditions.
 
         Args:
             discriminator: As wrapped for training.
             batch: Real images and conditions.
-            fake_images: [N, 3, S, S] drawings for the batch's conditions, without gradient.
-            penalty_weight: Gamma times the interval in the steps that have a penalty, else 0.
+            drawings: [N, 3, S, S] float32 drawings for the batch's conditions that require gradients.
+            gamma: Weight of the penalty.
+            probability: Probability of the augmentation.
 
         Returns:
-            Losses `adversarial`, `mismatched` and, in its steps, `penalty`; statistics `real_score` and `fake_score`,
-            of which only the difference has a meaning.
+            Losses `adversarial`, `mismatched` and `penalty`; statistics `real_score` and `fake_score`, of which only
+            the difference has a meaning, and `penalty`, unweighted.
         """
-        images = torch.cat([batch.images, fake_images.float()])
-        images = augment(images, batch.numbers[:, 0].repeat(2, 1), self.augment_config)
-        conditions = torch.stack([batch.condition, batch.other_condition], dim=1).repeat(2, 1, 1)
-        if penalty_weight > 0:
-            images = images.detach().requires_grad_()
-            scores = discriminator(images, conditions)
-        else:
+        num_images = len(batch.images)
+        real_images = augment(batch.images, batch.numbers, self.augment_config, probability)
+        augmented = augment(drawings, batch.numbers, self.augment_config, probability)
+        conditions = torch.stack([batch.condition, batch.other_condition], dim=1)
+        # Rows whose penalty is computed come first; both lists are on the CPU and their lengths known without waiting.
+        penalised, others = batch.penalised.nonzero()[:, 0], (~batch.penalised).nonzero()[:, 0]
+        order = torch.cat([penalised, others]).to(drawings.device, non_blocking=True)
+        place = order.argsort()
+        parts, score_parts, gradient, penalty = [], [], None, None
+        for rows in (order[: len(penalised)], order[len(penalised) :]):
+            if not len(rows):
+                continue
+            images = torch.stack([real_images[rows], augmented[rows].detach()]).flatten(0, 1).requires_grad_()
             with self.autocast():
-                scores = discriminator(images, conditions)
-        (real, mismatched), (fake, _) = (half.unbind(1) for half in scores.float().chunk(2))
-        losses = {
-            "adversarial": relativistic_loss(real, fake),
-            "mismatched": self.config.mismatched * relativistic_loss(real, mismatched),
-        }
-        if penalty_weight > 0:
-            # One gradient serves R1 and R2: a sum of means over two halves is twice the mean over both.
-            losses["penalty"] = penalty_weight * 2 * gradient_penalty(torch.cat([real, fake]), images)
-        return Terms(losses, {"real_score": real.detach().mean(), "fake_score": fake.detach().mean()})
+                scores = discriminator(images, conditions[rows].repeat(2, 1, 1)).float().unflatten(0, (2, -1))
+            if len(penalised) and gradient is None:
+                own = torch.where(batch.pictured[rows], scores[..., 0], scores[..., -1])
+                with self.autocast():
+                    gradient = score_gradient(own, images)
+                # One gradient serves R1 and R2: a sum of means over two halves is twice the mean over both.
+                penalty = 2 * gradient_penalty(gradient)
+            parts.append(images)
+            score_parts.append(scores)
+        real, fake = torch.cat(score_parts, dim=1)[:, place]
+        pictured = batch.pictured
+        real_own = torch.where(pictured, real[:, 0], real[:, -1])
+        fake_own = torch.where(pictured, fake[:, 0], fake[:, -1])
+        losses = {"adversarial": relativistic_loss(real_own, fake_own)}
+        if self.config.mismatched:
+            pairs = F.softplus(real[:, 1] - real[:, 0]) * pictured  # without a picture the condition isn't the face's
+            losses["mismatched"] = self.config.mismatched * pairs.mean()
+        statistics = {"real_score": real_own.detach().mean(), "fake_score": fake_own.detach().mean()}
+        if penalty is not None:
+            # By the share that is meant, not the one in this part of a batch: so parts add up to the whole.
+            losses["penalty"] = gamma * penalty * len(penalised) / (self.config.penalised_share * num_images)
+            statistics["penalty"] = penalty.detach()
 
-    def generator_losses(
-        self, discriminator: nn.Module | None, batch: FaceBatch, fake_images: Tensor
-    ) -> dict[str, Tensor]:
-        """Losses of the generator, each a scalar function of the drawings; the balancer combines them.
+        def drawing_gradient(factor: float) -> Tensor:
+            # d softplus(fake - real) / d fake is sigmoid(fake - real), d softplus(real - fake) / d fake is
+            # -sigmoid(real - fake); the latter is the former times -exp(real - fake).
+            difference = (real_own - fake_own).detach().clamp(-30, 30)
+            gradients = []
+            for number, images in enumerate(parts):
+                if number == 0 and gradient is not None:
+                    # The backward pass added the penalty's gradient to these rows: take the scores' own.
+                    weights = -torch.sigmoid(difference[order[: len(penalised)]]) / num_images
+                    gradients.append(weights[:, None, None, None] * gradient.detach().chunk(2)[1])
+                else:
+                    assert images.grad is not None
+                    weights = -difference[order[len(penalised) :]].exp() / factor
+                    gradients.append(weights[:, None, None, None] * images.grad.float().chunk(2)[1])
+            return torch.autograd.grad(augmented, drawings, torch.cat(gradients)[place])[0]
+
+        return AdversarialTerms(losses, statistics, drawing_gradient)
+
+    def judge(self, batch: FaceBatch, drawings: Tensor, images_seen: int) -> dict[str, Loss]:
+        """Losses of the generator besides the adversarial one; the balancer combines them.
 
         Args:
-            discriminator: Unwrapped; it gets no gradients. None where there is no adversary.
             batch: Real images and conditions.
-            fake_images: [N, 3, S, S] float32 drawings that require gradients.
+            drawings: [N, 3, S, S] float32 drawings that require gradients.
+            images_seen: Images seen before this step.
 
         Returns:
-            A loss for each weight above zero.
+            A loss for each weight above zero whose time it is.
         """
-        losses: dict[str, Tensor] = {}
-        if discriminator is not None:
-            losses["adversarial"] = self._adversarial(discriminator, batch, fake_images)
+        config = self.config
+        reconstructs = config.reconstruction_end is None or images_seen < config.reconstruction_end
+        seen = batch.pictured if config.voice_judged else batch.pictured & ~batch.from_voice
+        losses: dict[str, Loss] = {}
+        if config.pixel > 0 and reconstructs:
+            losses["pixel"] = Loss(pixel_loss(drawings, batch.images, seen.float()))
+        perceptual = config.perceptual > 0 and reconstructs
+        rows = batch.judged.nonzero()[:, 0]
+        if not len(rows) or not (perceptual or config.identity > 0):
+            return losses
+        # By the share that is meant, as for the penalty.
+        coverage = config.judged_share
+        weight = len(rows) / (coverage * len(batch.judged))
+        rows = rows.to(drawings.device, non_blocking=True)
         # Clamped as for display: a network that ignores the range would pull drawings out of it.
-        fake, real = fake_images[:: self.stride].clamp(-1, 1), batch.images[:: self.stride]
-        seen = torch.ones_like(batch.from_voice) if self.config.voice_judged else ~batch.from_voice
-        weights = seen[:: self.stride].float()
+        fake, real = drawings[rows].clamp(-1, 1), batch.images[rows]
         with self.autocast():
-            if self.face_network is not None:
+            if self.face_network is not None and (config.identity > 0 or self.lpips is None):
                 fake_maps, fake_features = self.face_network.maps_and_features(fake)
-                if self.config.identity > 0:
-                    losses["identity"] = identity_loss(fake_features, batch.true_feature[:: self.stride])
-                if self.config.perceptual > 0 and self.lpips is None:
-                    with torch.no_grad():
-                        real_maps, _ = self.face_network.maps_and_features(real)
-                    losses["perceptual"] = (weights * normalised_map_distance(fake_maps, real_maps)).mean()
-            if self.config.perceptual > 0 and self.lpips is not None:
-                losses["perceptual"] = (weights * self.lpips(fake, real)).mean()
-        if self.config.pixel > 0:
-            losses["pixel"] = pixel_loss(fake_images, batch.images, seen.float())
+                with torch.no_grad():
+                    # The target is what T sees in this very crop, mirrored and small as it is: a drawing that equals
+                    # it can't be told from it, whereas T's feature of the photograph is out of reach (cosine .85).
+                    real_maps, real_features = self.face_network.maps_and_features(real)
+                if config.identity > 0:
+                    targets = torch.where(batch.pictured[rows, None], real_features, batch.condition[rows])
+                    distance = identity_distance(fake_features, targets, self.feature_mean)
+                    losses["identity"] = Loss(weight * distance.mean(), coverage)
+                if perceptual and self.lpips is None:
+                    distance = normalised_map_distance(fake_maps, real_maps)
+                    losses["perceptual"] = Loss(weight * (seen[rows] * distance).mean(), coverage)
+            if perceptual and self.lpips is not None:
+                losses["perceptual"] = Loss(weight * (seen[rows] * self.lpips(fake, real)).mean(), coverage)
         return losses
-
-    def _adversarial(self, discriminator: nn.Module, batch: FaceBatch, fake_images: Tensor) -> Tensor:
-        numbers = batch.numbers[:, 1]
-        conditions = batch.condition.unsqueeze(1)
-        with frozen(discriminator), self.autocast():
-            with torch.no_grad():
-                real_images = augment(batch.images, numbers, self.augment_config)
-                real_scores = discriminator(real_images, conditions)
-            fake_scores = discriminator(augment(fake_images, numbers, self.augment_config), conditions)
-        return relativistic_loss(fake_scores.float(), real_scores.float())

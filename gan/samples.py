@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from data.store.dataset import ClipDataset
+from encoder.voice_encoder import VoiceEncoder
 from gan.images import to_pixels
 
 NUM_DRAWINGS = 4
@@ -25,24 +25,25 @@ class SampleSheet:
     Attributes:
         spectrograms: [N, S, S, 3] uint8, spectrograms of the voices.
         faces: [N, S, S, 3] uint8, true crops.
-        predicted_features: [N, D] face features predicted from the voices.
         true_features: [N, D] face features of the true crops.
+        predicted_features: [N, D] face features regressed from the voices: variety 0.
+        sampled_features: [NUM_DRAWINGS, N, D] samples of p(face feature | voice), variety 1; without a sampler the
+            predicted features again, so that drawings differ by the noise alone.
     """
 
     spectrograms: NDArray[np.uint8]
     faces: NDArray[np.uint8]
-    predicted_features: Tensor
     true_features: Tensor
+    predicted_features: Tensor
+    sampled_features: Tensor
 
 
-def make_sample_sheet(
-    dataset: ClipDataset, predict: Callable[[list[int]], Tensor], num_people: int = 12
-) -> SampleSheet | None:
+def make_sample_sheet(dataset: ClipDataset, encoder: VoiceEncoder, num_people: int = 12) -> SampleSheet | None:
     """Choose people with a voice and a crop, spread over the data set.
 
     Args:
         dataset: Split of people on whom the generator is not trained.
-        predict: Function from clips to the [V, D] face features of their voices.
+        encoder: Trained voice encoder.
         num_people: Largest number of columns.
 
     Returns:
@@ -55,17 +56,27 @@ def make_sample_sheet(
     voices = [dataset.voices_of(i)[0] for i in chosen]
     faces = [dataset.faces_of(i)[0] for i in chosen]
     pictures = np.stack([dataset.face(clip, face) for clip, face in faces])
+    waveforms = [dataset.waveform(clip) for clip in voices]
+    predicted = encoder.encode(waveforms).feature
+    if encoder.sampler is None:
+        sampled = predicted.expand(NUM_DRAWINGS, -1, -1)
+    else:
+        noise = torch.randn(
+            NUM_DRAWINGS, len(chosen), encoder.sampler.noise_size, generator=torch.Generator().manual_seed(0)
+        ).to(predicted.device)
+        sampled = torch.stack([encoder.sampler(predicted, part) for part in noise])
     return SampleSheet(
-        spectrograms=np.stack([draw_spectrogram(dataset.waveform(clip), pictures.shape[1]) for clip in voices]),
+        spectrograms=np.stack([draw_spectrogram(waveform, pictures.shape[1]) for waveform in waveforms]),
         faces=pictures,
-        predicted_features=predict(voices),
         true_features=torch.from_numpy(np.stack([dataset.face_features(clip)[face] for clip, face in faces])),
+        predicted_features=predicted,
+        sampled_features=sampled,
     )
 
 
 @torch.no_grad()
 def draw_sample_grid(sheet: SampleSheet, generator: nn.Module, noise_size: int) -> NDArray[np.uint8]:
-    """Rows: spectrogram, true face, drawing from the true feature, drawings from the voice over several noises.
+    """Rows: spectrogram, true face, drawing from the true feature, from the regressed one, from several samples.
 
     Args:
         sheet: Contents of the grid.
@@ -77,11 +88,10 @@ def draw_sample_grid(sheet: SampleSheet, generator: nn.Module, noise_size: int) 
     """
     device = next(generator.parameters()).device
     noises = torch.randn(NUM_DRAWINGS, 1, noise_size, generator=torch.Generator().manual_seed(0)).to(device)
-    predicted, true = sheet.predicted_features.to(device), sheet.true_features.to(device)
-    features = [true] + [predicted] * NUM_DRAWINGS
     rows = [sheet.spectrograms, sheet.faces]
-    for feature, noise in zip(features, [noises[0], *noises], strict=True):
-        rows.append(to_pixels(generator(feature, noise.expand(len(feature), -1))))
+    drawn = [(sheet.true_features, noises[0]), (sheet.predicted_features, noises[0])]
+    for feature, noise in [*drawn, *zip(sheet.sampled_features, noises, strict=True)]:
+        rows.append(to_pixels(generator(feature.to(device), noise.expand(len(feature), -1))))
     return np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)
 
 

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import Any
 
 import torch
+import torch.optim.swa_utils
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from data.errors import ConfigError, ModelError
 from data.store.dataset import ClipDataset
-from data.store.sampling import IdentityBatches
+from data.store.sampling import IdentityBatches, PersonDraw
+from encoder.crossfit import predict_features
 from encoder.voice_encoder import VoiceEncoder
-from gan.balancer import Balancer
-from gan.condition import ConditionedFaces, FaceBatch, collate, predict_features
+from gan.augment import AdaptiveAugmentation
+from gan.balancer import MEASURE_INTERVAL, Balancer
+from gan.condition import ConditionedFaces, FaceBatch, collate
 from gan.config import GanConfig
 from gan.discriminator import Discriminator
 from gan.generator import build_generator
 from gan.objective import FrozenNetworks, Objective, load_frozen_networks
-from gan.samples import SampleSheet, draw_sample_grid, make_sample_sheet, save_picture
+from gan.samples import draw_sample_grid, make_sample_sheet, save_picture
+from gan.validation import Validation, ValidationFaces
 from gan.voice2face import Voice2Face, Voice2FaceConfig
 from training.checkpoints import Checkpoints
 from training.ema import ExponentialMovingAverage
 from training.run import Run
 from training.schedule import crossed, set_learning_rate
-from training.stats import Stats, check_finite
+from training.stats import Stats
+
+_NUM_TYPICAL_CONDITIONS = 1024
 
 
 class GanTraining:
@@ -58,11 +65,13 @@ class GanTraining:
         generator = build_generator(config.generator, true_features.shape[1], image_size)
         generator.condition.set_statistics(true_features)
         self.noise_size: int = generator.noise_size
-        self.objective = Objective(config.objective, config.augment, networks, run.autocast)
+        feature_mean = true_features.mean(dim=0).to(run.device)
+        self.objective = Objective(config.objective, config.augment, networks, feature_mean, run.autocast)
         self.balancer = Balancer(self.objective.weights, reduce_mean=partial(run.accelerator.reduce, reduction="mean"))
         self.generator = run.accelerator.prepare(_channels_last(generator))
         self.ema = ExponentialMovingAverage(generator, config.ema_halflife_images)
         self.generator_optimizer = self._optimizer(self.generator)
+        self.augmentation = AdaptiveAugmentation(config.augment)
         self.discriminator: nn.Module | None = None
         if config.objective.adversarial > 0:
             discriminator = Discriminator(config.discriminator, true_features.shape[1], image_size)
@@ -84,80 +93,94 @@ class GanTraining:
         if self.discriminator is not None:
             checkpoints.register("discriminator", self.discriminator)
             checkpoints.register("discriminator_optimizer", self.discriminator_optimizer)
+            checkpoints.register("augmentation", self.augmentation)
 
     def step(self, batch: FaceBatch, images_seen: int, stats: Stats) -> None:
-        """One update of the discriminator, then one of the generator.
+        """One update of discriminator and generator, from the same drawings.
 
         Args:
             batch: This process's share of the batch, on its device.
             images_seen: Images seen before this step.
-            stats: Collector of losses and statistics.
-
-        Raises:
-            ModelError: If a gradient is not finite; the weights have not been updated with it.
+            stats: Collector of losses and statistics. A norm of gradients that is not finite is noticed when they are
+                flushed, so that no step has to wait for the device.
         """
-        if self._has_adversary(images_seen):
-            self.discriminator_gradients(batch, images_seen, stats)
-            assert self.discriminator is not None
-            self._update(self.discriminator, self.discriminator_optimizer, "discriminator", images_seen, stats)
-        self.generator_gradients(batch, images_seen, stats)
-        self._update(self.generator, self.generator_optimizer, "generator", images_seen, stats)
+        self.gradients(batch, images_seen, stats)
+        rate = self.config.learning_rate.at(images_seen, self.config.total_images)
+        if self.discriminator is not None and self.has_adversary(images_seen):
+            start, warmup = self.config.objective.adversarial_start, self.config.objective.adversarial_warmup
+            joined = min(1.0, (images_seen - start + self.config.batch_size) / max(1, warmup))
+            self._update(
+                self.discriminator, self.discriminator_optimizer, "discriminator", rate * joined, images_seen, stats
+            )
+        self._update(self.generator, self.generator_optimizer, "generator", rate, images_seen, stats)
         self.ema.update(self.config.batch_size)
 
-    def discriminator_gradients(self, batch: FaceBatch, images_seen: int, stats: Stats) -> None:
-        """Accumulate the gradients of the discriminator's phase."""
-        assert self.discriminator is not None
-        interval = self.config.objective.penalty_interval
-        has_penalty = (images_seen // self.config.batch_size) % interval == 0
-        penalty_weight = (
-            interval * self.config.objective.gamma.at(images_seen, self.config.total_images) if has_penalty else 0.0
-        )
-        plain_generator = self.run.accelerator.unwrap_model(self.generator)
-        for rows in self._micro_batches(batch, self.discriminator):
+    def gradients(self, batch: FaceBatch, images_seen: int, stats: Stats) -> None:
+        """Accumulate the gradients of both networks."""
+        adversary = self.discriminator if self.has_adversary(images_seen) else None
+        gamma = self.config.objective.gamma.at(images_seen, self.config.total_images)
+        measure = (images_seen // self.config.batch_size) % MEASURE_INTERVAL == 0
+        for rows in self._micro_batches(batch, *(module for module in (self.generator, adversary) if module)):
             part = batch[rows]
-            with torch.no_grad(), self.run.autocast():
-                fake_images = plain_generator(part.condition, part.noise[:, 0])
-            terms = self.objective.discriminator_terms(self.discriminator, part, fake_images, penalty_weight)
-            for name, value in (terms.losses | terms.statistics).items():
-                # The penalty's weight differs from step to step: its unweighted value is logged.
-                stats.add(f"discriminator/{name}", value / penalty_weight if name == "penalty" else value)
-            loss = torch.stack(list(terms.losses.values())).sum()
-            (loss * (len(part.images) / len(batch.images))).backward()
-
-    def generator_gradients(self, batch: FaceBatch, images_seen: int, stats: Stats) -> None:
-        """Accumulate the gradients of the generator's phase."""
-        discriminator = self.discriminator if self._has_adversary(images_seen) else None
-        plain_discriminator = None if discriminator is None else self.run.accelerator.unwrap_model(discriminator)
-        for rows in self._micro_batches(batch, self.generator):
-            part = batch[rows]
+            weight = len(part.images) / len(batch.images)
             with self.run.autocast():
-                fake_images = self.generator(part.condition, part.noise[:, 1])
-            # The losses' gradients are weighed at the drawing before they are back-propagated into the generator.
-            drawing = fake_images.detach().float().requires_grad_()
-            losses = self.objective.generator_losses(plain_discriminator, part, drawing)
+                fake_images = self.generator(part.condition, part.noise)
+            # The losses' gradients are weighed at the drawings before they are back-propagated into the generator.
+            drawings = fake_images.detach().float().requires_grad_()
+            known = {}
+            if adversary is not None:
+                terms = self.objective.adversarial(adversary, part, drawings, gamma, self.augmentation.probability)
+                (torch.stack(list(terms.losses.values())).sum() * weight).backward()
+                known["adversarial"] = terms.drawing_gradient(weight)
+                for name, value in (terms.losses | terms.statistics).items():
+                    stats.add(f"discriminator/{name}", value)
+            losses = self.objective.judge(part, drawings, images_seen)
             num_images = len(part.images) * self.run.num_processes
-            gradient, shares = self.balancer.gradient(losses, drawing, num_images)
-            fake_images.backward((gradient * (len(part.images) / len(batch.images))).to(fake_images.dtype))
-            for name, share in zip(self.balancer.weights, shares, strict=True):
-                if name in losses:
-                    stats.add(f"generator/{name}", losses[name])
-                stats.add(f"share/{name}", share)
+            gradient, shares = self.balancer.gradient(drawings, losses, num_images, known=known, measure=measure)
+            fake_images.backward((gradient * weight).to(fake_images.dtype))
+            for name, loss in losses.items():
+                stats.add(f"generator/{name}", loss.value)
+            if shares is not None:
+                for name, share in zip(self.balancer.weights, shares, strict=True):
+                    stats.add(f"share/{name}", share)
 
-    def _has_adversary(self, images_seen: int) -> bool:
+    def has_adversary(self, images_seen: int) -> bool:
+        """Whether the discriminator is trained and used after this number of images."""
         return self.discriminator is not None and images_seen >= self.config.objective.adversarial_start
 
-    def _micro_batches(self, batch: FaceBatch, module: nn.Module) -> Iterator[slice]:
+    def set_typical_conditions(self, faces: ConditionedFaces) -> None:
+        """Keep some of the training's conditions, for the statistics of batch normalisation.
+
+        Args:
+            faces: Training data.
+        """
+        people = faces.identities[:_NUM_TYPICAL_CONDITIONS]
+        self._typical_conditions = torch.stack([faces[PersonDraw(person, person)]["condition"] for person in people])
+
+    def averaged_generator(self) -> nn.Module:
+        """The generator with averaged weights; where it has batch normalisation, with statistics that fit them."""
+        module = self.ema.module
+        if any(isinstance(part, nn.BatchNorm2d) for part in module.modules()):
+            conditions = self._typical_conditions.to(self.run.device)
+            torch.optim.swa_utils.update_bn(conditions.split(128), module)
+        return module
+
+    def _micro_batches(self, batch: FaceBatch, *modules: nn.Module) -> Iterator[slice]:
         size = self.config.micro_batch_size or len(batch.images)
-        return self.run.micro_batches(len(batch.images), size, module)
+        return self.run.micro_batches(len(batch.images), size, *modules)
 
     def _update(
-        self, module: nn.Module, optimizer: torch.optim.Optimizer, name: str, images_seen: int, stats: Stats
+        self,
+        module: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        name: str,
+        learning_rate: float,
+        images_seen: int,
+        stats: Stats,
     ) -> None:
         gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
-        check_finite({f"{name}'s gradient": norm}, images_seen)
-        stats.add(f"gradient_norm/{name}", norm)
-        set_learning_rate(optimizer, self.config.learning_rate.at(images_seen, self.config.total_images))
+        stats.add(f"gradient_norm/{name}", torch.nn.utils.get_total_norm(gradients))
+        set_learning_rate(optimizer, learning_rate)
         for group in optimizer.param_groups:
             group["betas"] = (0.0, self.config.beta2.at(images_seen, self.config.total_images))
         optimizer.step()
@@ -179,7 +202,7 @@ def assemble(encoder: VoiceEncoder, training: GanTraining, image_size: int) -> V
     """Join the voice encoder and the averaged generator into the model that is published."""
     model = Voice2Face(Voice2FaceConfig(encoder.config, training.config.generator, image_size))
     model.encoder.load_state_dict(encoder.state_dict())
-    model.generator.load_state_dict(training.ema.module.state_dict())
+    model.generator.load_state_dict(training.averaged_generator().state_dict())
     return model
 
 
@@ -198,7 +221,7 @@ def check_same_face_network(encoder: VoiceEncoder, dataset: ClipDataset, config:
 
 
 def train(config: GanConfig) -> None:
-    """Train a generator; the model is written to `<out>/model`.
+    """Train a generator; the last model is written to `<out>/model`, the best on the validation split to `<out>/best`.
 
     Raises:
         Wav2FaceError: For mistakes of the user; see the subclasses.
@@ -219,11 +242,14 @@ def train(config: GanConfig) -> None:
         return
     checkpoints = Checkpoints(run, config.keep_checkpoints)
     training.register(checkpoints)
+    predicted = {}
+    if config.condition.source != "face":
+        predicted = predict_features(encoder, dataset, config.condition.num_folds, config.condition.feature_ridge, run)
+    validation = Progress(training, encoder.to(run.device), dataset, ClipDataset(config.dataset, "val"))
+    checkpoints.register("progress", validation)
     start_step = (checkpoints.load_latest() or 0) // config.batch_size
-    # With true features as the only conditions no voice is needed.
-    predicted = predict_features(encoder, dataset, config.condition, run) if config.condition.source != "face" else {}
-    sheet = _sample_sheet(config, encoder.to(run.device))
-    faces = ConditionedFaces(dataset, predicted, config.condition, training.noise_size)
+    faces = ConditionedFaces(dataset, predicted, config.condition, config.objective, training.noise_size)
+    training.set_typical_conditions(faces)
     batches = IdentityBatches(faces.identities, config.batch_size, config.seed, run.rank, run.num_processes, start_step)
     loader = DataLoader(
         faces,
@@ -242,29 +268,90 @@ def train(config: GanConfig) -> None:
             training.step(batch.to(run.device), before, stats)
             bar.update(config.batch_size)
             last = step + 1 == num_steps
-            if last or crossed(config.log_images, before, now):
-                means = stats.flush(now)
+            saves = last or crossed(config.checkpoint_images, before, now)
+            if saves or crossed(config.log_images, before, now):
+                means = stats.flush(now)  # stops the run if anything is not finite, before a checkpoint is written
                 bar.set_postfix({"ms/img": f"{means['speed/ms_per_image']:.1f}"})
-            if sheet and (last or crossed(config.sample_images, before, now)):
-                run.on_main(partial(_save_samples, training, sheet, now))
-            if last or crossed(config.checkpoint_images, before, now):
+            if last or crossed(config.sample_images, before, now):
+                validation.show(now, stats)
+            if saves:
                 checkpoints.save(now)
                 model = assemble(encoder, training, info.face_size)
                 run.on_main(partial(model.save_pretrained, run.folder / "model"))
-    run.log(f"model in {run.folder / 'model'}")
+    if start_step >= num_steps:  # a finished run that is resumed, with another voice encoder perhaps
+        model = assemble(encoder, training, info.face_size)
+        run.on_main(partial(model.save_pretrained, run.folder / "model"))
+    run.log(f"model in {run.folder / 'model'}, the best on the validation split in {run.folder / 'best'}")
     run.finish()
 
 
-def _sample_sheet(config: GanConfig, encoder: VoiceEncoder) -> SampleSheet | None:
-    """Sample sheet of people of the validation split, on whom the generator is not trained."""
-    dataset = ClipDataset(config.dataset, "val")
-    return make_sample_sheet(dataset, lambda clips: encoder.encode([dataset.waveform(clip) for clip in clips]).feature)
+class Progress:
+    """What a run shows of itself at intervals: a grid of drawings, scores on the validation split, the best model.
 
+    Args:
+        training: The training.
+        encoder: The voice encoder, on the run's device.
+        dataset: Training split.
+        validation_split: Validation split; where nobody is in it, nothing is measured.
+    """
 
-def _save_samples(training: GanTraining, sheet: SampleSheet, images_seen: int) -> None:
-    grid = draw_sample_grid(sheet, training.ema.module, training.noise_size)
-    save_picture(grid, training.run.folder / "samples" / f"{images_seen:09d}.png")
-    training.run.trackers.log_image("samples", grid, images_seen)
+    def __init__(
+        self, training: GanTraining, encoder: VoiceEncoder, dataset: ClipDataset, validation_split: ClipDataset
+    ) -> None:
+        self._training, self._encoder, self._image_size = training, encoder, dataset.info.face_size
+        self._sheet = make_sample_sheet(validation_split, encoder)
+        self._last_images = 0
+        self.best = math.inf
+        faces = ValidationFaces(validation_split)
+        self._validation: Validation | None = None
+        if len(faces) > 1:
+            networks, mean = training.objective.face_network, training.objective.feature_mean
+            self._validation = Validation(
+                faces, ValidationFaces(dataset), mean, networks, training.noise_size, training.run.device
+            )
+
+    def show(self, images_seen: int, stats: Stats) -> None:
+        """Write scores and grid, and the model if it is the best so far. Every process calls it.
+
+        Args:
+            images_seen: Images seen so far.
+            stats: Gets the scores.
+        """
+        training, run = self._training, self._training.run
+        generator = training.averaged_generator()
+        if self._sheet is not None:
+            run.on_main(partial(self._save_grid, generator, images_seen))
+        if self._validation is None:
+            return
+        discriminator = training.discriminator if training.has_adversary(images_seen - 1) else None
+        values = self._validation.measure(
+            generator, None if discriminator is None else run.accelerator.unwrap_model(discriminator)
+        )
+        if "val/overfitting" in values:
+            training.augmentation.adapt(values["val/overfitting"], images_seen - self._last_images)
+            values["augment/probability"] = training.augmentation.probability
+        self._last_images = images_seen
+        stats.write(values, images_seen)
+        score = values.get("val/frechet_distance", math.inf)
+        if score < self.best:
+            self.best = score
+            model = assemble(self._encoder, training, self._image_size)
+            run.on_main(partial(model.save_pretrained, run.folder / "best"))
+
+    def _save_grid(self, generator: nn.Module, images_seen: int) -> None:
+        assert self._sheet is not None
+        grid = draw_sample_grid(self._sheet, generator, self._training.noise_size)
+        save_picture(grid, self._training.run.folder / "samples" / f"{images_seen:09d}.png")
+        self._training.run.trackers.log_image("samples", grid, images_seen)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Best score so far and images at the last call, for a checkpoint."""
+        return {"best": self.best if math.isfinite(self.best) else None, "last_images": self._last_images}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore the result of `state_dict`."""
+        self.best = math.inf if state["best"] is None else state["best"]
+        self._last_images = state["last_images"]
 
 
 def _summary(training: GanTraining, dataset: ClipDataset, num_steps: int) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
+from data.errors import ConfigError
 from data.media.audio import load_speech, prepare_speech
 from encoder.voice_encoder import VoiceEncoder, VoiceEncoderConfig
 from gan.generator import GeneratorConfig, build_generator
@@ -42,7 +43,7 @@ class Voice2FaceConfig:
 class Voice2Face(PretrainedModel):
     """Voice encoder and generator, for inference.
 
-    `Voice2Face.from_pretrained(folder_or_hub_id)("me.wav", num_images=4)` gives four PIL images.
+    `Voice2Face.from_pretrained(folder_or_hub_id)("me.wav", num_images=8, variety=1.0)` gives eight PIL images.
 
     Args:
         config: Shape of the model; weights are random until loaded.
@@ -90,32 +91,47 @@ class Voice2Face(PretrainedModel):
         return self.generator(feature, noise.to(feature.device)).float().clamp(-1, 1)
 
     def __call__(
-        self, voice: str | Path | NDArray[np.float32], num_images: int = 4, seed: int = 0
+        self,
+        voice: str | Path | NDArray[np.float32],
+        num_images: int = 8,
+        variety: float | None = None,
+        seed: int = 0,
     ) -> list[Image.Image]:
-        """Draw faces that a voice suggests; they differ in the noise only.
+        """Draw faces that a voice suggests. They differ as people with such a voice differ.
 
         Args:
             voice: A recording in any container that PyAV reads, or a [T] waveform in [-1, 1] at 16 kHz.
             num_images: Number of drawings.
-            seed: Seed of the noise; the same seed gives the same drawings.
+            variety: How much of what the voice leaves open is sampled, in [0, 1]: 0 draws the regressed face feature,
+                the most telling face, and drawings differ by the generator's noise alone; 1 draws all faces that people
+                with such a voice have. None means 1, or 0 for a model without a sampler.
+            seed: Seed of samples and noise; the same seed gives the same drawings.
 
         Returns:
             RGB images of side `image_size`.
 
         Raises:
+            ConfigError: If `num_images` is below 1, or `variety` is outside [0, 1].
             MediaError: If the recording can't be read or holds no speech.
-            ValueError: If `num_images` is below 1.
+            ModelError: If variety is above 0 and the model has no sampler.
         """
         if num_images < 1:
-            raise ValueError(f"num_images is {num_images}, at least 1 is needed")
+            raise ConfigError(f"num_images is {num_images}, at least 1 is needed")
+        if variety is None:
+            variety = 0.0 if self.encoder.sampler is None else 1.0
         speech = load_speech(voice) if isinstance(voice, str | Path) else prepare_speech(voice)
-        feature = self.encoder.encode([speech]).feature
-        images = self.draw(feature.expand(num_images, -1), generator=torch.Generator().manual_seed(seed))
-        return to_pictures(images)
+        generator = torch.Generator().manual_seed(seed)
+        features = self.encoder.sample([speech], num_images, variety, generator)[0]
+        return to_pictures(self.draw(features, generator=generator))
 
     def model_card(self) -> str:
         """Text of the README.md in the model's folder."""
         face_encoder = self.config.encoder.face_encoder
+        variety = (
+            "0 (the regressed feature) to 1 (all faces that the voice leaves open)"
+            if self.config.encoder.sampler
+            else "0 alone; the voice encoder has no sampler"
+        )
         return textwrap.dedent(f"""\
             ---
             library_name: wav2face
@@ -131,11 +147,12 @@ class Voice2Face(PretrainedModel):
             - voice encoder: `{self.config.encoder.backbone}`
             - face features: `{face_encoder.name}` (sha256 `{face_encoder.sha256}`)
             - generator: `{self.config.generator.architecture}`
+            - variety: {variety}
 
             ```python
             from wav2face import Voice2Face
 
-            Voice2Face.from_pretrained("this folder")("voice.wav", num_images=4)[0].save("face.png")
+            Voice2Face.from_pretrained("this folder")("voice.wav", num_images=8)[0].save("face.png")
             ```
             """)
 

@@ -19,8 +19,14 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--model", help="folder or hub id of a trained model (default: the one of personas that ships)")
     parser.add_argument("--voice", required=True, help="a recording: any audio or video file")
     parser.add_argument("--out", required=True, help="the PNG to write")
-    parser.add_argument("--num-images", type=int, default=4, help="drawings side by side (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the noise (default: %(default)s)")
+    parser.add_argument("--num-images", type=int, default=8, help="drawings side by side (default: %(default)s)")
+    parser.add_argument(
+        "--variety",
+        type=float,
+        help="how much of what a voice leaves open is sampled: 0 (the most telling face) to 1 (all faces that people "
+        "with such a voice have) (default: 1, or 0 for a model without a sampler)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of samples and noise (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps ... (default: %(default)s)")
     arguments = parser.parse_args(argv)
     out = Path(arguments.out)
@@ -33,7 +39,7 @@ def main(argv: list[str]) -> None:
     check_device(arguments.device)
     source = shipped_weights("model") if arguments.model is None else arguments.model
     model = Voice2Face.from_pretrained(source).to(arguments.device)
-    pictures = model(arguments.voice, num_images=arguments.num_images, seed=arguments.seed)
+    pictures = model(arguments.voice, num_images=arguments.num_images, variety=arguments.variety, seed=arguments.seed)
     save_drawing(Image.fromarray(np.concatenate([np.asarray(picture) for picture in pictures], axis=1)), out)
     print(f"{len(pictures)} drawings in {out} (synthetic; a plausible face, not the speaker)")
 

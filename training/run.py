@@ -25,9 +25,6 @@ from training.launch import share_cores, start_missing_processes
 from training.precision import Precision, has_fast_bf16, requested_precision
 from training.trackers import TrackerConfig, Trackers
 
-# Keys that may differ on a resume: they change where and how long is trained, not what.
-_CHANGEABLE_KEYS = frozenset({"out", "resume", "dry_run", "tracker", "total_images"})
-
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
@@ -50,6 +47,11 @@ class RunConfig:
     resume: bool = False
     dry_run: bool = False
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
+
+    @property
+    def changeable_keys(self) -> frozenset[str]:
+        """Keys that may differ on a resume: they change where and how long is trained, not what."""
+        return frozenset({"out", "resume", "dry_run", "tracker", "total_images"})
 
 
 class Run:
@@ -95,6 +97,9 @@ class Run:
         share_cores(int(os.environ.get("LOCAL_WORLD_SIZE", self.num_processes)))
         if self.device.type == "cuda":
             torch.backends.cudnn.benchmark = True
+            # fp32 means fp32: convolutions would silently use TF32, with 10 bits of mantissa.
+            torch.backends.cudnn.allow_tf32 = False
+            torch.backends.cuda.matmul.allow_tf32 = False
         self.folder = Path(config.out)
         self.precision: Precision = requested or self._choose_precision()
         if self.precision == "bf16" and self.device.type == "cuda" and not torch.cuda.is_bf16_supported():
@@ -125,7 +130,7 @@ class Run:
         if _holds_run(self.folder):
             if not self.config.resume:
                 raise OutputError(f"{self.folder} already holds a run: add --resume to go on, or choose another --out")
-            _check_same(path, resolved)
+            _check_same(path, resolved, self.config.changeable_keys)
         elif self.config.resume:
             self.log(f"{self.folder} holds no run yet: starting from the beginning")
         try:
@@ -237,14 +242,14 @@ def _holds_run(folder: Path) -> bool:
     return any((folder / name).exists() for name in ("stats.jsonl", "checkpoints", "model"))
 
 
-def _check_same(path: Path, now: dict[str, Any]) -> None:
+def _check_same(path: Path, now: dict[str, Any], changeable_keys: frozenset[str]) -> None:
     try:
         before = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         before = None
     if not isinstance(before, dict):
         raise ConfigError(f"{path} is damaged: restore it, or start another run with another --out")
-    keys = sorted((before.keys() | now.keys()) - _CHANGEABLE_KEYS)
+    keys = sorted((before.keys() | now.keys()) - changeable_keys)
     missing = object()
     differing = [key for key in keys if before.get(key, missing) != now.get(key, missing)]
     if differing:

@@ -57,6 +57,9 @@ class Stats:
 
         Returns:
             Means by name, with `speed/images_per_second` and `speed/ms_per_image` over all processes.
+
+        Raises:
+            ModelError: If one is infinite or not a number; the line is written nevertheless.
         """
         names = sorted(self._sums)
         if self._run.num_processes > 1:  # a process may lack some of the names
@@ -75,6 +78,7 @@ class Stats:
             means["speed/ms_per_image"] = 1000 * seconds / (images_seen - self._last_images)
         self._sums, self._last_images, self._last_time = {}, images_seen, now
         self.write(means, images_seen)
+        _check(means, images_seen, "a step since the last log line spoilt the weights")
         return means
 
     def write(self, values: Mapping[str, float], images_seen: int) -> None:
@@ -105,10 +109,14 @@ def check_finite(terms: Mapping[str, torch.Tensor], images_seen: int) -> None:
         ModelError: If one is infinite or not a number.
     """
     values = torch.stack([term.detach().float() for term in terms.values()]).tolist()
-    broken = [name for name, value in zip(terms, values, strict=True) if not math.isfinite(value)]
+    _check(dict(zip(terms, values, strict=True)), images_seen, "nothing was updated since")
+
+
+def _check(values: Mapping[str, float], images_seen: int, consequence: str) -> None:
+    broken = [name for name, value in values.items() if not math.isfinite(value)]
     if broken:
         raise ModelError(
-            f"{', '.join(broken)} not finite after {images_seen} images; nothing was updated since: "
+            f"{', '.join(broken)} not finite after {images_seen} images; {consequence}: "
             "lower the learning rate and resume from the last checkpoint as another run"
         )
 

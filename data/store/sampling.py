@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,10 +20,22 @@ class PersonDraw:
     Attributes:
         identity: Index of the person.
         seed: Seed of the random choices.
+        position: Number of draws before this one in the run, over all processes.
     """
 
     identity: int
     seed: int
+    position: int = 0
+
+    def falls_into(self, share: float) -> bool:
+        """Whether this draw is among a share of all draws that is spread evenly over the run.
+
+        The choice is the same however a batch is spread over processes and micro-batches.
+
+        Args:
+            share: Share of the draws, in [0, 1].
+        """
+        return math.floor((self.position + 1) * share + 1e-9) > math.floor(self.position * share + 1e-9)
 
 
 class IdentityBatches(Sampler[list[PersonDraw]]):
@@ -84,7 +97,10 @@ class IdentityBatches(Sampler[list[PersonDraw]]):
             places = np.arange(step * size, (step + 1) * size)
             people = np.array([self._shuffled(place // num_people)[place % num_people] for place in places.tolist()])
         seeds = np.random.default_rng([self._seed, 1, step]).integers(2**63, size=size)
-        return [PersonDraw(int(person), int(seed)) for person, seed in zip(people, seeds, strict=True)]
+        return [
+            PersonDraw(int(person), int(seed), step * size + place)
+            for place, (person, seed) in enumerate(zip(people, seeds, strict=True))
+        ]
 
     def _shuffled(self, epoch: int) -> NDArray[np.int64]:
         if self._order[0] != epoch:

@@ -13,8 +13,10 @@ import torch
 from tqdm import tqdm
 
 from data.errors import ConfigError, Wav2FaceError
+from data.store.sampling import PersonDraw
 from data.store.shards import read_info
 from gan.augment import NUMBERS
+from gan.balancer import MEASURE_INTERVAL
 from gan.condition import FaceBatch
 from gan.config import GanConfig
 from gan.objective import FrozenNetworks, load_frozen_networks
@@ -44,10 +46,10 @@ def measure_training(config: GanConfig, image_size: int, num_steps: int) -> None
         num_steps: Number of measured steps in each precision.
 
     Raises:
-        ConfigError: If no step with a penalty would be among them.
+        ConfigError: If there are too few steps.
     """
-    if num_steps < config.objective.penalty_interval:
-        raise ConfigError(f"--steps {num_steps}: at least one round of {config.objective.penalty_interval} is needed")
+    if num_steps < MEASURE_INTERVAL:
+        raise ConfigError(f"--steps {num_steps}: at least {MEASURE_INTERVAL} are needed, to measure all kinds of steps")
     trainings, what = {}, ""
     for precision in ("fp32", "bf16"):
         run = Run(dataclasses.replace(config, precision=precision, dry_run=True))
@@ -55,25 +57,23 @@ def measure_training(config: GanConfig, image_size: int, num_steps: int) -> None
         generator = torch.Generator().manual_seed(0)
         features = torch.nn.functional.normalize(torch.randn(64, feature_size, generator=generator), dim=1)
         training = GanTraining(run_config, run, features, image_size, networks)
-        batch = _random_batch(config.batch_size, feature_size, image_size, training.noise_size).to(run.device)
+        batch = _random_batch(run_config, feature_size, image_size, training.noise_size).to(run.device)
         trainings[precision] = (training, batch, Stats(run, 0))
     costs: dict[str, list[float]] = {precision: [] for precision in trainings}
-    for step in tqdm(range(-config.objective.penalty_interval, num_steps), "steps", leave=False, disable=None):
+    for step in tqdm(range(-MEASURE_INTERVAL, num_steps), "steps", leave=False, disable=None):
         for precision, (training, batch, stats) in trainings.items():
             start = time.perf_counter()
             training.step(batch, (step % 10_000) * config.batch_size, stats)
             _synchronize(training.run.device)
             if step >= 0:  # the negative ones are for warming up
                 costs[precision].append(1000 * (time.perf_counter() - start) / config.batch_size)
-    interval = config.objective.penalty_interval
     print(
         f"{image_size} px, batch {config.batch_size}, {training.run.device}, {torch.get_num_threads()} threads: {what}"
     )
     for precision, values in costs.items():
-        plain = [cost for step, cost in enumerate(values) if step % interval] or values
         print(
-            f"{precision}: {statistics.mean(values):6.1f} ms an image (steps without penalty "
-            f"{statistics.median(plain):.1f}, with {statistics.median(values[::interval]):.1f}, one in {interval})"
+            f"{precision}: mean {statistics.mean(values):6.1f} ms an image, median {statistics.median(values):.1f}, "
+            f"least {min(values):.1f}"
         )
     print(f"--precision auto takes {'bf16' if has_fast_bf16(training.run.device) else 'fp32'} here")
     print(f"bf16 is {statistics.mean(costs['fp32']) / statistics.mean(costs['bf16']):.2f} times as fast as fp32")
@@ -91,20 +91,25 @@ def _load_networks(config: GanConfig, run: Run) -> tuple[FrozenNetworks, int, st
         return FrozenNetworks(), 512, what, dataclasses.replace(config, objective=objective)
 
 
-def _random_batch(batch_size: int, feature_size: int, image_size: int, noise_size: int) -> FaceBatch:
+def _random_batch(config: GanConfig, feature_size: int, image_size: int, noise_size: int) -> FaceBatch:
     generator = torch.Generator().manual_seed(0)
+    size = config.batch_size
+    draws = [PersonDraw(0, 0, position) for position in range(size)]
 
     def features() -> torch.Tensor:
-        return torch.nn.functional.normalize(torch.randn(batch_size, feature_size, generator=generator), dim=1)
+        return torch.nn.functional.normalize(torch.randn(size, feature_size, generator=generator), dim=1)
 
     return FaceBatch(
-        images=torch.rand(batch_size, 3, image_size, image_size, generator=generator) * 2 - 1,
+        images=torch.randint(256, (size, 3, image_size, image_size), dtype=torch.uint8, generator=generator),
+        flipped=torch.rand(size, generator=generator) < 0.5,
         condition=features(),
         other_condition=features(),
-        true_feature=features(),
-        from_voice=torch.rand(batch_size, generator=generator) < 0.5,
-        noise=torch.randn(batch_size, 2, noise_size, generator=generator),
-        numbers=torch.rand(batch_size, 2, NUMBERS, generator=generator),
+        from_voice=torch.zeros(size, dtype=torch.bool),
+        pictured=torch.rand(size, generator=generator) >= config.condition.mixed_share,
+        judged=torch.tensor([draw.falls_into(config.objective.judged_share) for draw in draws]),
+        penalised=torch.tensor([draw.falls_into(config.objective.penalised_share) for draw in draws]),
+        noise=torch.randn(size, noise_size, generator=generator),
+        numbers=torch.rand(size, NUMBERS, generator=generator),
     )
 
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from eval.images.frechet import GaussianStatistics, frechet_distance, kernel_distance, squared_mmd
+from eval.images.kid import kernel_distance, squared_mmd
+from gan.frechet import GaussianStatistics, frechet_distance
 
 
 def test_the_frechet_distance_of_two_known_gaussians():
