@@ -52,7 +52,7 @@ def _save_distances(path: Path, measured: ImageMeasurement) -> None:
     figure = Figure(figsize=(9, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     plot_frechet(left, rows, bounds)
-    varieties = [row.variety for row in rows]
+    varieties = [row.variety or 0.0 for row in rows]
     right.plot(varieties, [100 * row.precision for row in rows], "o-", color="#2f5fd0", label="improved precision")
     right.plot(varieties, [100 * row.recall for row in rows], "o-", color="#c9702a", label="improved recall")
     if REAL in bounds:
@@ -74,7 +74,7 @@ def plot_frechet(axes: Axes, rows: Sequence[ImageDistance], bounds: dict[str, Im
         rows: Distances of one feature space in the order of their varieties.
         bounds: Bounds in the same space by `system`.
     """
-    varieties = [row.variety for row in rows]
+    varieties = [row.variety or 0.0 for row in rows]
     axes.plot(varieties, [row.frechet_distance for row in rows], "o-", color="#8a3fb0", label="drawings from voices")
     for system, colour, style in ((DRAWN_FROM_FACES, INK, "--"), (REAL, CHANCE, "--")):
         if system in bounds:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from data.errors import ModelError
 from data.faces.protocol import FaceDetector
-from data.faces.registry import load_analyzer
+from data.faces.registry import cached_analyzer
 from gan.perceptual import load_lpips
 
 DETECTION_SIDE = 256
@@ -90,7 +90,7 @@ def find_faces(images: NDArray[np.uint8], detector: FaceDetector | None = None) 
         ModelError: If dlib is missing.
     """
     if detector is None:
-        detector = load_analyzer("dlib").detector
+        detector = cached_analyzer("dlib", None).detector
         assert detector is not None
     size = (DETECTION_SIDE, DETECTION_SIDE)
     enlarged = (np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)) for image in images)

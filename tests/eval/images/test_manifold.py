@@ -49,13 +49,13 @@ def test_the_blocks_do_not_change_the_result(monkeypatch):
 
 def test_several_pictures_of_a_person_do_not_shrink_the_balls():
     random = np.random.default_rng(4)
-    people = random.normal(size=(300, 8))
-    owners = np.repeat(np.arange(300), 6)
-    photographs = people[owners] + 0.01 * random.normal(size=(1800, 8))
-    others = random.normal(size=(300, 8))
-    measured = manifold.precision_recall(photographs, others, owners, np.arange(300))
-    assert measured.num == 300 and measured.precision > 0.5
-    assert precision_recall(photographs, random.normal(size=(1800, 8))).precision < 0.05  # as if all were strangers
+    people = random.normal(size=(250, 8))
+    owners = np.repeat(np.arange(250), 4)
+    photographs = people[owners] + 0.01 * random.normal(size=(1000, 8))
+    others = random.normal(size=(250, 8))
+    measured = manifold.precision_recall(photographs, others, owners, np.arange(250))
+    assert measured.num == 250 and measured.precision > 0.5
+    assert precision_recall(photographs, random.normal(size=(1000, 8))).precision < 0.05  # as if all were strangers
 
 
 def test_the_larger_side_is_cut_to_the_smaller_and_too_few_vectors_have_no_result():
