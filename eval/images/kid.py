@@ -45,6 +45,8 @@ def kernel_distance(
     size = min(subset_size, len(features1), len(features2))
     if size < 2:
         raise ValueError("KID needs at least two vectors on either side")
+    if size == len(features1) == len(features2):
+        num_subsets = 1  # all subsets are the same
     random = np.random.default_rng(seed)
     estimates = []
     for _ in range(num_subsets):
