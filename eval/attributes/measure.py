@@ -20,7 +20,7 @@ from eval.attributes.classifiers import (
     median_pitch,
 )
 from eval.intervals import bootstrap_interval
-from eval.predictions import Pool, Predictions, extract_face_features
+from eval.predictions import Predictions, extract_face_features
 
 _MAX_LABELLED = 1000
 
@@ -234,19 +234,50 @@ def measure_attributes(
     }
 
 
-def sex_agreement(dataset: ClipDataset, pool: Pool, logits: NDArray[np.floating]) -> dict[str, Any] | None:
-    """How often predictions have the labelled sex of the speaker.
+@dataclass(frozen=True)
+class SexReference:
+    """The sex that predictions for voices are compared with.
+
+    Attributes:
+        name: `labels`, or `pitch of the voice` where fewer than half of the voices are labelled.
+        is_female: [Q] bool, the sex of each voice.
+        known: [Q] bool, whether it is known.
+        identities: [Q] speaker of each voice.
+    """
+
+    name: str
+    is_female: NDArray[np.bool_]
+    known: NDArray[np.bool_]
+    identities: NDArray[np.int64]
+
+    def agreement(self, logits: NDArray[np.floating]) -> dict[str, Any] | None:
+        """How often predictions have the sex of the reference.
+
+        Args:
+            logits: [Q] logit of "female" for each voice's prediction.
+
+        Returns:
+            Keys `compared_with`, `num`, `people`, `agreement`, `ci95`, `majority` and `area_under_curve`; None with
+            fewer than five known voices.
+        """
+        row = _agreement(logits, self.is_female, self.known, self.identities)
+        return None if row is None else {"compared_with": self.name, **row}
+
+
+def find_sex_reference(dataset: ClipDataset, test: Predictions, classifiers: AttributeClassifiers) -> SexReference:
+    """The labels of a split or, where they are few, the pitch of its voices.
 
     Args:
         dataset: The judged split.
-        pool: Its voices.
-        logits: [Q] logit of "female" for each voice's prediction.
-
-    Returns:
-        Keys `num`, `people`, `agreement`, `ci95`, `majority` and `area_under_curve`; None with fewer than five labels.
+        test: Predictions for it.
+        classifiers: As from `fit_classifiers`.
     """
-    labels = labelled_sexes(dataset)[pool.query_identities]
-    return _agreement(logits, labels == "female", labels != "", pool.query_identities)
+    identities = test.pool.query_identities
+    labels = labelled_sexes(dataset)[identities]
+    if (labels != "").mean() >= 0.5:
+        return SexReference("labels", labels == "female", labels != "", identities)
+    pitches = np.array([median_pitch(dataset.waveform(int(clip))) for clip in test.clips])
+    return SexReference("pitch of the voice", pitches > classifiers.pitch_threshold, np.isfinite(pitches), identities)
 
 
 def _best_classifiers(

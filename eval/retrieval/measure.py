@@ -12,7 +12,13 @@ from data.errors import DatasetError
 from data.faces.protocol import FaceRecognizer
 from data.personas.limit import Knowledge
 from data.store.dataset import ClipDataset
-from eval.attributes.measure import AttributeClassifiers, fit_classifiers, measure_attributes, sexes_for_galleries
+from eval.attributes.measure import (
+    AttributeClassifiers,
+    find_sex_reference,
+    fit_classifiers,
+    measure_attributes,
+    sexes_for_galleries,
+)
 from eval.images.kid import MIN_HEADLINE_IMAGES
 from eval.images.pictures import choose_pictures
 from eval.images.reconstruction import measure_reconstruction
@@ -197,6 +203,7 @@ def measure_retrieval(
         found = _faces_found(model, dataset, test, seed)
         # Fewer faces have no distribution.
         sets = choose_pictures(dataset, MIN_HEADLINE_IMAGES, seed) if len(test.faces) >= 4 else None
+        read_sex = None if classifiers.judge is None else classifiers.judge.sex
         meter = VarietyMeter(
             model=model,
             judge=judge,
@@ -206,7 +213,7 @@ def measure_retrieval(
             train_dataset=train,
             gallery=headline,
             seed=seed,
-            sex=None if classifiers.judge is None else classifiers.judge.sex,
+            sex=None if read_sex is None else (read_sex, find_sex_reference(dataset, test, classifiers)),
             sets=sets,
             device=options.device,
         )

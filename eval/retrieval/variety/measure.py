@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from data.faces.protocol import FaceRecognizer
 from data.store.dataset import ClipDataset
 from eval.attributes.classifiers import LinearModel
-from eval.attributes.measure import sex_agreement
+from eval.attributes.measure import SexReference
 from eval.images.distances import ImageDistance, compare, extract_all
 from eval.images.features import JudgeFeatures
 from eval.images.measure import DRAWN, faces_found, measure_bounds
@@ -48,8 +48,8 @@ class VarietyPoint:
         uncentred: Exchangeability by cosines as they are.
         distance: Distances of the drawings from real faces; None for a second judge.
         faces_found: Share of drawings in which dlib's HOG detector finds a face; None for a second judge.
-        sex: Sex of the drawings beside the labels, as `eval.attributes.measure.sex_agreement`; None without labels
-            or classifier.
+        sex: How often drawings have the sex of the speaker, as `eval.attributes.measure.SexReference` gives it; None
+            without a classifier or a reference.
     """
 
     variety: float
@@ -108,7 +108,7 @@ class VarietyMeter:
         train_dataset: The split of `train`.
         gallery: The gallery of all recalls.
         seed: Seed of samples and noise.
-        sex: Classifier of sex on E's features; None with too few labels.
+        sex: Classifier of sex on E's features, and what it is compared with; None with too few labels.
         sets: Pictures whose distributions are compared; None to leave distances and the search for faces out.
         max_people: Number of people at most of whom a voice is drawn several times.
         device: Device that computes the ranks.
@@ -122,7 +122,7 @@ class VarietyMeter:
     train_dataset: ClipDataset
     gallery: Gallery
     seed: int
-    sex: LinearModel | None
+    sex: tuple[LinearModel, SexReference] | None
     sets: PictureSets | None
     max_people: int = MAX_PEOPLE
     device: str = "cpu"
@@ -199,7 +199,7 @@ def measure_variety(
         ),
         distance=distance,
         faces_found=None if sets is None else faces_found(meter.model, sets, voice_features[sets.clips], variety),
-        sex=None if meter.sex is None else sex_agreement(meter.dataset, test.pool, meter.sex(one)),
+        sex=None if meter.sex is None else meter.sex[1].agreement(meter.sex[0](one)),
     )
 
 

@@ -96,8 +96,9 @@ def _sex_note(points: Sequence[VarietyPoint]) -> str:
     if sex is None:
         return "No sex: too few people are labelled."
     return (
-        f"Sex: a classifier fitted to labelled training photographs, on one drawing of each of {sex['num']:,} labelled "
-        f"voices (majority {percent(sex['majority'])} %)."
+        f"Sex: a classifier fitted to labelled training photographs, on one drawing of each of {sex['num']:,} voices, "
+        f"compared with {'the labels' if sex['compared_with'] == 'labels' else 'the pitch of the voice'} (majority "
+        f"{percent(sex['majority'])} %)."
     )
 
 

@@ -12,6 +12,7 @@ from data.media.waveform import SAMPLE_RATE
 from data.store.clip import Attributes
 from eval.attributes.measure import (
     AttributeClassifiers,
+    find_sex_reference,
     fit_classifiers,
     measure_attributes,
     sexes_for_galleries,
@@ -88,6 +89,17 @@ def test_sex_and_age_are_compared_with_labels_voice_and_face_and_the_common_look
     assert errors["regressed feature"]["mean_absolute_error"] < 4
     assert errors["regressed feature"]["mean_age_for_everybody"] > 10
     assert 110 < measured["pitch_threshold_hz"] < 220 and measured["pitch_threshold_measured"]
+
+
+def test_drawings_are_compared_with_labels_or_with_the_pitch_where_labels_are_few(classifiers):
+    logits = np.where(np.arange(NUM_PEOPLE) % 2 == 0, 1.0, -1.0)
+    logits[0] = -1
+    for labelled, name in ((True, "labels"), (False, "pitch of the voice")):
+        dataset, features = people_of(1, labelled)
+        reference = find_sex_reference(dataset, predictions_of(features), classifiers)
+        row = reference.agreement(logits)
+        assert row is not None and row["compared_with"] == name
+        assert row["agreement"] == pytest.approx((NUM_PEOPLE - 1) / NUM_PEOPLE) and row["num"] == NUM_PEOPLE
 
 
 def test_people_without_a_label_are_put_into_same_sex_galleries_by_their_photographs(classifiers):
