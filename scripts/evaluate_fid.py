@@ -56,7 +56,12 @@ def main(argv: list[str]) -> None:
             "No Inception feature space: its weights are not on this machine (inception_v3_google-0cc3c7bd.pth in "
             "torch.hub's folder, or --inception-weights) and are never downloaded silently."
         )
-    settings = {"seed": options.seed, "num_images": options.num_images, "device": arguments.device}
+    settings = {
+        "seed": options.seed,
+        "num_images": options.num_images,
+        "varieties": " ".join(f"{variety:g}" for variety in varieties),
+        "device": arguments.device,
+    }
     provenance = collect_provenance(model, dataset, arguments.split, [judge.info for judge in judges], settings)
     write_image_report(out, measured, provenance)
     for row in measured.varieties:

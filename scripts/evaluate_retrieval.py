@@ -57,7 +57,12 @@ def main(argv: list[str]) -> None:
         progress=print_progress,
     )
     measured = measure_retrieval(model, judges, dataset, train, options)
-    settings = {"seed": options.seed, "draws": options.num_draws, "device": options.device}
+    settings = {
+        "seed": options.seed,
+        "draws": options.num_draws,
+        "varieties": " ".join(f"{variety:g}" for variety in varieties),
+        "device": options.device,
+    }
     infos = [judge.info for judge in judges]
     provenance = collect_provenance(model, dataset, arguments.split, infos, settings)
     write_retrieval_report(out, model, dataset, measured, provenance, options.seed)

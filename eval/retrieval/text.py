@@ -100,9 +100,11 @@ def _gallery_name(result: RetrievalResult) -> str:
 def _headline_table(measured: RetrievalMeasurement, headline: Sequence[RetrievalResult]) -> str:
     gallery = measured.headline
     several = [] if measured.varieties is None else [measured.varieties.headline.mean]
+    limits = [row for row in measured.bounds if row.space == "latent"]
+    bounds = [row for row in measured.bounds if row.space != "latent"] + measured.f2f_by_training_network
     chosen = [
         row
-        for row in (*headline, *several, *measured.floors, *measured.bounds, *measured.f2f_by_training_network)
+        for row in (*headline, *several, *measured.floors, *bounds, *limits)
         if (row.gallery_kind, row.gallery) == (gallery.kind, gallery.size)
     ]
     ks = _recall_header(chosen, (1, 5, 10))
