@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from data.errors import ConfigError
 from data.store.dataset import ClipDataset
+from eval.attributes.network import AttributeNetwork
 from eval.commands import add_report_arguments, open_output, open_split, print_progress
 from eval.model_under_test import check_same_training_network, choose_varieties, load_judges, load_model_under_test
 from eval.report.mirror import mirror_report
@@ -31,6 +32,12 @@ def main(argv: list[str]) -> None:
         "--gallery-sizes", type=int, nargs="+", default=[100, 1000], help="people in a gallery (default: 100 1000)"
     )
     parser.add_argument("--num-draws", type=int, default=100, help="galleries averaged over (default: %(default)s)")
+    parser.add_argument(
+        "--attribute-reader",
+        metavar="onnx:FILE",
+        help="network of import_face_network.py that reads sex and age from drawings, as a second reader beside the "
+        "classifiers on E's features",
+    )
     arguments = parser.parse_args(argv)
     if min(arguments.gallery_sizes) < 2 or arguments.num_draws < 1:
         raise ConfigError("--gallery-sizes must be 2 or more, --num-draws 1 or more")
@@ -44,6 +51,9 @@ def main(argv: list[str]) -> None:
         judges = load_judges(arguments.judge, arguments.insightface_root, model.face_encoder)
     elif model.voice2face is not None:
         raise ConfigError("--judge none: drawings need a judge; choose dlib or insightface:<pack>")
+    reader = AttributeNetwork(arguments.attribute_reader) if arguments.attribute_reader else None
+    if reader is not None and model.voice2face is None:
+        raise ConfigError("--attribute-reader: it reads drawings, and this model is an encoder alone")
     out = open_output(arguments.out)
     # Opened first: a login that fails should fail before the work, not after it.
     trackers = Trackers(TrackerConfig(wandb=arguments.wandb), out, vars(arguments))
@@ -52,6 +62,7 @@ def main(argv: list[str]) -> None:
         num_draws=arguments.num_draws,
         varieties=varieties,
         insightface_root=arguments.insightface_root,
+        attribute_reader=reader,
         seed=arguments.seed,
         device=arguments.device,
         progress=print_progress,
@@ -63,6 +74,8 @@ def main(argv: list[str]) -> None:
         "varieties": " ".join(f"{variety:g}" for variety in varieties),
         "device": options.device,
     }
+    if reader is not None:
+        settings["attribute_reader"] = f"{reader.info.name}, sha256 {reader.info.sha256}"
     infos = [judge.info for judge in judges]
     provenance = collect_provenance(model, dataset, arguments.split, infos, settings)
     write_retrieval_report(out, model, dataset, measured, provenance, options.seed)

@@ -153,8 +153,27 @@ def sexes_for_galleries(
     ]
 
 
+@dataclass(frozen=True)
+class Readings:
+    """What a second reader, such as `eval.attributes.network.AttributeNetwork`, reads from drawings and faces.
+
+    Attributes:
+        reader: Name of the reader.
+        drawings: [Q, 2] logit of female, and years, of one drawing of each voice.
+        faces: [M, 2] likewise of the faces.
+    """
+
+    reader: str
+    drawings: NDArray[np.float32]
+    faces: NDArray[np.float32]
+
+
 def measure_attributes(
-    dataset: ClipDataset, test: Predictions, train: Predictions, classifiers: AttributeClassifiers
+    dataset: ClipDataset,
+    test: Predictions,
+    train: Predictions,
+    classifiers: AttributeClassifiers,
+    readings: Readings | None = None,
 ) -> dict[str, Any]:
     """How far sex and age of the model's predictions agree with labels, voices and photographs.
 
@@ -169,6 +188,7 @@ def measure_attributes(
         test: Predictions for it.
         train: Predictions for training people, for the means.
         classifiers: As from `fit_classifiers`.
+        readings: What a second reader reads from the drawings and faces of `test`.
 
     Returns:
         `attributes` of report.json: `sex` and `age`, a row for each prediction and reference, and how the classifiers
@@ -189,6 +209,9 @@ def measure_attributes(
         if train.judge_drawing_features is not None and train.judge_face_features is not None:
             look = train.judge_drawing_features.mean(0) - train.judge_face_features.mean(0)
             sources.append(("drawing, common look removed", classifiers.judge, drawings - look, faces))
+    if readings is not None:
+        reader = FaceClassifiers(_first_column, _second_column, 0, 0, classifiers.training.mean_age)
+        sources.append((f"drawing, by {readings.reader}", reader, readings.drawings, readings.faces))
     sources.append(("regressed feature", classifiers.training, test.voice_features, test.face_features))
     sex_rows: list[dict[str, Any]] = []
     age_rows: list[dict[str, Any]] = []
@@ -278,6 +301,14 @@ def find_sex_reference(dataset: ClipDataset, test: Predictions, classifiers: Att
         return SexReference("labels", labels == "female", labels != "", identities)
     pitches = np.array([median_pitch(dataset.waveform(int(clip))) for clip in test.clips])
     return SexReference("pitch of the voice", pitches > classifiers.pitch_threshold, np.isfinite(pitches), identities)
+
+
+def _first_column(readings: NDArray[np.floating]) -> NDArray[np.float64]:
+    return readings[:, 0].astype(np.float64)
+
+
+def _second_column(readings: NDArray[np.floating]) -> NDArray[np.float64]:
+    return readings[:, 1].astype(np.float64)
 
 
 def _best_classifiers(

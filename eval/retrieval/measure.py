@@ -14,11 +14,13 @@ from data.personas.limit import Knowledge
 from data.store.dataset import ClipDataset
 from eval.attributes.measure import (
     AttributeClassifiers,
+    Readings,
     find_sex_reference,
     fit_classifiers,
     measure_attributes,
     sexes_for_galleries,
 )
+from eval.attributes.network import AttributeNetwork
 from eval.images.kid import MIN_HEADLINE_IMAGES
 from eval.images.pictures import choose_pictures
 from eval.images.reconstruction import measure_reconstruction
@@ -26,7 +28,13 @@ from eval.images.sensitivity import PairSimilarity, measure_sensitivity
 from eval.images.similarity import find_faces
 from eval.model_under_test import ModelUnderTest, draw_faces, load_training_network, sample_noise
 from eval.personas.limits import LIMIT_NAMES, limit_scores
-from eval.predictions import Predictions, clip_noise_keys, predict_split
+from eval.predictions import (
+    Predictions,
+    clip_noise_keys,
+    extract_drawing_features,
+    extract_face_features,
+    predict_split,
+)
 from eval.retrieval.baselines import (
     MEAN_FACE,
     SHUFFLED,
@@ -65,6 +73,7 @@ class Options:
         seed: Seed of galleries, noise and samples.
         varieties: Varieties of the drawings, in rising order.
         insightface_root: Folder that holds `models/<pack>`, where T may be.
+        attribute_reader: A second reader of sex and age from drawings; None for E's classifiers alone.
         device: Device that computes the ranks.
         progress: Called with a short text before each part of the work.
     """
@@ -74,6 +83,7 @@ class Options:
     seed: int = 0
     varieties: tuple[float, ...] = (0.0,)
     insightface_root: str | None = None
+    attribute_reader: AttributeNetwork | None = None
     device: str = "cpu"
     progress: Callable[[str], None] = field(default=lambda _: None)
 
@@ -247,7 +257,9 @@ def measure_retrieval(
         whole_split=next(g for g in galleries if g.kind == "whole_split"),
         test=test,
         spaces=spaces,
-        attributes=measure_attributes(dataset, test, train_predictions, classifiers),
+        attributes=measure_attributes(
+            dataset, test, train_predictions, classifiers, _read_attributes(model, dataset, test, options)
+        ),
         sensitivity=sensitivity,
         reconstruction=None if model.voice2face is None else measure_reconstruction(model, dataset, test, seed),
         faces_found=found,
@@ -255,6 +267,22 @@ def measure_retrieval(
         f2f_by_training_network=by_training_network,
         other_judges=others,
         notes=notes,
+    )
+
+
+def _read_attributes(
+    model: ModelUnderTest, dataset: ClipDataset, test: Predictions, options: Options
+) -> Readings | None:
+    """What the second reader reads; None without one, or without drawings."""
+    reader = options.attribute_reader
+    if reader is None or model.voice2face is None:
+        return None
+    options.progress(f"sex and age by {reader.info.name}")
+    keys = clip_noise_keys(dataset, test.clips, options.seed)
+    return Readings(
+        reader.info.name,
+        extract_drawing_features(model, reader, test.voice_features, keys),
+        extract_face_features(reader, dataset, test.faces),
     )
 
 

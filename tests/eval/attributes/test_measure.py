@@ -12,6 +12,7 @@ from data.media.waveform import SAMPLE_RATE
 from data.store.clip import Attributes
 from eval.attributes.measure import (
     AttributeClassifiers,
+    Readings,
     find_sex_reference,
     fit_classifiers,
     measure_attributes,
@@ -89,6 +90,22 @@ def test_sex_and_age_are_compared_with_labels_voice_and_face_and_the_common_look
     assert errors["regressed feature"]["mean_absolute_error"] < 4
     assert errors["regressed feature"]["mean_age_for_everybody"] > 10
     assert 110 < measured["pitch_threshold_hz"] < 220 and measured["pitch_threshold_measured"]
+
+
+def test_a_second_reader_of_drawings_is_compared_with_labels_voices_and_what_it_reads_from_the_face(classifiers):
+    dataset, features = people_of(1)
+    ages = np.array([dataset.attributes(person).age for person in range(NUM_PEOPLE)])
+    faces = np.stack([features[:, 0], ages], axis=1)
+    drawings = faces * [1, 0] + [0, 40]  # the right sex, and the same age for everybody
+    readings = Readings("network", drawings.astype(np.float32), faces.astype(np.float32))
+    train = predictions_of(people_of(0)[1])
+    measured = measure_attributes(dataset, predictions_of(features), train, classifiers, readings)
+    agreement = {(row["said_by"], row["compared_with"]): row["agreement"] for row in measured["sex"]}
+    for reference in ("labels", "pitch of the voice", "classifier on the true face"):
+        assert agreement["drawing, by network", reference] == 1.0
+    errors = {row["said_by"]: row["mean_absolute_error"] for row in measured["age"]}
+    assert errors["true face, as the drawing, by network"] == pytest.approx(0, abs=1e-4)
+    assert errors["drawing, by network"] == pytest.approx(np.abs(ages - 40).mean(), rel=1e-5)
 
 
 def test_drawings_are_compared_with_labels_or_with_the_pitch_where_labels_are_few(classifiers):
