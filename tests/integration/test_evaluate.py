@@ -29,12 +29,11 @@ def models(tiny_encoder: Path, tiny_model: Voice2Face, tmp_path_factory: pytest.
 def with_sampler(tiny_model: Voice2Face, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The whole model with a sampler of random weights."""
     torch.manual_seed(2)
-    encoder = replace(tiny_model.config.encoder, sampler=SamplerConfig(num_components=6, condition_size=4, width=8))
+    encoder = replace(tiny_model.config.encoder, sampler=SamplerConfig(width=8))
     model = Voice2Face(replace(tiny_model.config, encoder=encoder))
     model.load_state_dict(tiny_model.state_dict(), strict=False)
-    sampler = model.encoder.require_sampler()
-    sampler.basis.normal_()
-    sampler.residual_root.data.copy_(0.3 * torch.eye(6))
+    for buffer in model.encoder.require_sampler().buffers():
+        buffer.normal_(std=0.3)
     folder = tmp_path_factory.mktemp("sampler") / "model"
     model.save_pretrained(folder)
     return folder
