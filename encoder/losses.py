@@ -122,3 +122,27 @@ def am_softmax(cosines: Tensor, classes: Tensor, margin: float = 0.35, scale: fl
     """
     penalty = margin * F.one_hot(classes, cosines.shape[1]).to(cosines.dtype)
     return F.cross_entropy(scale * (cosines - penalty), classes)
+
+
+def energy_score(samples: Tensor, targets: Tensor) -> Tensor:
+    """Energy score of sampled distributions, E|x - t| - 1/2 E|x - x'| (Gneiting and Raftery 2007, equation 21).
+
+    It is least, in expectation, where samples have the distribution of the targets. The estimate has no bias.
+
+    Args:
+        samples: [N, S, D] with S >= 2 samples of each distribution.
+        targets: [N, T, D] observations of it.
+
+    Returns:
+        [N].
+    """
+    num_samples = samples.shape[1]
+    among = _distances(samples, samples) * (1 - torch.eye(num_samples, device=samples.device))
+    spread = among.sum(dim=(1, 2)) / (num_samples * (num_samples - 1))
+    return _distances(samples, targets).mean(dim=(1, 2)) - spread / 2
+
+
+def _distances(first: Tensor, second: Tensor) -> Tensor:
+    """[N, S, T] Euclidean distances; the gradient at 0 is finite, which that of torch.cdist is not."""
+    squares = first.square().sum(dim=2)[:, :, None] + second.square().sum(dim=2)[:, None]
+    return (squares - 2 * first @ second.transpose(1, 2)).clamp_min(1e-9).sqrt()

@@ -16,59 +16,57 @@ class SamplerConfig:
     """Shape of a sampler.
 
     Attributes:
-        num_components: Principal components of face features that samples differ in, also the length of the noise; at
-            most the length of the feature.
-        condition_size: Principal components of regressed features that the network sees.
+        condition_size: Number of directions of face features, those that voices tell most of, in which the shape of the
+            distribution is learnt; in the others noise is Gaussian. More of them overfit a few hundred people.
         width: Width of the network's two hidden layers.
     """
 
-    num_components: int = 128
-    condition_size: int = 16
-    width: int = 128
+    condition_size: int = 2
+    width: int = 32
 
     def __post_init__(self) -> None:
-        if min(self.num_components, self.condition_size, self.width) < 1:
-            raise ConfigError("num_components, condition_size and width of a sampler must be 1 or more")
+        if self.condition_size < 1 or self.width < 1:
+            raise ConfigError(f"sampler: condition_size {self.condition_size} and width {self.width} must be 1 or more")
 
 
 class FeatureSampler(nn.Module):
     """Samples of p(T's face feature | voice) from a regressed feature and noise.
 
-    A sample is the regressed feature, plus noise with the covariance of what voices leave open, plus a small network's
-    correction that depends on both; its length is 1 as that of all features of T. Its weights are means,
-    covariances and a network that was trained on them: no feature of a person is stored.
+    A sample is the regressed feature plus noise with the covariance of what voices leave open, with length 1 as all
+    features of T have. In the few directions that voices tell most of, such as sex, a small network changes the noise
+    by the voice, because there the distribution is no Gaussian of one width. Means, covariances and a few thousand
+    weights are all that is stored: no feature of a person.
 
     Attributes:
         noise_size: Z, length of the noise.
     """
 
-    basis: Tensor
+    residual_root: Tensor
     condition_mean: Tensor
     condition_basis: Tensor
 
     def __init__(self, config: SamplerConfig, feature_size: int) -> None:
-        """Build a sampler whose samples are the normalised regressed features until it is fitted or loaded.
+        """Build a sampler that adds no noise until it is fitted (`encoder.sampler_fit`) or loaded.
 
         Args:
             config: Shape.
             feature_size: D, length of the face feature.
         """
         super().__init__()
-        self.noise_size = min(config.num_components, feature_size)
-        condition_size = min(config.condition_size, feature_size)
-        self.register_buffer("basis", torch.zeros(feature_size, self.noise_size))
+        self.noise_size = feature_size
+        self.condition_size = min(config.condition_size, feature_size)
+        self.register_buffer("residual_root", torch.zeros(feature_size, feature_size))
         self.register_buffer("condition_mean", torch.zeros(feature_size))
-        self.register_buffer("condition_basis", torch.zeros(feature_size, condition_size))
-        self.residual_root = nn.Parameter(torch.zeros(self.noise_size, self.noise_size))
+        self.register_buffer("condition_basis", torch.zeros(feature_size, self.condition_size))
         self.network = nn.Sequential(
-            nn.Linear(condition_size + self.noise_size, config.width),
+            nn.Linear(2 * self.condition_size, config.width),
             nn.SiLU(),
             nn.Linear(config.width, config.width),
             nn.SiLU(),
-            nn.Linear(config.width, self.noise_size),
+            last := nn.Linear(config.width, self.condition_size),
         )
-        nn.init.zeros_(self.network[-1].weight)
-        nn.init.zeros_(self.network[-1].bias)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
         self.requires_grad_(False)  # no step of the encoder's training uses it
 
     def forward(self, feature: Tensor, noise: Tensor, variety: float = 1.0) -> Tensor:
@@ -83,7 +81,16 @@ class FeatureSampler(nn.Module):
         Returns:
             [N, D].
         """
-        condition = (feature - self.condition_mean) @ self.condition_basis
-        residual = noise @ self.residual_root.T + self.network(torch.cat([condition, noise], dim=1))
-        sample = F.normalize(feature + residual @ self.basis.T, dim=1)
+        telling = self.shape_noise(self.condition(feature), noise[:, : self.condition_size])
+        residual = torch.cat([telling, noise[:, self.condition_size :]], dim=1) @ self.residual_root
+        sample = F.normalize(feature + residual, dim=1)
         return feature + variety * (sample - feature)
+
+    def condition(self, feature: Tensor) -> Tensor:
+        """What the network sees of regressed features [N, D]: [N, C], entries of about 1."""
+        return (feature - self.condition_mean) @ self.condition_basis
+
+    def shape_noise(self, condition: Tensor, noise: Tensor) -> Tensor:
+        """Noise [N, C] in the telling directions, changed by the condition [N, C]."""
+        changed: Tensor = noise + self.network(torch.cat([condition, noise], dim=1))
+        return changed

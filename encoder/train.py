@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from data.errors import ConfigError
+from data.errors import ConfigError, DatasetError
 from data.store.dataset import ClipDataset
 from data.store.sampling import IdentityBatches
 from data.store.shards import read_info
 from encoder.canonical import CanonicalConfig, start_heads
+from encoder.crossfit import cross_fit, regress
 from encoder.objective import LossConfig, Outputs, TrainedParts, gather_rows, loss_terms
 from encoder.pairs import Pairs, compute_hidden
 from encoder.recorded import take_recorded
+from encoder.sampler_fit import VoicedPeople, fit_sampler, score_sampler
 from encoder.validation import validate
 from encoder.voice_encoder import EncoderDesign, VoiceEncoder, VoiceEncoderConfig
 from training.checkpoints import Checkpoints
 from training.run import Run, RunConfig
 from training.schedule import Schedule, crossed, set_learning_rate
 from training.stats import Stats, check_finite
+
+_STREAM_SAMPLER = 102
+_SAMPLER_FOLDS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +90,12 @@ class EncoderTrainingConfig(RunConfig):
             raise ConfigError(
                 "refit_heads and losses.speaker are for a backbone that is trained: freeze_backbone false"
             )
+        is_closed_form = self.refit_heads or (self.freeze_backbone and not self.losses.trains_feature)
+        if self.model.sampler and not (self.canonical.enabled and is_closed_form):
+            raise ConfigError(
+                "model.sampler needs a regressed feature in closed form: canonical.enabled, and refit_heads true for a "
+                "trained backbone, or no loss on the feature (losses.cosine 0) for a frozen one"
+            )
 
 
 def train_encoder(config: EncoderTrainingConfig) -> None:
@@ -105,7 +118,6 @@ def train_encoder(config: EncoderTrainingConfig) -> None:
     encoder = VoiceEncoder.create(VoiceEncoderConfig(**_shallow(design), face_encoder=clips.info.face_encoder)).to(
         run.device
     )
-    sampler = _sampler(config, run, pairs, 0)
     trainable = TrainedParts(encoder, len(pairs.people), config.losses, config.freeze_backbone)
     optimizer = _optimizer(trainable, config)
     if config.dry_run:
@@ -127,8 +139,7 @@ def train_encoder(config: EncoderTrainingConfig) -> None:
     checkpoints.register("optimizer", optimizer)
     images_seen = (checkpoints.load_latest() or 0) if config.resume else 0
     stats = Stats(run, images_seen)
-    sampler = _sampler(config, run, pairs, images_seen // config.batch_size)
-    batches = _batches(config, pairs, sampler)
+    batches = _batches(config, pairs, run, images_seen // config.batch_size)
     class_of = torch.full((len(clips.identities),), -1, dtype=torch.int64)
     class_of[pairs.people] = torch.arange(len(pairs.people))
     prototypes = pairs.prototypes().to(run.device)
@@ -173,6 +184,10 @@ def train_encoder(config: EncoderTrainingConfig) -> None:
         if validation is not None:
             stats.write(scores := validate(encoder, *validation), images_seen)
             run.log("heads refitted: " + ", ".join(f"{name} {value:.3f}" for name, value in scores.items()))
+    if encoder.sampler is not None:
+        assert hidden is not None, "the configuration's check: the heads are in closed form"
+        scores = _fit_sampler(encoder, clips, hidden, config, run)
+        stats.write(scores, images_seen)
     run.on_main(lambda: encoder.save_pretrained(run.folder / "model"))
     run.log(f"the model is in {run.folder / 'model'}")
     run.finish()
@@ -197,19 +212,80 @@ def fit_heads(encoder: VoiceEncoder, clips: ClipDataset, hidden: Tensor, config:
     return pairs
 
 
+def _fit_sampler(
+    encoder: VoiceEncoder, clips: ClipDataset, hidden: Tensor, config: EncoderTrainingConfig, run: Run
+) -> dict[str, float]:
+    """Fit the encoder's sampler in the main process, which alone writes the model, and score it.
+
+    Args:
+        encoder: Encoder with its final heads, changed in place.
+        clips: Training split.
+        hidden: [num_clips, num_crops, H] of that split from `compute_hidden`.
+        config: Configuration of the training.
+        run: Run.
+
+    Returns:
+        Scores on people of the validation split who have voice and face, by name; empty if nobody has, and outside
+        the main process.
+
+    Raises:
+        DatasetError: If fewer than two people have both.
+    """
+    sampler = encoder.sampler
+    assert sampler is not None
+    val_clips = ClipDataset(config.dataset, "val")
+    is_scored = bool(val_clips.has_voice.any() and val_clips.num_faces.any())
+    val_hidden = compute_hidden(encoder, val_clips, 0, config.crop_seconds, run) if is_scored else None
+    scores: dict[str, float] = {}
+
+    def fit() -> None:
+        started = time.perf_counter()
+        pairs = Pairs(clips, config.model.window_samples, hidden)
+        if len(pairs.people) < 2:
+            raise DatasetError(
+                f"{clips.root}: a sampler needs two people or more with voice and face in the train split: prepare "
+                "more, or set model.sampler to null"
+            )
+        num_folds = min(_SAMPLER_FOLDS, len(pairs.people))
+        predicted = cross_fit(encoder, clips, hidden, num_folds, config.canonical.feature_ridge)
+        people = _voiced_people(pairs, clips, predicted)
+        fit_sampler(sampler, people, pairs.features, run.generator(0, _STREAM_SAMPLER))
+        seconds = time.perf_counter() - started
+        if val_hidden is not None:
+            val_pairs = Pairs(val_clips, config.model.window_samples)
+            val_people = _voiced_people(val_pairs, val_clips, regress(encoder, val_hidden))
+            scores.update(
+                score_sampler(sampler, val_people, pairs.features.mean(dim=0), run.generator(1, _STREAM_SAMPLER))
+            )
+        told = "".join(f", {name.partition('/')[2]} {value:.4f}" for name, value in scores.items())
+        run.log(f"sampler fitted to {len(people)} people in {seconds:.0f} s{told}")
+
+    run.on_main(fit)
+    return scores
+
+
+def _voiced_people(pairs: Pairs, clips: ClipDataset, predicted: Tensor) -> VoicedPeople:
+    voiced = np.flatnonzero(clips.has_voice)
+    _, owners = clips.all_face_features()
+    return VoicedPeople.collect(
+        pairs.people,
+        predicted[torch.from_numpy(voiced)],
+        clips.identity_of[voiced],
+        pairs.features,
+        clips.identity_of[owners[:, 0]],
+    )
+
+
 def _shallow(design: EncoderDesign) -> dict[str, Any]:
     return {name: getattr(design, name) for name in design.__dataclass_fields__}
 
 
-def _sampler(config: EncoderTrainingConfig, run: Run, pairs: Pairs, start_step: int) -> IdentityBatches:
-    return IdentityBatches(pairs.people, config.batch_size, config.seed, run.rank, run.num_processes, start_step)
-
-
 def _batches(
-    config: EncoderTrainingConfig, pairs: Pairs, sampler: IdentityBatches
+    config: EncoderTrainingConfig, pairs: Pairs, run: Run, start_step: int
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    draws = IdentityBatches(pairs.people, config.batch_size, config.seed, run.rank, run.num_processes, start_step)
     num_workers = 0 if config.freeze_backbone else config.num_workers
-    loader = DataLoader(pairs, batch_sampler=sampler, num_workers=num_workers, persistent_workers=num_workers > 0)
+    loader = DataLoader(pairs, batch_sampler=draws, num_workers=num_workers, persistent_workers=num_workers > 0)
     yield from loader
 
 

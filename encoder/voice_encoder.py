@@ -165,12 +165,20 @@ class VoiceEncoder(PretrainedModel):
             if self.config.num_landmarks
             else ""
         )
+        sampler = (
+            "Its sampler gives other face features that people with such a voice have: the regressed one plus noise "
+            "with the covariance of what voices leave open, shaped by a small network. It stores means, covariances "
+            "and the network's weights, and no feature of a person.\n\n"
+            if self.config.sampler
+            else ""
+        )
         return (
             "---\nlibrary_name: wav2face\ntags: [speech-to-face]\n---\n"
             f"# Voice encoder, {self.config.backbone}\n\n"
             "Regresses a face feature from a voice, and embeds voices and faces in one space. A "
             "voice does not tell who someone is: do not use it to identify, profile or judge anyone.\n\n"
             f"{templates}"
+            f"{sampler}"
             f"- face features: `{face_encoder.name}` (sha256 `{face_encoder.sha256}`)\n\n"
             "```python\nfrom wav2face import VoiceEncoder\n"
             'VoiceEncoder.from_pretrained("this folder").encode([waveform])  # [T] float32 at 16 kHz\n```\n'

@@ -84,6 +84,7 @@ def test_two_launched_processes_train_heads_on_a_frozen_backbone_as_one_does(
             *("--config", ROOT / "configs" / "real" / "encoder.yaml", "--dataset", tiny_world.dataset, "--out", out),
             *("--total-images", 32, "--batch-size", 8, "--model.voice-dropout", 0, "--num-crops", 2),
             *("--crop-seconds", 0.6, "--losses.cosine", 1, "--losses.am-softmax", 1, "--canonical.enabled", "false"),
+            *("--model.sampler", "null"),
         ]
 
     for result in (
@@ -116,6 +117,7 @@ def test_a_mistake_is_told_in_one_line(tiny_world: TinyWorld, tmp_path: Path) ->
         (["--batch-size", "1"], "people are compared"),
         (["--losses.temperature", "0"], "temperature"),
         (["--canonical.face-ridge", "0"], "greater than 0"),
+        (["--model.sampler", "{}"], "needs a regressed feature in closed form"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(
@@ -159,3 +161,32 @@ def test_a_backbone_taught_by_speakers_alone_gets_its_heads_in_closed_form(
     encoder = VoiceEncoder.from_pretrained(tmp_path / "run" / "model")
     voices = encoder.encode([clips.waveform(int(i)) for i in np.flatnonzero(clips.has_voice)])
     assert torch.cosine_similarity(voices.feature.mean(dim=0), encoder.face_mean, dim=0) > 0.99
+
+
+def test_a_sampler_is_fitted_last_the_same_by_one_process_by_two_and_by_a_finished_run_that_is_resumed(
+    tiny_world: TinyWorld, tmp_path: Path
+) -> None:
+    def arguments(out: Path) -> list[object]:
+        return [
+            *("--config", ROOT / "configs" / "real" / "encoder.yaml", "--dataset", tiny_world.dataset, "--out", out),
+            *("--total-images", 16, "--batch-size", 8, "--model.sampler", "{condition_size: 1}"),
+        ]
+
+    for result in (
+        call_script("train_encoder", *arguments(tmp_path / "1")),
+        launch_script("train_encoder", *arguments(tmp_path / "2"), num_processes=2),
+    ):
+        assert result.returncode == 0, result.stderr
+        assert "sampler fitted to" in result.stdout + result.stderr
+    assert "sampler/energy_score" in (tmp_path / "1" / "stats.jsonl").read_text()
+    one = weights(tmp_path / "1")
+    result = call_script("train_encoder", *arguments(tmp_path / "1"), "--resume")
+    assert result.returncode == 0, result.stderr
+    assert one["sampler.residual_root"].any()
+    for other in (weights(tmp_path / "2"), weights(tmp_path / "1")):
+        for name in (name for name in one if name.startswith("sampler.")):
+            torch.testing.assert_close(other[name], one[name], rtol=1e-3, atol=1e-4, msg=name)
+    clips = ClipDataset(tiny_world.dataset, "test")
+    voiced = int(np.flatnonzero(clips.has_voice)[0])
+    samples = VoiceEncoder.from_pretrained(tmp_path / "1" / "model").sample([clips.waveform(voiced)], 3)
+    assert samples.shape == (1, 3, clips.info.face_encoder.feature_size)
