@@ -8,11 +8,10 @@ import torch
 from safetensors.torch import save_file
 
 from data.faces.registry import load_recognizer
-from gan.augment import NUMBERS
-from gan.condition import FaceBatch
 from gan.config import GanConfig
 from gan.objective import load_frozen_networks
 from gan.train import GanTraining
+from tests.gan.batches import make_batch
 from training.command import run_command
 from training.config import parse_config
 from training.run import Run
@@ -32,20 +31,11 @@ def main(argv: list[str]) -> None:
     for module in (training.generator, training.discriminator):
         for parameter in module.parameters():
             parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
-    batch = FaceBatch(
-        images=torch.rand(8, 3, 64, 64, generator=generator) * 2 - 1,
-        condition=torch.randn(8, 32, generator=generator),
-        other_condition=torch.randn(8, 32, generator=generator),
-        true_feature=torch.randn(8, 32, generator=generator),
-        from_voice=torch.tensor([True, False, False, True] * 2),
-        noise=torch.randn(8, 2, config.generator.noise_size, generator=generator),
-        numbers=torch.rand(8, 2, NUMBERS, generator=generator),
-    )
+    batch = make_batch(8, 32, config.generator.noise_size, 0.5, 0.25, mixed=(1, 6))
     share = 8 // run.num_processes
-    own = batch[slice(run.rank * share, (run.rank + 1) * share)].to(run.device)
+    own = batch[slice(run.rank * share, (run.rank + 1) * share)]
     stats = Stats(run, 0)
-    training.discriminator_gradients(own, 0, stats)
-    training.generator_gradients(own, 0, stats)
+    training.gradients(own, 0, stats)
     if run.is_main:
         networks = {"generator": training.generator, "discriminator": training.discriminator}
         bare = {name: run.accelerator.unwrap_model(network) for name, network in networks.items()}

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
-from gan.augment import NUMBERS, AugmentConfig, augment
+from gan.augment import NUMBERS, AdaptiveAugmentation, AugmentConfig, augment
 
 
 def batch(num_images: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
@@ -46,3 +47,30 @@ def test_gradients_reach_every_pixel_that_is_still_shown() -> None:
     images.requires_grad_()
     augment(images, numbers, AugmentConfig(0, 0, 0.2)).sum().backward()
     assert images.grad is not None and (images.grad != 0).all()
+
+
+def test_a_share_of_the_images_is_changed_as_the_probability_says() -> None:
+    images, numbers = batch(200)
+    config = AugmentConfig(0.2, 0.4, 0.3)
+    torch.testing.assert_close(augment(images, numbers, config, 0.0), images, atol=1e-6, rtol=0)
+    half, whole = augment(images, numbers, config, 0.5), augment(images, numbers, config)
+    changed = ((half - images).abs() > 1e-6).flatten(1).any(1)
+    assert torch.equal(changed, numbers[:, 7] < 0.5) and torch.equal(half[changed], whole[changed])
+
+
+def test_the_probability_rises_while_the_discriminator_overfits_and_stays_a_probability() -> None:
+    adaptive = AdaptiveAugmentation(AugmentConfig(probability=0.5, overfitting=0.6, adapt_images=100))
+    values = []
+    for overfitting, num_images in ((0.7, 20), (0.5, 10), (1.0, 90), (0.0, 300)):
+        adaptive.adapt(overfitting, num_images)
+        values.append(adaptive.probability)
+    assert values == pytest.approx([0.7, 0.6, 1.0, 0.0])
+    again = AdaptiveAugmentation(AugmentConfig())
+    again.load_state_dict(adaptive.state_dict())
+    assert again.probability == 0.0
+
+
+def test_without_a_level_of_overfitting_the_probability_stays() -> None:
+    adaptive = AdaptiveAugmentation(AugmentConfig(probability=0.5))
+    adaptive.adapt(1.0, 10**9)
+    assert adaptive.probability == 0.5

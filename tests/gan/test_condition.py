@@ -9,9 +9,12 @@ import torch
 from data.errors import ConfigError, DatasetError
 from data.store.dataset import ClipDataset
 from data.store.sampling import PersonDraw
+from gan import condition
 from gan.condition import ConditionedFaces, collate
-from gan.config import ConditionConfig
+from gan.config import ConditionConfig, ObjectiveConfig
 from tests.synthetic import TINY_FEATURE_SIZE, TinyWorld
+
+OBJECTIVE = ObjectiveConfig(judged_share=0.5, penalised_share=0.25)
 
 
 def faces_of(world: TinyWorld, **settings: object) -> ConditionedFaces:
@@ -19,7 +22,13 @@ def faces_of(world: TinyWorld, **settings: object) -> ConditionedFaces:
     predicted = {
         int(clip): torch.full((TINY_FEATURE_SIZE,), 100.0 + clip) for clip in np.flatnonzero(dataset.has_voice)
     }
-    return ConditionedFaces(dataset, predicted, ConditionConfig(**{"noise": 0.0, **settings}), noise_size=4)
+    return ConditionedFaces(
+        dataset,
+        predicted,
+        ConditionConfig(**{"source": "mix", "mixed_share": 0.0, **settings}),
+        OBJECTIVE,
+        noise_size=4,
+    )
 
 
 def test_a_sample_is_a_pure_function_of_its_draw(tiny_world: TinyWorld) -> None:
@@ -30,19 +39,18 @@ def test_a_sample_is_a_pure_function_of_its_draw(tiny_world: TinyWorld) -> None:
     assert not torch.equal(first["noise"], other["noise"])
 
 
-def test_image_and_true_feature_belong_to_the_drawn_person(tiny_world: TinyWorld) -> None:
+def test_image_and_condition_belong_to_the_drawn_person(tiny_world: TinyWorld) -> None:
     faces = faces_of(tiny_world, source="face")
     dataset = faces.dataset
     for identity in faces.identities:
         sample = faces[PersonDraw(identity, 3)]
         owned = [(clip, face) for clip, face in dataset.faces_of(identity)]
         features = [torch.from_numpy(dataset.face_features(clip)[face]) for clip, face in owned]
-        matches = [i for i, feature in enumerate(features) if torch.equal(feature, sample["true_feature"])]
+        matches = [i for i, feature in enumerate(features) if torch.equal(feature, sample["condition"])]
         assert matches
-        pixels = ((sample["images"] + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
-        original = dataset.face(*owned[matches[0]])
-        assert (pixels == original).all() or (pixels == original[:, ::-1]).all()
-        assert torch.equal(sample["condition"], sample["true_feature"]) and not sample["from_voice"]
+        pixels = sample["images"].permute(1, 2, 0).numpy()
+        assert pixels.dtype == np.uint8 and any((pixels == dataset.face(*owned[i])).all() for i in matches)
+        assert sample["pictured"] and not sample["from_voice"]
 
 
 def test_the_share_of_conditions_from_voices_is_as_configured(tiny_world: TinyWorld) -> None:
@@ -72,26 +80,68 @@ def test_people_without_a_voice_are_left_out_only_where_voices_alone_are_wanted(
     voices_of = dataset.voices_of
     dataset.voices_of = lambda identity: [] if identity == silent else voices_of(identity)  # type: ignore[method-assign]
     predicted = {int(clip): torch.zeros(TINY_FEATURE_SIZE) for clip in np.flatnonzero(dataset.has_voice)}
-    assert silent in ConditionedFaces(dataset, predicted, ConditionConfig(source="mix"), 4).identities
-    speakers = ConditionedFaces(dataset, predicted, ConditionConfig(source="voice"), 4)
+    assert silent in ConditionedFaces(dataset, predicted, ConditionConfig(source="mix"), OBJECTIVE, 4).identities
+    speakers = ConditionedFaces(dataset, predicted, ConditionConfig(source="voice", mixed_share=0.0), OBJECTIVE, 4)
     assert silent not in speakers.identities
     assert all(speakers[PersonDraw(identity, 0)]["from_voice"] for identity in speakers.identities)
 
 
-def test_a_batch_can_be_cut_and_moved(tiny_world: TinyWorld) -> None:
+def test_a_batch_can_be_moved_and_cut_and_crops_are_mirrored_on_the_device(tiny_world: TinyWorld) -> None:
     faces = faces_of(tiny_world)
-    batch = collate([faces[PersonDraw(i, 0)] for i in faces.identities[:4]])
-    part = batch.to(torch.device("cpu"))[1:3]
-    assert part.images.shape == (2, 3, 64, 64) and part.images.min() >= -1 and part.images.max() <= 1
+    batch = collate([faces[PersonDraw(i, i)] for i in faces.identities[:8]])
+    assert batch.images.dtype == torch.uint8 and 0 < batch.flipped.sum() < 8
+    moved = batch.to(torch.device("cpu"))
+    expected = batch.images.float() / 127.5 - 1
+    for row in range(8):
+        image = expected[row].flip(2) if batch.flipped[row] else expected[row]
+        torch.testing.assert_close(moved.images[row], image)
+    assert moved.images.is_contiguous(memory_format=torch.channels_last)
+    part = moved[1:3]
     for field in dataclasses.fields(batch):
-        assert torch.equal(getattr(part, field.name), getattr(batch, field.name)[1:3])
+        assert torch.equal(getattr(part, field.name), getattr(moved, field.name)[1:3])
+    assert callable(batch.pin_memory)  # a DataLoader finds it by this name
+
+
+def test_crops_in_memory_are_those_of_the_data_set(tiny_world: TinyWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = faces_of(tiny_world)
+    monkeypatch.setattr(condition, "CROPS_IN_MEMORY_BYTES", 0)
+    read = faces_of(tiny_world)
+    assert kept._crops is not None and read._crops is None
+    for identity in kept.identities:
+        assert torch.equal(kept[PersonDraw(identity, 5)]["images"], read[PersonDraw(identity, 5)]["images"])
+
+
+def test_a_share_of_conditions_is_mixed_from_two_people_and_belongs_to_no_picture(tiny_world: TinyWorld) -> None:
+    faces = faces_of(tiny_world, source="face", mixed_share=0.25)
+    samples = [faces[PersonDraw(faces.identities[k % len(faces.identities)], k)] for k in range(400)]
+    assert 70 <= sum(not sample["pictured"] for sample in samples) <= 130
+    centred = faces.true_features - faces.mean
+    pairs = [(a, b) for a in range(len(centred)) for b in range(a, len(centred))]
+    bases = torch.stack([torch.stack([centred[a], centred[b]]) for a, b in pairs])
+    for sample in samples:
+        is_true = (sample["condition"] == faces.true_features).all(1).any()
+        assert is_true == sample["pictured"]
+    for sample in [sample for sample in samples if not sample["pictured"]][:10]:
+        offset = sample["condition"] - faces.mean
+        weights = torch.linalg.pinv(bases.double().transpose(1, 2)) @ offset.double()
+        residual = ((bases.double().transpose(1, 2) @ weights[:, :, None])[..., 0] - offset).norm(dim=1)
+        best = weights[residual.argmin()]
+        assert residual.min() < 1e-4 and (best > -1e-4).all() and 0.19 < best.sum() < 1.001
+
+
+def test_the_judged_and_the_penalised_follow_from_the_place_in_the_run_alone(tiny_world: TinyWorld) -> None:
+    faces = faces_of(tiny_world)
+    samples = [faces[PersonDraw(faces.identities[0], 7, position)] for position in range(16)]
+    assert sum(bool(sample["judged"]) for sample in samples) == 8
+    assert sum(bool(sample["penalised"]) for sample in samples) == 4
+    assert all(torch.equal(sample["condition"], samples[0]["condition"]) for sample in samples)
 
 
 def test_a_data_set_with_nobody_to_draw_is_refused(tiny_world: TinyWorld) -> None:
     dataset = ClipDataset(tiny_world.dataset, "train")
     dataset.faces_of = lambda identity: []  # type: ignore[method-assign]
     with pytest.raises(DatasetError, match="0 people usable"):
-        ConditionedFaces(dataset, {}, ConditionConfig(), 4)
+        ConditionedFaces(dataset, {}, ConditionConfig(), OBJECTIVE, 4)
 
 
 def test_shares_outside_zero_to_one_are_refused() -> None:
@@ -99,3 +149,5 @@ def test_shares_outside_zero_to_one_are_refused() -> None:
         ConditionConfig(voice_share=1.5)
     with pytest.raises(ConfigError, match=r"condition\.noise"):
         ConditionConfig(noise=-1)
+    with pytest.raises(ConfigError, match=r"condition\.mixed_share -0\.1"):
+        ConditionConfig(mixed_share=-0.1)

@@ -12,12 +12,13 @@ from tests.synthetic import TinyWorld
 pytestmark = pytest.mark.slow
 
 WIDTHS = "[8,8,8,4,4]"
+SHARES = ("--objective.judged-share", 0.5, "--objective.penalised-share", 0.25)
 PROGRAM = Path(__file__).with_name("gradients_program.py")
 
 
 def gradients(world: TinyWorld, folder: Path, num_processes: int, *keys: object) -> dict[str, torch.Tensor]:
     file = folder / f"{num_processes}{len(keys)}.safetensors"
-    settings = ("--batch-size", 8, "--generator.widths", WIDTHS, "--discriminator.widths", WIDTHS, *keys)
+    settings = ("--batch-size", 8, "--generator.widths", WIDTHS, "--discriminator.widths", WIDTHS, *SHARES, *keys)
     arguments = (PROGRAM, file, world.pack_root, *settings)
     result = call(*arguments) if num_processes == 1 else launch(*arguments, num_processes=num_processes)
     assert f"gradients of {num_processes} processes" in result.stdout, result.stderr

@@ -81,6 +81,8 @@ def test_each_mistake_is_one_line_and_exit_code_2_and_writes_nothing(model: Path
         (model, voice, tmp_path / "out.jpg", (), "ends in .png"),
         (model, voice, out, ("--num-images", 0), "between 1 and 1024"),
         (model, voice, out, ("--device", "abacus"), "abacus"),
+        (model, voice, out, ("--variety", 1), "no sampler, so variety must be 0"),
+        (model, voice, out, ("--variety", 2), "variety"),
     ]
     for from_model, recording, to, more, message in mistakes:
         command = ("generate", "--model", from_model, "--voice", recording, "--out", to, *more)

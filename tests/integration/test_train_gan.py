@@ -9,15 +9,19 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from data.errors import ModelError, Wav2FaceError
+from encoder.voice_encoder import VoiceEncoder
+from gan.condition import FaceBatch
 from gan.config import GanConfig
-from gan.train import train
+from gan.train import GanTraining, train
 from gan.voice2face import Voice2Face
 from tests.commands import assert_one_line, call_script, kill_once, launch_script, run_script, script
 from tests.synthetic import TinyWorld
 from training.config import parse_config
+from training.stats import Stats
 
 NUM_IMAGES = 48
 
@@ -31,8 +35,8 @@ def tiny(world: TinyWorld, encoder: Path, out: Path, *more: object) -> list[obje
         *(
             "--precision",
             "fp32",
-            "--objective.penalty-interval",
-            2,
+            "--objective.penalised-share",
+            0.25,
             "--objective.judged-share",
             0.5,
             "--learning-rate.warmup-images",
@@ -55,14 +59,25 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return load_file(run / "model" / "model.safetensors")
 
 
+def val_lines(run: Path) -> list[dict[str, float]]:
+    return [line for line in map(json.loads, (run / "stats.jsonl").open()) if "val/frechet_distance" in line]
+
+
 def test_a_run_leaves_statistics_samples_checkpoints_and_a_model(finished: Path) -> None:
     lines = [json.loads(line) for line in (finished / "stats.jsonl").open()]
-    assert [line["images_seen"] for line in lines] == [16, 32, 48]
-    for line in lines:
-        shares = [value for name, value in line.items() if name.startswith("share/")]
-        assert len(shares) == 4 and sum(shares) == pytest.approx(1, abs=1e-4)
+    means = [line for line in lines if "speed/ms_per_image" in line]
+    assert [line["images_seen"] for line in means] == [16, 32, 48]
+    for line in means:
         assert {"discriminator/penalty", "discriminator/real_score", "generator/identity"} <= line.keys()
-        assert line["speed/ms_per_image"] > 0
+    shares = [value for name, value in means[0].items() if name.startswith("share/")]
+    assert len(shares) == 4 and sum(shares) == pytest.approx(1, abs=1e-4)
+    measured = [line for line in lines if "val/frechet_distance" in line]
+    assert [line["images_seen"] for line in measured] == [16, 32, 48]
+    for line in measured:
+        assert {"val/f2f_cosine", "val/noise_cosine", "val/overfitting", "augment/probability"} <= line.keys()
+    best, last = load_file(finished / "best" / "model.safetensors"), weights(finished)
+    is_last = min(measured, key=lambda line: line["val/frechet_distance"])["images_seen"] == NUM_IMAGES
+    assert all(torch.equal(best[name], last[name]) for name in last) == is_last
     assert len(list((finished / "samples").glob("*.png"))) == 3
     assert (finished / "checkpoints" / "latest").read_text() == f"{NUM_IMAGES:012d}"
     assert (finished / "config.yaml").is_file() and (finished / "model" / "README.md").is_file()
@@ -80,6 +95,7 @@ def test_a_killed_run_resumes_to_the_same_weights_bit_for_bit(
     expected, resumed = weights(finished), weights(tmp_path / "run")
     assert expected.keys() == resumed.keys()
     assert all(torch.equal(expected[name], resumed[name]) for name in expected)
+    assert val_lines(tmp_path / "run") == val_lines(finished)
 
 
 def test_two_processes_train_as_one_does(
@@ -170,3 +186,53 @@ def test_a_data_set_of_another_face_network_is_refused(
     argv = tiny(tiny_world, tiny_encoder, tmp_path / "run", "--dataset", tmp_path / "dataset")
     with pytest.raises(ModelError, match="train an encoder on it first"):
         train(parse_config(GanConfig, list(map(str, argv)), ""))
+
+
+def test_another_encoder_may_be_put_before_a_generator_that_was_trained_on_faces_alone(
+    finished: Path, tiny_world: TinyWorld, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    run, other = shutil.copytree(finished, tmp_path / "run"), tmp_path / "other"
+    encoder = VoiceEncoder.from_pretrained(tiny_encoder)
+    with torch.no_grad():
+        next(encoder.parameters()).add_(1)
+    encoder.save_pretrained(other)
+    result = call_script("train_gan", *tiny(tiny_world, other, run), "--resume")
+    assert result.returncode == 0, result.stderr
+    before, after = weights(finished), weights(run)
+    for name in before:
+        if not name.startswith("encoder."):
+            assert torch.equal(before[name], after[name]), name
+    expected = encoder.state_dict()
+    assert all(torch.equal(after[f"encoder.{name}"], tensor) for name, tensor in expected.items())
+    assert not all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_another_encoder_is_refused_where_conditions_came_from_voices(
+    finished: Path, tiny_world: TinyWorld, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "stats.jsonl").write_text("")
+    written = yaml.safe_load((finished / "config.yaml").read_text())
+    written["condition"]["source"] = "mix"
+    (run / "config.yaml").write_text(yaml.safe_dump(written))
+    other = shutil.copytree(tiny_encoder, tmp_path / "other")
+    arguments = tiny(tiny_world, other, run, "--condition.source", "mix", "--resume")
+    assert_one_line(call_script("train_gan", *arguments), "encoder:", "another configuration")
+
+
+def test_weights_that_are_not_finite_stop_the_run_before_a_checkpoint_is_written(
+    tiny_world: TinyWorld, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = GanTraining.step
+
+    def spoil(training: GanTraining, batch: FaceBatch, images_seen: int, stats: Stats) -> None:
+        step(training, batch, images_seen, stats)
+        if images_seen == 24:
+            stats.add("generator/pixel", float("nan"))
+
+    monkeypatch.setattr(GanTraining, "step", spoil)
+    argv = [str(argument) for argument in tiny(tiny_world, tiny_encoder, tmp_path / "run")]
+    with pytest.raises(ModelError, match="generator/pixel not finite after 32 images"):
+        train(parse_config(GanConfig, argv, ""))
+    assert (tmp_path / "run" / "checkpoints" / "latest").read_text() == f"{16:012d}"

@@ -3,7 +3,7 @@ import itertools
 import pytest
 
 from data.errors import ConfigError
-from data.store.sampling import IdentityBatches
+from data.store.sampling import IdentityBatches, PersonDraw
 
 
 def first(batches: IdentityBatches, steps: int) -> list:
@@ -55,3 +55,17 @@ def test_a_batch_that_can_not_be_shared_and_nobody_to_draw_are_refused() -> None
         IdentityBatches(range(9), 8, seed=0, num_processes=3)
     with pytest.raises(ConfigError):
         IdentityBatches([], 8, seed=0)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.125, 0.3, 0.5, 1.0])
+def test_a_share_of_the_draws_is_spread_evenly_over_the_run(share: float) -> None:
+    chosen = [PersonDraw(0, 0, position).falls_into(share) for position in range(1000)]
+    assert sum(chosen) == round(1000 * share)
+    for start in range(0, 990, 7):
+        assert abs(sum(chosen[start : start + 10]) - 10 * share) < 1 + 1e-6
+
+
+def test_draws_are_counted_over_all_processes_and_resumes() -> None:
+    halves = [IdentityBatches(range(30), 8, seed=1, rank=rank, num_processes=2, start_step=3) for rank in (0, 1)]
+    positions = [draw.position for half in zip(*(first(h, 2) for h in halves), strict=True) for p in half for draw in p]
+    assert positions == list(range(24, 40))
