@@ -15,6 +15,7 @@ RECIPES = Path("configs/personas/demo")
 SHIPPED_MODEL = Path("weights/personas/model")
 SHIPPED_NAME = "the shipped model, trained for half an hour"
 JUDGE = "personas-judge"  # dlib needs 0.1 s a face, which would be minutes for these reports
+VARIETIES = (0, 0.5, 1)  # those of the page's drawings; five, as reports measure by themselves, take longer
 MAX_PROCESSES = 4
 """Most processes of a training; the batch sizes of the recipes are multiples of it."""
 
@@ -79,11 +80,10 @@ QUICK = DemoSize(
         "face_encoder": ["--total-images", "3200", "--log-images", "640", "--validate-images", "3200"],
         "voice_encoder": ["--total-images", "2048", "--log-images", "512", "--validate-images", "2048"],
         "generator": [
-            *("--generator.widths", "[96,96,64,32,16]", "--discriminator.widths", "[96,96,64,32,16]"),
             *("--total-images", "4000", "--log-images", "160", "--sample-images", "800"),
             *("--checkpoint-images", "4000", "--objective.adversarial-start", "3600", "--ema-halflife-images", "300"),
             *("--learning-rate.start", "1e-3", "--learning-rate.end", "2.5e-4", "--learning-rate.warmup-images", "200"),
-            *("--condition.num-folds", "0", "--batch-size", "8"),
+            *("--objective.adversarial-warmup", "200", "--batch-size", "8"),
         ],
     },
     note="This is the two-minute version: a few personas and seconds of training, to see that everything runs. "
@@ -156,6 +156,7 @@ def plan_demo(size: DemoSize, out: Path, seed: int, machine: Machine) -> list[St
         )
 
     of_model = ["--model", runs["generator"] / "model", "--dataset", dataset, "--seed", seed]
+    measured = [*of_model, "--judge", JUDGE, "--varieties", *VARIETIES]
     population = ["--identities", size.identities, "--images", size.images, "--clips", size.clips]
     beside = ["--beside", SHIPPED_MODEL, "--beside-name", SHIPPED_NAME] if (ROOT / SHIPPED_MODEL).is_dir() else []
     return [
@@ -177,9 +178,9 @@ def plan_demo(size: DemoSize, out: Path, seed: int, machine: Machine) -> list[St
         step(
             "reports",
             "reports",
-            ["scripts/evaluate_retrieval.py", *of_model, "--judge", JUDGE, "--out", report / "retrieval"],
+            ["scripts/evaluate_retrieval.py", *measured, "--out", report / "retrieval"],
             [
-                *("scripts/evaluate_fid.py", *of_model, "--judge", JUDGE, "--out", report / "image-quality"),
+                *("scripts/evaluate_fid.py", *measured, "--out", report / "image-quality"),
                 *("--num-images", size.num_drawings),
             ],
         ),

@@ -13,6 +13,7 @@ from encoder.faces.train import FaceTrainingConfig
 from encoder.train import EncoderTrainingConfig
 from eval.demo.plan import FULL, MAX_PROCESSES, QUICK, DemoSize, Machine, launch_training, plan_demo
 from eval.demo.progress import share_trained, training_rates
+from eval.pages.model.people import SHOWN_VARIETIES
 from gan.config import GanConfig
 from scripts import demo
 from tests.commands import ROOT
@@ -44,6 +45,14 @@ def test_every_command_is_there_and_every_recipe_fits_its_training(
         *("make_personas.py", "train_face_encoder.py", "embed_faces.py", "train_encoder.py", "train_gan.py"),
         *("evaluate_retrieval.py", "evaluate_fid.py", "make_page.py"),
     ]
+
+
+def test_reports_measure_the_varieties_that_the_page_shows(tmp_path: Path) -> None:
+    reports = next(step for step in plan_demo(FULL, tmp_path, 0, LAPTOP) if step.name == "reports")
+    for command in reports.commands:
+        start = command.index("--varieties") + 1
+        assert [float(variety) for variety in command[start : start + 3]] == list(SHOWN_VARIETIES)
+        assert command[start + 3].startswith("--")
 
 
 def test_what_is_written_names_no_path_of_the_machine() -> None:

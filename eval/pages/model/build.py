@@ -9,7 +9,14 @@ from typing import Any
 
 from data.store.dataset import ClipDataset
 from eval.model_under_test import ModelUnderTest
-from eval.pages.model.numbers import headlines, show_attributes, show_distances, show_recall, show_sensitivity
+from eval.pages.model.numbers import (
+    headlines,
+    show_attributes,
+    show_distances,
+    show_recall,
+    show_sensitivity,
+    show_varieties,
+)
 from eval.pages.model.people import show_voices
 from eval.pages.model.runs import show_run
 from eval.pages.parts.rendering import render_page
@@ -76,8 +83,10 @@ def write_page(out: Path, model: ModelUnderTest, dataset: ClipDataset, options: 
         "are_personas": population is not None,
         "headlines": tiles,
         "cards": cards,
+        "has_sampler": model.voice2face is not None and model.sampler is not None,
         "beside_name": options.beside_name,
         "recall": show_recall(retrieval) if retrieval is not None else None,
+        "varieties": show_varieties(retrieval) if retrieval is not None else None,
         "attributes": show_attributes(retrieval, "labels") if retrieval is not None else None,
         "all_attributes": show_attributes(retrieval) if retrieval is not None else None,
         "sensitivity": show_sensitivity(retrieval) if retrieval is not None else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ _SPACES = {
     "feature": ("face feature", "c2"),
     "image": ("drawing, seen by the judge", "c3"),
 }
+_NUM_MEAN = 8  # drawings in the mean of the report's `recall_mean_of_8`
 _LIMITS = {
     "shared": ("bound: the common causes are known", "limit thin"),
     "voice": ("bound: the voice is heard perfectly", "limit"),
@@ -146,6 +147,125 @@ def _at_ten(recall: dict[str, float]) -> str:
 
 def _rate(value: float | None) -> str:
     return "" if value is None else percent(value)
+
+
+@dataclass(frozen=True)
+class VarietyView:
+    """The variety section of the page: how faithful drawings are, and how alike, at each variety.
+
+    Attributes:
+        recall: Chart of the recall.
+        recall_legend: Its legend.
+        k: k of the recall.
+        gallery: Number of faces in the galleries.
+        similarity: Chart of the cosines.
+        similarity_legend: Its legend, with the values at the highest variety.
+        table: All numbers.
+    """
+
+    recall: Markup
+    recall_legend: list[LegendEntry]
+    k: str
+    gallery: int
+    similarity: Markup
+    similarity_legend: list[LegendEntry]
+    table: Table
+
+
+def show_varieties(report: dict[str, Any]) -> VarietyView | None:
+    """Recall and similarity of drawings over variety, by the first judge.
+
+    Args:
+        report: The retrieval part.
+
+    Returns:
+        None for a report on fewer than two varieties.
+    """
+    points = report.get("varieties", [])
+    points = sorted((point for point in points if point["judge"] == points[0]["judge"]), key=lambda p: p["variety"])
+    if len(points) < 2:
+        return None
+    recall = points[0]["recall_one"]
+    k = "10" if "10" in recall else max(recall, key=int)
+    varieties = [point["variety"] for point in points]
+    mean = f"recall_mean_of_{_NUM_MEAN}"
+    chance = 100 * points[0]["chance"][k]
+    recall_lines = [
+        Line("chance", [(varieties[0], chance), (varieties[-1], chance)], "chance"),
+        _over_variety(
+            points, "one drawing", lambda p: p["recall_one"][k], lambda p: p["recall_one_ci95"][k], "c3", 100
+        ),
+        _over_variety(
+            points, f"mean of {_NUM_MEAN} drawings", lambda p: p[mean][k], lambda p: p[f"{mean}_ci95"][k], "c1", 100
+        ),
+    ]
+    similarity_lines = [
+        _over_variety(points, "drawing and the speaker's photograph", *_value_of("photograph"), "c2", 1),
+        _over_variety(points, "two drawings of the voice", *_value_of("two_drawings"), "c3", 1),
+    ]
+    gallery = points[0]["gallery"]
+    charts = [
+        line_chart(
+            lines,
+            x_label="variety",
+            y_label=y_label,
+            x_ticks=varieties,
+            y_ticks=y_ticks,
+            description=f"{what} over variety, from {varieties[0]:g} to {varieties[-1]:g}. "
+            + "; ".join(f"{line.name} from {line.points[0][1]:.3g} to {line.points[-1][1]:.3g}" for line in lines),
+        )
+        for lines, what, y_label, y_ticks in (
+            (recall_lines, "Recall in %", "right face among the nearest k, %", [0, 25, 50, 75, 100]),
+            (similarity_lines, "Centred cosine", "centred cosine", [0, 0.25, 0.5, 0.75, 1]),
+        )
+    ]
+    return VarietyView(
+        recall=charts[0],
+        recall_legend=[
+            LegendEntry(line.style, line.name, f"{line.points[0][1]:.1f} % → {line.points[-1][1]:.1f} %")
+            for line in reversed(recall_lines)
+        ],
+        k=k,
+        gallery=gallery,
+        similarity=charts[1],
+        similarity_legend=[
+            LegendEntry(line.style, line.name, f"{line.points[0][1]:.2f} → {line.points[-1][1]:.2f}")
+            for line in reversed(similarity_lines)
+        ],
+        table=_variety_table(points, k, mean),
+    )
+
+
+def _value_of(key: str) -> tuple[Callable[[dict[str, Any]], float], Callable[[dict[str, Any]], Sequence[float]]]:
+    return lambda point: point[key], lambda point: point[f"{key}_ci95"]
+
+
+def _over_variety(
+    points: Sequence[dict[str, Any]],
+    name: str,
+    value: Callable[[dict[str, Any]], float],
+    interval: Callable[[dict[str, Any]], Sequence[float]],
+    style: str,
+    scale: float,
+) -> Line:
+    band = [(p["variety"], *(scale * bound for bound in interval(p))) for p in points]
+    return Line(name, [(p["variety"], scale * value(p)) for p in points], style, [(x, a, b) for x, a, b in band])
+
+
+def _variety_table(points: Sequence[dict[str, Any]], k: str, mean: str) -> Table:
+    columns: list[tuple[str, Callable[[dict[str, Any]], str]]] = [
+        (f"R@{k} in %, one drawing", lambda p: percent_interval(p["recall_one"][k], p["recall_one_ci95"][k])),
+        (f"mean of {_NUM_MEAN}", lambda p: percent_interval(p[mean][k], p[f"{mean}_ci95"][k])),
+        ("cosine, two drawings", lambda p: f"{p['two_drawings']:.3f}"),
+        ("drawing and photograph", lambda p: f"{p['photograph']:.3f}"),
+        ("Frechet distance", lambda p: f"{p['frechet_distance']:.3g}" if "frechet_distance" in p else ""),
+        ("faces found, %", lambda p: _rate(p.get("faces_found"))),
+        ("sex right, %", lambda p: _rate(p.get("sex_agreement"))),
+    ]
+    body = [[f"variety {p['variety']:g}", *(cell(p) for _, cell in columns)] for p in points]
+    used = [i for i in range(len(columns) + 1) if any(row[i] for row in body)]
+    header = ["", *(name for name, _ in columns)]
+    return Table([header[i] for i in used], [[row[i] for i in used] for row in body])
 
 
 @dataclass(frozen=True)

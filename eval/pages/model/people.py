@@ -1,4 +1,4 @@
-"""Voices of a split with their true faces, drawings over several noises, and the nearest faces of a gallery."""
+"""Voices of a split with their true faces, drawings at several varieties, and the nearest faces of a gallery."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ from data.media.audio import encode_flac
 from data.media.waveform import SAMPLE_RATE, Waveform
 from data.store.dataset import ClipDataset
 from encoder.spectrograms import LogMelSpectrogram
-from eval.model_under_test import ModelUnderTest, draw_faces, embed_true_faces, encode_voices, sample_noise
+from eval.model_under_test import (
+    ModelUnderTest,
+    draw_faces,
+    embed_true_faces,
+    encode_voices,
+    sample_features,
+    sample_noise,
+)
 from eval.pages.parts.cards import ASSETS, Picture, choose_people, describe, save_picture, spread
 from gan.voice2face import Voice2Face, save_drawing
 
@@ -25,9 +32,23 @@ GALLERY_SIZE = 100
 NUM_TRUE_FACES = 2
 NUM_DRAWINGS = 5
 NUM_NEAREST = 7
+SHOWN_VARIETIES = (0.0, 0.5, 1.0)
 
 _SPECTROGRAM_SIZE = (520, 192)
 _SPECTROGRAM_RANGE = 9.0  # natural logarithms of energy, about 39 dB
+
+
+@dataclass(frozen=True)
+class DrawingRow:
+    """Drawings of one voice at one variety.
+
+    Attributes:
+        variety: The variety; None for a model without a sampler, whose drawings differ by noise alone.
+        drawings: The drawings.
+    """
+
+    variety: float | None
+    drawings: list[Picture]
 
 
 @dataclass(frozen=True)
@@ -41,8 +62,8 @@ class VoiceCard:
         seconds: Duration of the recording.
         spectrogram: Log-mel spectrogram of the recording.
         true_faces: Some pictures of the speaker.
-        drawings: Drawings of the voice over several noises; empty for an encoder alone.
-        drawings_beside: Drawings of the voice by another model; empty without one.
+        rows: Drawings of the voice at each shown variety, or at one without a sampler; empty for an encoder alone.
+        drawings_beside: Drawings of the voice by another model, at variety 1 if it has a sampler; empty without one.
         nearest: The faces of the gallery that are nearest to the voice, the nearest first.
         rank: Rank of the right face in the gallery, from 1.
         gallery: Number of faces in the gallery.
@@ -54,7 +75,7 @@ class VoiceCard:
     seconds: float
     spectrogram: Picture
     true_faces: list[Picture]
-    drawings: list[Picture]
+    rows: list[DrawingRow]
     drawings_beside: list[Picture]
     nearest: list[Picture]
     rank: int
@@ -117,7 +138,7 @@ def show_voices(
                     )
                     for i, key in enumerate(spread(dataset.faces_of(person), NUM_TRUE_FACES))
                 ],
-                drawings=_draw(out, f"{card}-drawing", model.voice2face, features[row], NUM_DRAWINGS, seed),
+                rows=_draw_varieties(out, card, model, features[row], seed),
                 drawings_beside=_draw_beside(out, f"{card}-beside", beside, waveform, seed),
                 nearest=nearest,
                 rank=1 + int((scores[row] > scores[row, right]).sum()),
@@ -145,19 +166,44 @@ def draw_log_mel(waveform: Waveform) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(colours).resize(_SPECTROGRAM_SIZE, Image.Resampling.BICUBIC))
 
 
-def _draw(
-    out: Path, name: str, model: Voice2Face | None, feature: NDArray[np.float32], num_drawings: int, seed: int
-) -> list[Picture]:
-    if model is None:
+def _draw_varieties(
+    out: Path, card: str, model: ModelUnderTest, feature: NDArray[np.float32], seed: int
+) -> list[DrawingRow]:
+    """Rows of drawings; the first one has room beside the true faces, the others have a line of their own."""
+    if model.voice2face is None:
         return []
-    # The same noises on all cards: within a column only the voice differs.
-    num = num_drawings if model.noise_size else 1
-    noise = sample_noise([f"{seed}/page/{i}" for i in range(num)], model.noise_size)
+    first = _draw(out, f"{card}-drawing", model, feature, 0.0, NUM_DRAWINGS, seed)
+    if model.sampler is None:
+        return [DrawingRow(None, first)]
+    rows = [DrawingRow(0.0, first)]
+    for variety in SHOWN_VARIETIES[1:]:
+        name = f"{card}-variety-{100 * variety:03.0f}"
+        rows.append(DrawingRow(variety, _draw(out, name, model, feature, variety, NUM_NEAREST, seed)))
+    return rows
+
+
+def _draw(
+    out: Path,
+    name: str,
+    model: ModelUnderTest,
+    feature: NDArray[np.float32],
+    variety: float,
+    num_drawings: int,
+    seed: int,
+) -> list[Picture]:
+    assert model.voice2face is not None
+    # The same random numbers on all cards: within a column only the voice differs.
+    num = num_drawings if model.voice2face.noise_size or variety else 1
+    keys = [f"{seed}/page/{i}" for i in range(num)]
+    features = sample_features(model, np.repeat(feature[None], num, 0), keys, variety)
+    what = f", variety {variety:g}" if model.sampler is not None else ""
     pictures = []
-    for i, drawing in enumerate(draw_faces(model, np.repeat(feature[None], num, 0), noise)):
-        file = f"{name}-{i + 1}.png"
+    for i, drawing in enumerate(
+        draw_faces(model.voice2face, features, sample_noise(keys, model.voice2face.noise_size)), start=1
+    ):
+        file = f"{name}-{i}.png"
         save_drawing(Image.fromarray(drawing), out / file)
-        pictures.append(Picture(file, f"Face drawn from the voice, noise {i + 1}"))
+        pictures.append(Picture(file, f"Face drawn from the voice{what}, drawing {i}"))
     return pictures
 
 
@@ -165,4 +211,6 @@ def _draw_beside(out: Path, name: str, model: Voice2Face | None, waveform: Wavef
     if model is None:
         return []
     feature = model.encoder.encode([waveform]).feature[0].float().cpu().numpy()
-    return _draw(out, name, model, feature, NUM_NEAREST, seed)
+    variety = 0.0 if model.encoder.sampler is None else 1.0
+    other = ModelUnderTest(model.encoder, model, name, None)
+    return _draw(out, name, other, feature, variety, NUM_NEAREST, seed)

@@ -11,6 +11,7 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
+from data.faces.alignment import FACE_SIZES
 from eval.pages.parts.cards import ASSETS, Picture, spread
 from eval.pages.parts.charts import spark_line
 from gan.samples import NUM_DRAWINGS
@@ -26,6 +27,11 @@ _TITLES = {
     "val/equal_error_rate": "verification: equal error rate",
     "val/true_accept_rate": "verification: true accept rate at 1 % false accepts",
     "val/nearest_neighbour": "nearest face is the same person's",
+    "val/f2f_cosine": "drawings of true features: cosine of drawing and crop by T",
+    "val/frechet_distance": "drawings of true features: Frechet distance by T",
+    "val/noise_cosine": "cosine of two drawings with other noise by T",
+    "val/noise_pixels": "difference of two drawings with other noise",
+    "val/overfitting": "overfitting of the discriminator",
     "generator/adversarial": "generator: adversarial",
     "generator/identity": "generator: identity",
     "generator/perceptual": "generator: perceptual",
@@ -34,10 +40,12 @@ _TITLES = {
     "discriminator/mismatched": "discriminator: mismatched pairs",
 }
 _SHOWN = ("val/", "loss/", "generator/", "discriminator/adversarial", "discriminator/mismatched")
-_MAX_CURVES = 6
+_HIDDEN = ("val/score_",)  # only their differences mean anything, which val/overfitting tells
+_MAX_CURVES = 8
 _MOMENTS = 5
 _COLUMNS = 8
-_ROWS_ABOVE = 3  # spectrogram, true face, drawing from the true feature
+_TRUE_FACES, _DRAWINGS = 1, 3  # rows of a grid: true faces, and drawings from the regressed features
+_NUM_ROWS = (4 + NUM_DRAWINGS, 3 + NUM_DRAWINGS)  # now, and in version 0.1
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,8 @@ def show_run(out: Path, folder: Path) -> TrainingRun | None:
     if not lines:
         return None
     names = list(dict.fromkeys(name for line in lines for name in line if name.startswith(_SHOWN)))
+    names = [name for name in names if not name.startswith(_HIDDEN)]
+    names.sort(key=lambda name: not name.startswith("val/"))  # scores on people whom the training does not see, first
     curves: list[TrainingCurve] = []
     for name in names:
         points = [(line["images_seen"], line[name]) for line in lines if line.get(name) is not None]
@@ -128,10 +138,12 @@ def _cut_samples(out: Path, folder: Path) -> list[Picture]:
     for number, path in enumerate(moments):
         with Image.open(path) as picture:
             grid = np.asarray(picture.convert("RGB"))
-        side = grid.shape[0] // (_ROWS_ABOVE + NUM_DRAWINGS)
-        rows = [(_ROWS_ABOVE, "drawings", f"{int(path.stem):,} images seen")]
+        side = next((size for size in FACE_SIZES if grid.shape[0] in (size * rows for rows in _NUM_ROWS)), None)
+        if side is None:
+            return []  # not a grid of a training
+        rows = [(_DRAWINGS, "drawings", f"{int(path.stem):,} images seen")]
         if number == len(moments) - 1:
-            rows.append((1, "true-faces", "true faces"))
+            rows.append((_TRUE_FACES, "true-faces", "true faces"))
         for row, what, caption in rows:
             file = f"{ASSETS}/samples-{folder.name}-{number + 1}-{what}.png"
             Image.fromarray(grid[row * side : (row + 1) * side, : _COLUMNS * side]).save(out / file)

@@ -9,19 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 from PIL import Image
 
 import eval.pages.model.build
 from data.personas.footage.vowels import sex_of, speak
 from data.store.dataset import ClipDataset
+from encoder.sampler import SamplerConfig
 from eval.model_under_test import ModelUnderTest
 from eval.pages.model.build import PageOptions, write_page
-from eval.pages.model.numbers import headlines, show_recall
+from eval.pages.model.numbers import headlines, show_recall, show_varieties
 from eval.pages.model.people import draw_gallery, draw_log_mel
 from eval.pages.model.runs import read_stats, show_run
 from eval.pages.parts.cards import choose_people, spread
 from eval.pages.parts.charts import Line, bar_chart, line_chart, spark_line
-from gan.voice2face import Voice2Face
+from gan.voice2face import Voice2Face, Voice2FaceConfig
 from tests.synthetic import TinyWorld
 from training.pipeline import StepRecord
 
@@ -60,6 +62,28 @@ def model(tiny_model: Voice2Face) -> ModelUnderTest:
     return ModelUnderTest(tiny_model.encoder, tiny_model, "a model", None)
 
 
+@pytest.fixture(scope="module")
+def sampling_model(tiny_model: Voice2Face) -> ModelUnderTest:
+    """The same model with a sampler."""
+    encoder = replace(tiny_model.config.encoder, sampler=SamplerConfig())
+    model = Voice2Face(Voice2FaceConfig(encoder, tiny_model.config.generator, tiny_model.image_size))
+    model.load_state_dict(tiny_model.state_dict(), strict=False)
+    assert model.encoder.sampler is not None
+    model.encoder.sampler.residual_root.copy_(torch.eye(encoder.face_encoder.feature_size))
+    return ModelUnderTest(model.encoder, model, "a model", None)
+
+
+def variety_point(variety: float, judge: str = "E") -> dict:
+    """What a retrieval report says of one variety."""
+    point = {"variety": variety, "judge": judge, "gallery": 100, "chance": {"1": 0.01, "10": 0.1}, "people": 120}
+    for name, at_ten in (("one", 0.6 - 0.3 * variety), ("mean_of_8", 0.65 - 0.05 * variety)):
+        point[f"recall_{name}"] = {"1": at_ten / 4, "10": at_ten}
+        point[f"recall_{name}_ci95"] = {"1": [0.0, 0.5], "10": [at_ten - 0.04, at_ten + 0.04]}
+    for name, cosine in (("two_drawings", 0.95 - 0.6 * variety), ("photograph", 0.38)):
+        point |= {name: cosine, f"{name}_ci95": [cosine - 0.02, cosine + 0.02]}
+    return point | {"frechet_distance": 0.3 - 0.2 * variety, "faces_found": 0.98}
+
+
 def retrieval_part() -> dict:
     """The numbers of a report, as small as it can be."""
 
@@ -91,6 +115,7 @@ def retrieval_part() -> dict:
         },
         "listening": [{"pair": "same voice, other noise", "cosine": 0.6, "ci95": [0.5, 0.7], "num": 100}],
         "faces_found": {"detector": "dlib HOG", "drawings": 0.98, "photographs": 1.0},
+        "varieties": [variety_point(0.0), variety_point(0.5), variety_point(1.0), variety_point(1.0, "another judge")],
         "judge": {"name": "E", "sha256": "e" * 64, "feature_size": 128},
         "settings": {"seed": 3},
         "notes": [NASTY],
@@ -184,6 +209,30 @@ def test_without_reports_and_generator_the_page_shows_people_and_no_numbers(
     assert "drawn from the voice" not in text and "R@10" not in text and "Time needed" not in text
 
 
+def test_drawings_at_several_varieties_differ_the_more_the_higher_the_variety(
+    tiny_world: TinyWorld, sampling_model: ModelUnderTest, tmp_path: Path
+) -> None:
+    dataset = ClipDataset(tiny_world.dataset, "test")
+    text = write_page(tmp_path, sampling_model, dataset, PageOptions(num_people=1)).read_text()
+    spread_of = {}
+    for variety, file, count in ((0, "drawing", 5), (0.5, "variety-050", 7), (1, "variety-100", 7)):
+        assert f"<span>variety {variety:g}" in text
+        drawings = [
+            np.asarray(Image.open(tmp_path / "assets" / f"01-{file}-{i}.png"), float) for i in range(1, count + 1)
+        ]
+        spread_of[variety] = np.mean([np.abs(drawing - drawings[0]).mean() for drawing in drawings[1:]])
+    assert spread_of[0] < spread_of[0.5] < spread_of[1]
+    assert "differ by noise alone; a column" not in text and "the most telling face" in text
+
+
+def test_without_a_sampler_the_page_speaks_of_no_variety(
+    tiny_world: TinyWorld, model: ModelUnderTest, tmp_path: Path
+) -> None:
+    text = write_page(tmp_path, model, ClipDataset(tiny_world.dataset, "test"), PageOptions(num_people=1)).read_text()
+    assert "variety" not in text and "differ by noise alone; a column" in text
+    assert not list((tmp_path / "assets").glob("01-variety-*"))
+
+
 def test_another_model_draws_the_same_voices_beside(
     tiny_world: TinyWorld, model: ModelUnderTest, tiny_model: Voice2Face, tmp_path: Path
 ) -> None:
@@ -254,6 +303,27 @@ def test_a_curve_of_one_point_or_without_numbers_is_left_out() -> None:
     assert "path" in spark_line([(1, 2.0), (2, 2.0)], "flat")
 
 
+def test_the_curve_of_faithfulness_against_variety_is_the_first_judges() -> None:
+    view = show_varieties(retrieval_part())
+    assert view is not None and (view.k, view.gallery) == ("10", 100)
+    assert {entry.name: entry.value for entry in view.recall_legend} == {
+        "mean of 8 drawings": "65.0 % → 60.0 %",
+        "one drawing": "60.0 % → 30.0 %",
+        "chance": "10.0 % → 10.0 %",
+    }
+    assert [entry.value for entry in view.similarity_legend] == ["0.95 → 0.35", "0.38 → 0.38"]
+    assert [row[0] for row in view.table.rows] == ["variety 0", "variety 0.5", "variety 1"]
+    assert view.table.header[-2:] == ["Frechet distance", "faces found, %"]  # this report tells no sex
+    assert view.table.rows[0][1:3] == ["60.0 (56.0 to 64.0)", "65.0 (61.0 to 69.0)"]
+
+
+@pytest.mark.parametrize(
+    "points", [[], [variety_point(0.0)], [variety_point(0.0), variety_point(1.0, "another judge")]]
+)
+def test_fewer_than_two_varieties_are_no_curve(points: list[dict]) -> None:
+    assert show_varieties({"varieties": points}) is None
+
+
 def test_the_recall_curve_holds_the_bound_of_its_own_gallery_alone() -> None:
     view = show_recall(retrieval_part())
     assert (view.gallery, view.people, view.draws) == (100, 120, 7)
@@ -272,6 +342,34 @@ def test_headlines_tell_what_to_hold_beside_them() -> None:
     assert recall.note == "bound 90.0 %, chance 10.0 %" and sex.note == "always the same guess: 50.0 %"
     assert distance.note == "other real faces 0.01, real faces under heavy noise 0.5"
     assert headlines(None, None) == []
+
+
+@pytest.mark.parametrize("num_rows", [7, 8])
+def test_drawings_are_cut_out_of_grids_of_this_and_earlier_versions(
+    num_rows: int, tmp_path: Path, run_folder: Path
+) -> None:
+    (tmp_path / "assets").mkdir()
+    grid = np.repeat(np.arange(num_rows, dtype=np.uint8), 64)[:, None, None] * np.ones((1, 192, 3), np.uint8)
+    Image.fromarray(grid).save(run_folder / "samples" / "000000024.png")
+    run = show_run(tmp_path, run_folder)
+    assert run is not None
+    rows = [np.unique(np.asarray(Image.open(tmp_path / picture.file))).tolist() for picture in run.samples[-2:]]
+    assert rows == [[3], [1]]  # drawings from the regressed features, true faces
+
+
+def test_scores_on_other_people_come_first_and_bare_scores_of_the_discriminator_are_left_out(
+    tmp_path: Path, run_folder: Path
+) -> None:
+    (tmp_path / "assets").mkdir()
+    lines = [
+        {"images_seen": i, "generator/pixel": 1.0, "val/score_training": 3.0, "val/f2f_cosine": i / 100}
+        for i in (8, 16)
+    ]
+    (run_folder / "stats.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    run = show_run(tmp_path, run_folder)
+    assert run is not None
+    titles = [curve.title for curve in run.curves]
+    assert titles == ["drawings of true features: cosine of drawing and crop by T", "generator: pixel"]
 
 
 def test_a_run_without_lines_is_no_run(tmp_path: Path, run_folder: Path) -> None:
