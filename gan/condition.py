@@ -154,7 +154,7 @@ class ConditionedFaces(Dataset[dict[str, Tensor]]):
         if self._crops is not None:
             return self._crops[face]
         clip, number = self._owners[face]
-        return self.dataset.face(int(clip), int(number))
+        return self.dataset.face(int(clip), int(number)).copy()  # decoded pictures are read-only
 
     def _condition(self, identity: int, face: int, random: np.random.Generator) -> tuple[Tensor, bool]:
         voices = self.dataset.voices_of(identity) if self.voice_share else []

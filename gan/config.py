@@ -89,7 +89,7 @@ class ObjectiveConfig:
     judged_share: float = 0.5
     voice_judged: bool = True
     mismatched: float = 0.5
-    gamma: Schedule = field(default_factory=lambda: Schedule(start=1.0))
+    gamma: Schedule = field(default_factory=lambda: Schedule(start=1.0, end=1.0, shape="cosine"))
     penalised_share: float = 0.125
 
     def __post_init__(self) -> None:

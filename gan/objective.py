@@ -204,8 +204,11 @@ class Objective:
             losses["pixel"] = Loss(pixel_loss(drawings, batch.images, seen.float()))
         perceptual = config.perceptual > 0 and reconstructs
         rows = batch.judged.nonzero()[:, 0]
-        if not len(rows) or not (perceptual or config.identity > 0):
+        names = [name for name, used in (("identity", config.identity > 0), ("perceptual", perceptual)) if used]
+        if not names:
             return losses
+        if not len(rows):  # of a small part of a batch: the balancer needs the same losses in all processes
+            return losses | {name: Loss(0 * drawings.sum(), config.judged_share) for name in names}
         # By the share that is meant, as for the penalty.
         coverage = config.judged_share
         weight = len(rows) / (coverage * len(batch.judged))

@@ -269,19 +269,25 @@ def train(config: GanConfig) -> None:
             bar.update(config.batch_size)
             last = step + 1 == num_steps
             saves = last or crossed(config.checkpoint_images, before, now)
-            if saves or crossed(config.log_images, before, now):
+            shows = last or crossed(config.sample_images, before, now)
+            if saves or shows or crossed(config.log_images, before, now):
                 means = stats.flush(now)  # stops the run if anything is not finite, before a checkpoint is written
                 bar.set_postfix({"ms/img": f"{means['speed/ms_per_image']:.1f}"})
-            if last or crossed(config.sample_images, before, now):
+            if shows:
                 validation.show(now, stats)
             if saves:
                 checkpoints.save(now)
                 model = assemble(encoder, training, info.face_size)
                 run.on_main(partial(model.save_pretrained, run.folder / "model"))
+    best = run.folder / "best"
     if start_step >= num_steps:  # a finished run that is resumed, with another voice encoder perhaps
         model = assemble(encoder, training, info.face_size)
         run.on_main(partial(model.save_pretrained, run.folder / "model"))
-    run.log(f"model in {run.folder / 'model'}, the best on the validation split in {run.folder / 'best'}")
+        if best.is_dir():
+            model.generator.load_state_dict(Voice2Face.from_pretrained(best).generator.state_dict())
+            run.on_main(partial(model.save_pretrained, best))
+    where = f", the best on the validation split in {best}" if best.is_dir() else ""
+    run.log(f"model in {run.folder / 'model'}{where}")
     run.finish()
 
 

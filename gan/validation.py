@@ -36,7 +36,7 @@ class ValidationFaces:
         features, owners = dataset.all_face_features()
         rows = range(0, len(owners), max(1, -(-len(owners) // num_faces)))
         size = dataset.info.face_size
-        crops = [torch.from_numpy(dataset.face(*map(int, owners[row]))).permute(2, 0, 1) for row in rows]
+        crops = [torch.from_numpy(dataset.face(*map(int, owners[row])).copy()).permute(2, 0, 1) for row in rows]
         self.crops = torch.stack(crops) if crops else torch.zeros(0, 3, size, size, dtype=torch.uint8)
         self.features = torch.from_numpy(features[list(rows)])
 
