@@ -4,13 +4,17 @@
 
     >>> from wav2face import Voice2Face, save_drawing, shipped_weights
     >>> model = Voice2Face.from_pretrained(shipped_weights("model"))
-    >>> drawings = model("me.wav", num_images=4, seed=0)
-    >>> save_drawing(drawings[0], "me.png")
+    >>> drawings = model("me.wav", num_images=8, seed=0)
+    >>> telling = model("me.wav", num_images=1, variety=0)[0]
+    >>> save_drawing(telling, "me.png")
+
+A voice leaves most of a face open. `variety` says how much of it the drawings fill in: 0 draws the most telling face, 1
+all faces that people with such a voice have. The default is 1, or 0 for a model without a sampler.
 
 What there is, each name with an example of its own (`help(wav2face.load_speech)`):
 
-- Models: `Voice2Face` draws, `VoiceEncoder` regresses face features and embeds voices and faces for retrieval;
-  `shipped_weights` finds the small models that ship, `save_drawing` writes a PNG that says it is synthetic.
+- Models: `Voice2Face` draws, `VoiceEncoder` regresses and samples face features, and embeds voices and faces for
+  retrieval; `shipped_weights` finds the small models that ship, `save_drawing` writes a PNG that says it is synthetic.
 - Sound: `read_waveform` decodes any recording, `prepare_speech` makes of it what models hear, `load_speech` does both.
 - Faces: `read_image` decodes a photograph, `load_analyzer` gives a detector with a face network, `load_recognizer` a
   face network alone.
