@@ -379,11 +379,12 @@ def headlines(retrieval: dict[str, Any] | None, images: dict[str, Any] | None) -
             tiles.append(Headline(f"{percent(sex['agreement'])} %", "of drawings show the sex of the speaker", note))
     if images is not None:
         row = images["results"][0]
+        variety = f", variety {row['variety']:g}" if row.get("variety") else ""
         others = [f"{_short(b['system'])} {b['frechet_distance']:.2g}" for b in images["bounds"] if _is_end(b, row)]
         tiles.append(
             Headline(
                 f"{row['frechet_distance']:.3g}",
-                f"Frechet distance of drawings to real faces ({row['feature_space']})",
+                f"Frechet distance of drawings to real faces ({row['feature_space']}{variety})",
                 ", ".join(others),
             )
         )

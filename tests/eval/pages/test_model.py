@@ -341,6 +341,10 @@ def test_headlines_tell_what_to_hold_beside_them() -> None:
     recall, sex, distance = headlines(retrieval_part(), image_part())
     assert recall.note == "bound 90.0 %, chance 10.0 %" and sex.note == "always the same guess: 50.0 %"
     assert distance.note == "other real faces 0.01, real faces under heavy noise 0.5"
+    assert distance.name.endswith("(E)")  # of a model without a sampler
+    part = image_part()
+    part["results"][0]["variety"] = 1.0
+    assert headlines(None, part)[0].name.endswith("(E, variety 1)")
     assert headlines(None, None) == []
 
 
