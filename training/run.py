@@ -82,7 +82,7 @@ class Run:
         self.config = config
         requested = requested_precision(config.precision)
         start_missing_processes()
-        # No autocast by the Accelerator: it can't be switched off for the gradient penalty, which needs fp32.
+        # No autocast by the Accelerator: it can't be switched off for parts of a step (`autocast` below says which).
         # Buffers are constants here; broadcasting them would change them between a forward and its backward.
         self.accelerator = Accelerator(
             cpu=not torch.accelerator.is_available(),
@@ -159,7 +159,7 @@ class Run:
             raise getattr(errors, name, Wav2FaceError)(message)
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Context of forward passes in the run's precision. Gradient penalties stay outside: they need fp32."""
+        """Context of forward passes in the run's precision."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def seed_step(self, images_seen: int, stream: int = 0) -> None:
