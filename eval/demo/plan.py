@@ -13,7 +13,7 @@ from training.pipeline import Step
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = Path("configs/personas/demo")
 SHIPPED_MODEL = Path("weights/personas/model")
-SHIPPED_NAME = "the shipped model, trained for half an hour"
+SHIPPED_NAME = "the shipped model, trained for three quarters of an hour"
 JUDGE = "personas-judge"  # dlib needs 0.1 s a face, which would be minutes for these reports
 VARIETIES = (0, 0.5, 1)  # those of the page's drawings; five, as reports measure by themselves, take longer
 MAX_PROCESSES = 4
