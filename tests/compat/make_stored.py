@@ -19,7 +19,6 @@ import torch
 from data.dataset import ClipDataset
 from data.describe import Recipe
 from data.prepare import PrepareConfig, prepare_folder
-from data.weights import shipped_weights
 from encoder.face_encoder import FaceEncoder, FaceEncoderConfig
 from encoder.face_export import save_face_encoder
 from encoder.face_inference import measure_statistics, to_inputs
@@ -94,15 +93,11 @@ def store_models(dataset: ClipDataset, out: Path) -> None:
 
 
 def store_drawings(dataset: ClipDataset, out: Path) -> None:
-    """What both models draw from the stored speech of the first clip; and the shipped one, given it as a recording."""
+    """What the model draws from the stored speech of the first clip."""
     speech = dataset.waveform(int(np.flatnonzero(dataset.has_voice)[0]))
-    models = {"voice2face": out / "voice2face", "shipped": shipped_weights("model")}
-    for name, folder in models.items():
-        model = Voice2Face.from_pretrained(folder)
-        feature = model.encoder.encode([speech]).feature.expand(2, -1)
-        drawings = model.draw(feature, generator=torch.Generator().manual_seed(5))
-        save_row(to_pictures(drawings), out / f"{name}.png")
-    save_row(Voice2Face.from_pretrained(models["shipped"])(speech, num_images=2, seed=5), out / "shipped_call.png")
+    model = Voice2Face.from_pretrained(out / "voice2face")
+    feature = model.encoder.encode([speech]).feature.expand(2, -1)
+    save_row(to_pictures(model.draw(feature, generator=torch.Generator().manual_seed(5))), out / "voice2face.png")
 
 
 def save_row(pictures: list[Image.Image], path: Path) -> None:

@@ -16,9 +16,10 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from data.errors import ModelError
 from data.faces.analyzer import embed_crops
 from data.faces.registry import load_recognizer
-from data.faces.shipped import shipped_weights
+from data.media.audio import prepare_speech
 from data.personas.population import TRAIT_COLUMNS
 from data.personas.traits import read_traits
 from data.store.dataset import ClipDataset
@@ -80,14 +81,18 @@ def test_the_traits_of_a_stored_persona_are_those_that_were_stored() -> None:
 
 
 def test_a_stored_model_draws_what_it_drew(speech: NDArray[np.float32]) -> None:
-    for name, folder in (("voice2face", STORED / "voice2face"), ("shipped", shipped_weights("model"))):
-        model = Voice2Face.from_pretrained(folder)
-        feature = model.encoder.encode([speech]).feature.expand(2, -1)
-        assert_drawn(to_pictures(model.draw(feature, generator=torch.Generator().manual_seed(5))), name)
+    model = Voice2Face.from_pretrained(STORED / "voice2face")
+    feature = model.encoder.encode([speech]).feature.expand(2, -1)
+    assert_drawn(to_pictures(model.draw(feature, generator=torch.Generator().manual_seed(5))), "voice2face")
 
 
-def test_the_shipped_model_draws_what_it_drew_from_a_recording(speech: NDArray[np.float32]) -> None:
-    assert_drawn(Voice2Face.from_pretrained(shipped_weights("model"))(speech, num_images=2, seed=5), "shipped_call")
+def test_a_stored_model_without_a_sampler_draws_from_a_recording_as_before(speech: NDArray[np.float32]) -> None:
+    model = Voice2Face.from_pretrained(STORED / "voice2face")
+    feature = model.encoder.encode([prepare_speech(speech)]).feature.expand(2, -1)
+    expected = to_pictures(model.draw(feature, generator=torch.Generator().manual_seed(5)))
+    assert model(speech, num_images=2, seed=5) == expected
+    with pytest.raises(ModelError, match="no sampler"):
+        model(speech, variety=1.0)
 
 
 def test_a_stored_voice_encoder_is_that_of_the_model_that_was_made_from_it(speech: NDArray[np.float32]) -> None:
