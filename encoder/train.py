@@ -186,7 +186,7 @@ def train_encoder(config: EncoderTrainingConfig) -> None:
             run.log("heads refitted: " + ", ".join(f"{name} {value:.3f}" for name, value in scores.items()))
     if encoder.sampler is not None:
         assert hidden is not None, "the configuration's check: the heads are in closed form"
-        scores = _fit_sampler(encoder, clips, hidden, config, run)
+        scores = _fit_sampler(encoder, clips, hidden, validation, config, run)
         stats.write(scores, images_seen)
     run.on_main(lambda: encoder.save_pretrained(run.folder / "model"))
     run.log(f"the model is in {run.folder / 'model'}")
@@ -213,7 +213,12 @@ def fit_heads(encoder: VoiceEncoder, clips: ClipDataset, hidden: Tensor, config:
 
 
 def _fit_sampler(
-    encoder: VoiceEncoder, clips: ClipDataset, hidden: Tensor, config: EncoderTrainingConfig, run: Run
+    encoder: VoiceEncoder,
+    clips: ClipDataset,
+    hidden: Tensor,
+    validation: tuple[ClipDataset, Pairs, Tensor | None] | None,
+    config: EncoderTrainingConfig,
+    run: Run,
 ) -> dict[str, float]:
     """Fit the encoder's sampler in the main process, which alone writes the model, and score it.
 
@@ -221,6 +226,7 @@ def _fit_sampler(
         encoder: Encoder with its final heads, changed in place.
         clips: Training split.
         hidden: [num_clips, num_crops, H] of that split from `compute_hidden`.
+        validation: As `_validation` gives it.
         config: Configuration of the training.
         run: Run.
 
@@ -233,9 +239,12 @@ def _fit_sampler(
     """
     sampler = encoder.sampler
     assert sampler is not None
-    val_clips = ClipDataset(config.dataset, "val")
-    is_scored = bool(val_clips.has_voice.any() and val_clips.num_faces.any())
-    val_hidden = compute_hidden(encoder, val_clips, 0, config.crop_seconds, run) if is_scored else None
+    val_hidden = None
+    if validation is not None:
+        val_clips, val_pairs, whole = validation  # a frozen backbone's outputs are known, a trained one's are not
+        val_hidden = (
+            compute_hidden(encoder, val_clips, 0, config.crop_seconds, run) if whole is None else whole[:, None]
+        )
     scores: dict[str, float] = {}
 
     def fit() -> None:
@@ -252,7 +261,6 @@ def _fit_sampler(
         fit_sampler(sampler, people, pairs.features, run.generator(0, _STREAM_SAMPLER))
         seconds = time.perf_counter() - started
         if val_hidden is not None:
-            val_pairs = Pairs(val_clips, config.model.window_samples)
             val_people = _voiced_people(val_pairs, val_clips, regress(encoder, val_hidden))
             scores.update(
                 score_sampler(sampler, val_people, pairs.features.mean(dim=0), run.generator(1, _STREAM_SAMPLER))

@@ -149,18 +149,20 @@ class GanTraining:
         return self.discriminator is not None and images_seen >= self.config.objective.adversarial_start
 
     def set_typical_conditions(self, faces: ConditionedFaces) -> None:
-        """Keep some of the training's conditions, for the statistics of batch normalisation.
+        """Keep some of the training's conditions, for the statistics of batch normalisation, where there is any.
 
         Args:
             faces: Training data.
         """
+        if not _has_batch_norm(self.ema.module):
+            return
         people = faces.identities[:_NUM_TYPICAL_CONDITIONS]
         self._typical_conditions = torch.stack([faces[PersonDraw(person, person)]["condition"] for person in people])
 
     def averaged_generator(self) -> nn.Module:
         """The generator with averaged weights; where it has batch normalisation, with statistics that fit them."""
         module = self.ema.module
-        if any(isinstance(part, nn.BatchNorm2d) for part in module.modules()):
+        if _has_batch_norm(module):
             conditions = self._typical_conditions.to(self.run.device)
             torch.optim.swa_utils.update_bn(conditions.split(128), module)
         return module
@@ -185,6 +187,10 @@ class GanTraining:
             group["betas"] = (0.0, self.config.beta2.at(images_seen, self.config.total_images))
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+
+
+def _has_batch_norm(module: nn.Module) -> bool:
+    return any(isinstance(part, nn.BatchNorm2d) for part in module.modules())
 
 
 def _channels_last(module: nn.Module) -> nn.Module:
@@ -245,8 +251,8 @@ def train(config: GanConfig) -> None:
     predicted = {}
     if config.condition.source != "face":
         predicted = predict_features(encoder, dataset, config.condition.num_folds, config.condition.feature_ridge, run)
-    validation = Progress(training, encoder.to(run.device), dataset, ClipDataset(config.dataset, "val"))
-    checkpoints.register("progress", validation)
+    progress = Progress(training, encoder.to(run.device), dataset, ClipDataset(config.dataset, "val"))
+    checkpoints.register("progress", progress)
     start_step = (checkpoints.load_latest() or 0) // config.batch_size
     faces = ConditionedFaces(dataset, predicted, config.condition, config.objective, training.noise_size)
     training.set_typical_conditions(faces)
@@ -274,7 +280,7 @@ def train(config: GanConfig) -> None:
                 means = stats.flush(now)  # stops the run if anything is not finite, before a checkpoint is written
                 bar.set_postfix({"ms/img": f"{means['speed/ms_per_image']:.1f}"})
             if shows:
-                validation.show(now, stats)
+                progress.show(now, stats)
             if saves:
                 checkpoints.save(now)
                 model = assemble(encoder, training, info.face_size)
