@@ -12,6 +12,39 @@ WINDOW_SAMPLES = SAMPLE_RATE * 25 // 1000
 HOP_SAMPLES = SAMPLE_RATE * 10 // 1000
 
 
+class FourierTransform(nn.Module):
+    """The Fourier transform of frames under a Hann window; frames lie wholly inside the waveform.
+
+    A module of its own, because exported graphs replace it: they have no complex numbers (`gan.export`).
+
+    Attributes:
+        window: [window_samples] periodic Hann window.
+        hop_samples: From one frame to the next.
+        fft_length: Samples of the FFT; frames are padded with zeros to it.
+    """
+
+    window: Tensor
+
+    def __init__(self, window_samples: int, hop_samples: int, fft_length: int | None = None) -> None:
+        super().__init__()
+        self.hop_samples, self.fft_length = hop_samples, fft_length or window_samples
+        self.register_buffer("window", torch.hann_window(window_samples), persistent=False)
+
+    def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        """Transform a batch of waveforms.
+
+        Args:
+            waveform: [N, T] float32, T at least one window.
+
+        Returns:
+            Real and imaginary part, each [N, frames, F] with frames = (T - window) // hop + 1 and
+            F = fft_length // 2 + 1.
+        """
+        frames = waveform.unfold(-1, len(self.window), self.hop_samples) * self.window
+        spectrum = torch.fft.rfft(frames, n=self.fft_length)
+        return spectrum.real, spectrum.imag
+
+
 class PowerLawSpectrogram(nn.Module):
     """The compressed complex spectrogram of Speech2Face (Oh et al. 2019, section 4).
 
@@ -26,8 +59,6 @@ class PowerLawSpectrogram(nn.Module):
 
     # d|x|^0.3/dx is infinite at 0: silence must not give NaN gradients.
     _floor = 1e-8
-
-    window: Tensor
 
     def __init__(
         self, window: float = 0.025, stride: float = 0.010, fft_length: int = 512, exponent: float = 0.3
@@ -46,13 +77,13 @@ class PowerLawSpectrogram(nn.Module):
         super().__init__()
         self.window_samples, self.hop_samples = round(window * SAMPLE_RATE), round(stride * SAMPLE_RATE)
         self.num_frequencies = fft_length // 2 + 1
-        self._fft_length, self._exponent = fft_length, exponent
+        self._exponent = exponent
         if not (1 <= self.window_samples <= fft_length and self.hop_samples >= 1 and 0 < exponent <= 1):
             raise ConfigError(
                 f"a spectrogram of window {window} s, stride {stride} s, fft_length {fft_length} and exponent "
                 f"{exponent}: the window must fit into the FFT at {SAMPLE_RATE} Hz, the exponent lie in (0, 1]"
             )
-        self.register_buffer("window", torch.hann_window(self.window_samples), persistent=False)
+        self.transform = FourierTransform(self.window_samples, self.hop_samples, fft_length)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Transform a batch of waveforms.
@@ -63,8 +94,7 @@ class PowerLawSpectrogram(nn.Module):
         Returns:
             [N, 2, frames, F]: real and imaginary part, compressed; frames = (T - window) // hop + 1.
         """
-        frames = waveform.unfold(-1, self.window_samples, self.hop_samples) * self.window
-        spectrum = torch.view_as_real(torch.fft.rfft(frames, n=self._fft_length)).movedim(-1, 1)
+        spectrum = torch.stack(self.transform(waveform), dim=1)
         return spectrum.sign() * spectrum.abs().clamp_min(self._floor) ** self._exponent
 
 
@@ -77,13 +107,12 @@ class MelPowerSpectrogram(nn.Module):
 
     num_mels = 40
 
-    window: Tensor
     filters: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         filters = _mel_filters(WINDOW_SAMPLES, 0.0, SAMPLE_RATE / 2, self.num_mels)
-        self.register_buffer("window", torch.hann_window(WINDOW_SAMPLES), persistent=False)
+        self.transform = FourierTransform(WINDOW_SAMPLES, HOP_SAMPLES)
         self.register_buffer("filters", filters, persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
@@ -96,8 +125,7 @@ class MelPowerSpectrogram(nn.Module):
             [N, T // 160 + 1, 40] mel power, >= 0.
         """
         padded = nn.functional.pad(waveform, (WINDOW_SAMPLES // 2, WINDOW_SAMPLES // 2))
-        frames = padded.unfold(-1, WINDOW_SAMPLES, HOP_SAMPLES) * self.window
-        return _mel_energy(frames, self.filters)
+        return _mel_energy(self.transform(padded), self.filters)
 
 
 class LogMelSpectrogram(nn.Module):
@@ -114,13 +142,12 @@ class LogMelSpectrogram(nn.Module):
     # Share of the mean energy: -60 dB counts as silence.
     _floor = 1e-6
 
-    window: Tensor
     filters: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         filters = _mel_filters(self._window_samples, 40.0, self._max_frequency, self.num_mels)
-        self.register_buffer("window", torch.hann_window(self._window_samples), persistent=False)
+        self.transform = FourierTransform(self._window_samples, self._hop_samples)
         self.register_buffer("filters", filters, persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
@@ -132,8 +159,7 @@ class LogMelSpectrogram(nn.Module):
         Returns:
             [N, (T - 1024) // 256 + 1, 96] natural logarithms, zero on average; 0 throughout in silence.
         """
-        frames = waveform.unfold(-1, self._window_samples, self._hop_samples) * self.window
-        energy = _mel_energy(frames, self.filters)
+        energy = _mel_energy(self.transform(waveform), self.filters)
         mean = energy.mean(dim=(1, 2), keepdim=True)
         logarithm = (energy + self._floor * mean + 1e-12).log()
         return logarithm - logarithm.mean(dim=(1, 2), keepdim=True)
@@ -154,8 +180,8 @@ def _mel_filters(window_samples: int, min_frequency: float, max_frequency: float
     )
 
 
-def _mel_energy(frames: Tensor, filters: Tensor) -> Tensor:
-    """[N, frames, window] windowed samples and [F, mels] filters to [N, frames, mels] energies, in fp32."""
-    spectrum = torch.fft.rfft(frames)
-    with torch.autocast(frames.device.type, enabled=False):  # bf16 would round the energies to 3 digits
-        return (spectrum.real.square() + spectrum.imag.square()) @ filters
+def _mel_energy(spectrum: tuple[Tensor, Tensor], filters: Tensor) -> Tensor:
+    """Real and imaginary part, [N, frames, F], and [F, mels] filters to [N, frames, mels] energies, in fp32."""
+    real, imaginary = spectrum
+    with torch.autocast(real.device.type, enabled=False):  # bf16 would round the energies to 3 digits
+        return (real.square() + imaginary.square()) @ filters
