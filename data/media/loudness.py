@@ -9,10 +9,10 @@ from data.media.waveform import Waveform
 LOUDNESS_DBFS = -26.0
 """Root mean square that `level_loudness` aims at, in dB below full scale."""
 
-_SILENT_DBFS = -70.0  # quieter than the noise of any microphone: nothing was recorded
-_PEAK = 0.99
+SILENT_DBFS = -70.0  # quieter than the noise of any microphone: nothing was recorded
+PEAK = 0.99
 _FRAME = 320  # samples: 20 ms
-_MAX_OFFSET = 0.1  # of the root mean square; smaller ones change it by less than 0.05 dB
+MAX_OFFSET = 0.1  # of the root mean square; smaller ones change it by less than 0.05 dB
 
 
 def rms(waveform: Waveform) -> float:
@@ -23,7 +23,7 @@ def rms(waveform: Waveform) -> float:
 
 def is_silent(waveform: Waveform) -> bool:
     """Whether [T] is quieter than the noise of any microphone."""
-    return rms(waveform) < 10 ** (_SILENT_DBFS / 20)
+    return rms(waveform) < 10 ** (SILENT_DBFS / 20)
 
 
 def remove_offset(waveform: Waveform) -> Waveform:
@@ -32,7 +32,7 @@ def remove_offset(waveform: Waveform) -> Waveform:
         return waveform
     mean = float(np.mean(waveform, dtype=np.float64))
     square = float(np.mean(np.square(waveform, dtype=np.float64)))
-    if mean**2 <= _MAX_OFFSET**2 * max(0.0, square - mean**2):
+    if mean**2 <= MAX_OFFSET**2 * max(0.0, square - mean**2):
         return waveform
     return (waveform - np.float32(mean)).astype(np.float32)
 
@@ -50,7 +50,7 @@ def level_loudness(waveform: Waveform) -> Waveform:
     level = rms(waveform)
     if level == 0.0:
         return waveform
-    gain = min(10 ** (LOUDNESS_DBFS / 20) / level, _PEAK / float(np.abs(waveform).max()))
+    gain = min(10 ** (LOUDNESS_DBFS / 20) / level, PEAK / float(np.abs(waveform).max()))
     return (waveform * np.float32(gain)).astype(np.float32)
 
 

@@ -55,7 +55,7 @@ class GE2E(Backbone):
         partials = torch.stack([mel[:, start : start + PARTIAL_FRAMES] for start in starts], dim=1)  # [N, P, 160, 40]
         _, (last_hidden, _) = self.lstm(partials.flatten(0, 1))
         embedding = F.normalize(F.relu(self.linear(last_hidden[-1])), dim=-1)
-        return F.normalize(embedding.unflatten(0, (len(waveform), len(starts))).mean(dim=1), dim=-1)
+        return F.normalize(embedding.unflatten(0, (-1, len(starts))).mean(dim=1), dim=-1)
 
     def load_pretrained(self) -> None:
         """Read the weights from the installed wheel, without importing its code.
