@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from data.errors import DatasetError
 from data.faces.protocol import unit_rows
+from encoder.error_rates import ErrorRates
 
 FALSE_ACCEPT_RATE = 0.01
 
@@ -66,31 +67,17 @@ def verify(features: NDArray[np.floating], identities: NDArray[np.integer]) -> V
     similarity = units @ units.T
     same = identities[:, None] == identities[None, :]
     upper = np.triu(np.ones(same.shape, bool), 1)
-    genuine, impostor = similarity[same & upper], similarity[~same & upper]
-    if not len(genuine) or not len(impostor):
+    is_same = same[upper]
+    if is_same.all() or not is_same.any():
         raise DatasetError("verification needs two people at least, and somebody with two faces")
+    scores = similarity[upper]
     np.fill_diagonal(similarity, -2)
     has_another = (same.sum(axis=1) > 1).nonzero()[0]
     nearest = identities[similarity[has_another].argmax(axis=1)]
     return Verification(
-        equal_error_rate=equal_error_rate(genuine, impostor),
-        true_accept_rate=float((genuine > np.quantile(impostor, 1 - FALSE_ACCEPT_RATE)).mean()),
+        equal_error_rate=ErrorRates(scores, is_same).equal_error_rate(),
+        true_accept_rate=float((scores[is_same] > np.quantile(scores[~is_same], 1 - FALSE_ACCEPT_RATE)).mean()),
         nearest_neighbour=float((nearest == identities[has_another]).mean()),
         num_faces=len(features),
         num_people=len(np.unique(identities)),
     )
-
-
-def equal_error_rate(genuine: NDArray[np.floating], impostor: NDArray[np.floating]) -> float:
-    """Error at the threshold where both kinds of error are equally frequent; between two thresholds, their mean.
-
-    Args:
-        genuine: Similarities of pairs of one person.
-        impostor: Similarities of pairs of two people.
-    """
-    genuine, impostor = np.sort(genuine), np.sort(impostor)
-    thresholds = np.unique(genuine)
-    refused = np.searchsorted(genuine, thresholds, side="left") / len(genuine)
-    accepted = 1 - np.searchsorted(impostor, thresholds, side="left") / len(impostor)
-    best = int(np.argmin(np.abs(refused - accepted)))
-    return float(refused[best] + accepted[best]) / 2
