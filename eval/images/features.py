@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -16,9 +17,22 @@ from data.faces.analyzer import embed_crops
 from data.faces.protocol import FaceRecognizer
 from data.files import sha256_of_file
 
-INCEPTION_FILE = "inception_v3_google-0cc3c7bd.pth"
-_INCEPTION_DIGEST = "0cc3c7bd"
+INCEPTION_FILE = "pt_inception-2015-12-05-6726825d.pth"
+"""The network of the original FID (TensorFlow, 2015-12-05), as pytorch-fid published it for torch."""
+
+INCEPTION_MISSING = (
+    f"FID, KID, precision and recall in Inception's feature space were not measured: {INCEPTION_FILE} is not on this "
+    "machine, and no weights are downloaded silently. Fetch it once from github.com/mseitzer/pytorch-fid/releases/"
+    f"download/fid_weights/{INCEPTION_FILE} into torch.hub's folder of checkpoints, or name it with "
+    "--inception-weights."
+)
+"""What a report says without the file."""
+
+_INCEPTION_DIGEST = "6726825d"
 _INCEPTION_SIDE = 299
+
+Resizing = Literal["clean-fid", "legacy"]
+"""How pictures are enlarged for Inception, and to which range."""
 
 
 class ImageFeatures(Protocol):
@@ -55,47 +69,84 @@ class JudgeFeatures:
 
 
 class InceptionFeatures:
-    """The 2,048 pooled features of torchvision's Inception v3.
+    """The 2,048 pooled features of the original FID's Inception v3.
 
-    The weights are not those of the original FID (another training on ImageNet), so distances don't compare with
-    published FIDs. The name of the feature space says so.
+    Distances compare with published ones of the same resizing:
+
+    - `clean-fid`: bicubic, antialiased, in float (Parmar et al. 2022), then (x - 128) / 128, as clean-fid does.
+    - `legacy`: torch's bilinear without antialiasing, then x / 127.5 - 1, as pytorch-fid does.
 
     Args:
-        path: torchvision's weight file.
+        network: As from `load_inception`.
+        resizing: Which of the two.
+    """
+
+    size = 2048
+    is_unit = False
+
+    def __init__(self, network: nn.Module, resizing: Resizing) -> None:
+        self.name = f"inception-{resizing}"
+        self._network = network
+        self._resizing = resizing
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """[N, 2048] from [N, S, S, 3] uint8 RGB."""
+        device = next(self._network.parameters()).device
+        features = [np.zeros((0, self.size))]
+        for start in range(0, len(images), 16):
+            pixels = self._resize(images[start : start + 16]).to(device)
+            with torch.no_grad():
+                features.append(self._network(pixels).double().cpu().numpy())
+        return np.concatenate(features)
+
+    def _resize(self, images: NDArray[np.uint8]) -> torch.Tensor:
+        """[N, 3, 299, 299] in about [-1, 1]."""
+        if self._resizing == "clean-fid":
+            resized = np.stack([resize_like_clean_fid(image, _INCEPTION_SIDE) for image in images])
+            return (torch.from_numpy(resized).permute(0, 3, 1, 2) - 128) / 128
+        pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+        side = (_INCEPTION_SIDE, _INCEPTION_SIDE)
+        return 2 * nn.functional.interpolate(pixels, size=side, mode="bilinear", align_corners=False) - 1
+
+
+def load_inception(path: Path, device: str = "cpu") -> nn.Module:
+    """The original FID's Inception v3 with strictly loaded weights: [N, 2048] from [N, 3, 299, 299].
+
+    It is torchvision's network with the blocks that piq has replaced, because piq itself would download the weights.
+
+    Args:
+        path: The file `INCEPTION_FILE`.
         device: Device to run on.
 
     Raises:
         ModelError: If the file is damaged or another one.
     """
+    from piq.feature_extractors import fid_inception as blocks
+    from torchvision.models import inception_v3
 
-    name = "inception-v3-torchvision"
-    size = 2048
-    is_unit = False
-
-    def __init__(self, path: Path, device: str = "cpu") -> None:
-        from torchvision.models import inception_v3
-
-        if not sha256_of_file(path).startswith(_INCEPTION_DIGEST):
-            raise ModelError(f"{path}: damaged or another file, its sha256 does not begin with {_INCEPTION_DIGEST}")
-        network = inception_v3(weights=None, init_weights=False, transform_input=False)
-        try:
-            network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-        except (RuntimeError, ValueError) as error:
-            raise ModelError(f"{path}: not torchvision's Inception v3: {str(error).splitlines()[0]}") from error
-        network.fc = nn.Identity()
-        self._network = network.eval().requires_grad_(False).to(device)
-        self._device = device
-
-    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """[N, 2048] from [N, S, S, 3] uint8 RGB."""
-        features = [np.zeros((0, self.size))]
-        for start in range(0, len(images), 16):
-            resized = [resize_like_clean_fid(image, _INCEPTION_SIDE) for image in images[start : start + 16]]
-            pixels = torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2).to(self._device)
-            with torch.no_grad():
-                # torchvision's transform_input undoes ImageNet's normalisation: the network wants [-1, 1].
-                features.append(self._network(pixels / 127.5 - 1).double().cpu().numpy())
-        return np.concatenate(features)
+    if not sha256_of_file(path).startswith(_INCEPTION_DIGEST):
+        raise ModelError(
+            f"{path}: damaged or not {INCEPTION_FILE}, its sha256 does not begin with {_INCEPTION_DIGEST}"
+        )
+    # Not initialised: every weight comes from the file.
+    network = inception_v3(
+        weights=None, init_weights=False, num_classes=1008, aux_logits=False, transform_input=False
+    )
+    network.Mixed_5b = blocks.FIDInceptionA(192, pool_features=32)
+    network.Mixed_5c = blocks.FIDInceptionA(256, pool_features=64)
+    network.Mixed_5d = blocks.FIDInceptionA(288, pool_features=64)
+    network.Mixed_6b = blocks.FIDInceptionC(768, channels_7x7=128)
+    network.Mixed_6c = blocks.FIDInceptionC(768, channels_7x7=160)
+    network.Mixed_6d = blocks.FIDInceptionC(768, channels_7x7=160)
+    network.Mixed_6e = blocks.FIDInceptionC(768, channels_7x7=192)
+    network.Mixed_7b = blocks.FIDInceptionE1(1280)
+    network.Mixed_7c = blocks.FIDInceptionE2(2048)
+    try:
+        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    except (RuntimeError, ValueError, TypeError, pickle.UnpicklingError) as error:
+        raise ModelError(f"{path}: not the weights of Inception v3: {str(error).splitlines()[0]}") from error
+    network.fc = nn.Identity()
+    return network.eval().requires_grad_(False).to(device)
 
 
 def find_inception(path: str | None) -> Path | None:
@@ -120,10 +171,10 @@ def resize_like_clean_fid(image: NDArray[np.uint8], side: int) -> NDArray[np.flo
         side: Side of the result in pixels.
 
     Returns:
-        [side, side, 3] float32 in [0, 255].
+        [side, side, 3] float32, which may leave [0, 255] a little at sharp edges, as clean-fid's do.
     """
     channels = [
         np.asarray(Image.fromarray(image[..., c].astype(np.float32)).resize((side, side), Image.Resampling.BICUBIC))
         for c in range(3)
     ]
-    return np.clip(np.stack(channels, axis=2), 0, 255)
+    return np.stack(channels, axis=2)

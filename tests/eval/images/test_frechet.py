@@ -1,5 +1,8 @@
 import numpy as np
+import piq
 import pytest
+import torch
+from scipy.linalg import sqrtm
 
 from eval.images.kid import kernel_distance, squared_mmd
 from gan.frechet import GaussianStatistics, frechet_distance
@@ -22,6 +25,25 @@ def test_frechet_of_covariances_that_do_not_commute_agrees_with_the_eigenvalues_
     expected = np.trace(first) + np.trace(second) - 2 * cross
     assert frechet_distance(np.zeros(5), first, np.zeros(5), second) == pytest.approx(expected)
     assert frechet_distance(np.zeros(5), second, np.zeros(5), first) == pytest.approx(expected)
+
+
+def test_the_distance_of_given_features_agrees_with_two_other_implementations():
+    random = np.random.default_rng(5)
+    mixing = random.normal(size=(24, 24))
+    first, second = random.normal(size=(300, 24)), random.normal(size=(250, 24)) @ mixing / 5 + 0.3
+    ours = [GaussianStatistics(24), GaussianStatistics(24)]
+    for statistics, features in zip(ours, (first, second), strict=True):
+        statistics.add(features)
+    distance = frechet_distance(ours[0].mean, ours[0].covariance, ours[1].mean, ours[1].covariance)
+    # pytorch-fid and clean-fid write it out so: the root of the product, and numpy's covariances.
+    covariances = np.cov(first.T), np.cov(second.T)
+    root = sqrtm(covariances[0] @ covariances[1]).real
+    means = np.sum((first.mean(0) - second.mean(0)) ** 2)
+    by_root = means + np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * np.trace(root)
+    assert distance == pytest.approx(by_root, abs=1e-6)
+    # piq iterates for the root (Newton and Schulz) and stops at an error of 1e-5.
+    by_piq = piq.FID()(torch.from_numpy(first), torch.from_numpy(second)).item()
+    assert distance == pytest.approx(by_piq, rel=1e-4)
 
 
 def test_a_singular_covariance_gives_a_number():
