@@ -12,7 +12,6 @@ from data.errors import ModelError
 from eval.images import features
 from eval.images.features import InceptionFeatures, find_inception, load_inception, resize_like_clean_fid
 
-
 pytestmark = pytest.mark.filterwarnings("ignore:.*(pretrained|weight)")  # piq calls torchvision as it was
 
 
