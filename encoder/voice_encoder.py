@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -42,6 +42,9 @@ class EncoderDesign:
         window_seconds: Length of the backbone's input: longer recordings are cut into overlapping windows, shorter
             ones are repeated. None takes the duration that the data set recorded, else 6 s.
         sampler: Shape of the sampler of p(face feature | voice); None for an encoder without one.
+        condition: Vector that conditions a generator: the regressed `face_feature`, or the backbone's own
+            `voice_embedding`, as in methods that never regress one (configs/baselines). Such an encoder has no heads
+            and no joint space.
     """
 
     backbone: str = "ge2e"
@@ -52,6 +55,7 @@ class EncoderDesign:
     num_landmarks: int = 0
     window_seconds: float | None = None
     sampler: SamplerConfig | None = None
+    condition: Literal["face_feature", "voice_embedding"] = "face_feature"
 
     def __post_init__(self) -> None:
         if self.embedding_size < 1:
@@ -61,6 +65,8 @@ class EncoderDesign:
         for name in ("voice_dropout", "face_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} {getattr(self, name)} must be in [0, 1)")
+        if self.condition == "voice_embedding" and self.sampler is not None:
+            raise ConfigError("a sampler needs condition: face_feature")
         if self.window_seconds is not None and self.window_seconds < MIN_SPEECH_SECONDS:
             raise ConfigError(f"window_seconds {self.window_seconds} must be {MIN_SPEECH_SECONDS} or more")
 
@@ -92,8 +98,9 @@ class VoiceEncoding:
     """Predictions for voices.
 
     Attributes:
-        feature: [N, D] regressed features of T; only their directions have a meaning.
-        embedding: [N, E] unit vectors in the joint space.
+        feature: [N, C] what conditions a generator: regressed features of T (C = D), of which only the directions have
+            a meaning, or the backbone's outputs in an encoder with `condition: voice_embedding`.
+        embedding: [N, E] unit vectors in the joint space; E is 0 in such an encoder.
     """
 
     feature: Tensor
@@ -105,6 +112,7 @@ class VoiceEncoder(PretrainedModel):
 
     Attributes:
         sampler: Sampler of the face features that people with such a voice have; None in models without one.
+        condition_size: C, length of the vector that conditions a generator.
 
     Example:
         >>> encoder = Voice2Face.from_pretrained(shipped_weights("model")).encoder
@@ -131,16 +139,23 @@ class VoiceEncoder(PretrainedModel):
         super().__init__(config)
         self.backbone = build_backbone(config.backbone, config.backbone_options)
         hidden_size, feature_size = self.backbone.hidden_size, config.feature_size
-        self.feature_head = nn.Linear(hidden_size, feature_size)
-        self.voice_head = nn.Linear(hidden_size, config.embedding_size)
-        self.kernel_map = KernelMap(feature_size, config.num_landmarks) if config.num_landmarks else None
-        self.face_head = nn.Linear(config.num_landmarks or feature_size, config.embedding_size)
-        self.voice_dropout = nn.Dropout(config.voice_dropout)
-        self.face_dropout = nn.Dropout(config.face_dropout)
+        self.condition_size = feature_size if self.regresses_face_features else hidden_size
+        if self.regresses_face_features:
+            self.feature_head = nn.Linear(hidden_size, feature_size)
+            self.voice_head = nn.Linear(hidden_size, config.embedding_size)
+            self.kernel_map = KernelMap(feature_size, config.num_landmarks) if config.num_landmarks else None
+            self.face_head = nn.Linear(config.num_landmarks or feature_size, config.embedding_size)
+            self.voice_dropout = nn.Dropout(config.voice_dropout)
+            self.face_dropout = nn.Dropout(config.face_dropout)
         self.register_buffer("hidden_mean", torch.zeros(hidden_size))
         self.register_buffer("hidden_scale", torch.ones(()))
         self.register_buffer("face_mean", torch.zeros(feature_size))
         self.sampler = FeatureSampler(config.sampler, feature_size) if config.sampler else None
+
+    @property
+    def regresses_face_features(self) -> bool:
+        """Whether the condition is a face feature of T; else the encoder is its backbone alone."""
+        return self.config.condition == "face_feature"
 
     @classmethod
     def create(cls, config: VoiceEncoderConfig) -> VoiceEncoder:
@@ -219,6 +234,8 @@ class VoiceEncoder(PretrainedModel):
         Args:
             hidden: [N, H] outputs of the backbone.
         """
+        if not self.regresses_face_features:
+            return VoiceEncoding(hidden, hidden.new_zeros(len(hidden), 0))
         standard = self.standard_voice(hidden)
         feature = self.feature_head(self.voice_dropout(standard)) + self.face_mean
         embedding = F.normalize(self.voice_head(self.voice_dropout(standard)), dim=-1)

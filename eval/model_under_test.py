@@ -188,16 +188,17 @@ def encode_voices(
         max_samples: Samples that are used from the beginning of each clip; all by default.
 
     Returns:
-        Regressed features [N, D] and joint embeddings [N, E].
+        Conditions [N, C] of a generator (regressed features where C = D) and joint embeddings [N, E]; E is 0 in an
+        encoder without a joint space.
 
     Raises:
         ModelError: If the encoder gives values that are not finite.
     """
-    config = model.encoder.config
-    features = [np.zeros((0, config.feature_size), np.float32)]
-    embeddings = [np.zeros((0, config.embedding_size), np.float32)]
+    encoder = model.encoder
+    features = [np.zeros((0, encoder.condition_size), np.float32)]
+    embeddings = [np.zeros((0, encoder.config.embedding_size if encoder.regresses_face_features else 0), np.float32)]
     for rows in batches(clips):
-        encoding = model.encoder.encode([dataset.waveform(row)[:max_samples] for row in rows])
+        encoding = encoder.encode([dataset.waveform(row)[:max_samples] for row in rows])
         features.append(encoding.feature.float().cpu().numpy())
         embeddings.append(encoding.embedding.float().cpu().numpy())
     result = np.concatenate(features), np.concatenate(embeddings)

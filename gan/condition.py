@@ -71,6 +71,45 @@ class FaceBatch:
         return FaceBatch(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
+class CropReader:
+    """Crops of a split, decoded once and kept in memory where they fit.
+
+    Attributes:
+        in_memory: Whether they are kept.
+
+    Args:
+        dataset: The split.
+        owners: [M, 2] clip and number of each face, as `ClipDataset.all_face_features` gives them.
+    """
+
+    def __init__(self, dataset: ClipDataset, owners: NDArray[np.int64]) -> None:
+        self._dataset, self._owners = dataset, owners
+        size = dataset.info.face_size
+        self._crops: NDArray[np.uint8] | None = None
+        if len(owners) * size * size * 3 <= CROPS_IN_MEMORY_BYTES:
+            # Decoding JPEG and Parquet takes longer than a step on a GPU.
+            self._crops = np.empty((len(owners), size, size, 3), np.uint8)
+            for row, (clip, face) in enumerate(owners):
+                self._crops[row] = dataset.face(int(clip), int(face))
+        self.in_memory = self._crops is not None
+
+    def __getitem__(self, row: int) -> Tensor:
+        """[3, S, S] uint8 crop of a row of `owners`."""
+        if self._crops is not None:
+            return torch.from_numpy(self._crops[row]).permute(2, 0, 1)
+        clip, number = self._owners[row]
+        crop = self._dataset.face(int(clip), int(number)).copy()  # decoded pictures are read-only
+        return torch.from_numpy(crop).permute(2, 0, 1)
+
+
+def faces_by_identity(dataset: ClipDataset, owners: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Rows of `owners` ([M, 2] clip and number of each face) of each person of the split."""
+    identities = dataset.identity_of[owners[:, 0]]
+    order = np.argsort(identities, kind="stable")
+    bounds = np.searchsorted(identities[order], np.arange(len(dataset.identities) + 1))
+    return np.split(order, bounds[1:-1])
+
+
 class ConditionedFaces(Dataset[dict[str, Tensor]]):
     """Chooses a crop of a person and a condition for it; a pure function of the draw.
 
@@ -113,17 +152,8 @@ class ConditionedFaces(Dataset[dict[str, Tensor]]):
         self.true_features = torch.from_numpy(features)
         self.mean = self.true_features.mean(0)
         self.feature_deviation = float((self.true_features - self.mean).square().mean().sqrt())
-        self._owners = owners
-        order = np.argsort(dataset.identity_of[owners[:, 0]], kind="stable")
-        bounds = np.searchsorted(dataset.identity_of[owners[order, 0]], np.arange(len(dataset.identities) + 1))
-        self._faces = np.split(order, bounds[1:-1])
-        size = dataset.info.face_size
-        self._crops: NDArray[np.uint8] | None = None
-        if len(owners) * size * size * 3 <= CROPS_IN_MEMORY_BYTES:
-            # Decoding JPEG and Parquet takes longer than a step on a GPU.
-            self._crops = np.empty((len(owners), size, size, 3), np.uint8)
-            for row, (clip, face) in enumerate(owners):
-                self._crops[row] = dataset.face(int(clip), int(face))
+        self._faces = faces_by_identity(dataset, owners)
+        self._crops = CropReader(dataset, owners)
 
     def __getitem__(self, draw: PersonDraw) -> dict[str, Tensor]:
         """A crop and its condition, without the batch dimension; keys as the fields of `FaceBatch`."""
@@ -134,7 +164,7 @@ class ConditionedFaces(Dataset[dict[str, Tensor]]):
         other = self._someone_else(draw.identity, random)
         other_condition, _ = self._condition(other, self._choose_face(other, random), random)
         return {
-            "images": torch.from_numpy(self._crop(face)).permute(2, 0, 1),
+            "images": self._crops[face],
             "flipped": torch.tensor(bool(random.random() < 0.5)),
             "condition": condition if pictured else self._mix(random),
             "other_condition": other_condition,
@@ -149,12 +179,6 @@ class ConditionedFaces(Dataset[dict[str, Tensor]]):
     def _choose_face(self, identity: int, random: np.random.Generator) -> int:
         faces = self._faces[identity]
         return int(faces[random.integers(len(faces))])
-
-    def _crop(self, face: int) -> NDArray[np.uint8]:
-        if self._crops is not None:
-            return self._crops[face]
-        clip, number = self._owners[face]
-        return self.dataset.face(int(clip), int(number)).copy()  # decoded pictures are read-only
 
     def _condition(self, identity: int, face: int, random: np.random.Generator) -> tuple[Tensor, bool]:
         voices = self.dataset.voices_of(identity) if self.voice_share else []

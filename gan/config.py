@@ -13,6 +13,9 @@ from gan.generator import GeneratorConfig
 from training.run import RunConfig
 from training.schedule import Schedule
 
+MIN_FACE_NETWORK_SIZE = 64
+"""Smallest side in pixels of what T sees: below it face networks hardly tell people apart."""
+
 
 @dataclass(frozen=True)
 class ConditionConfig:
@@ -69,6 +72,8 @@ class ObjectiveConfig:
         perceptual: Weight of the distance to the true face by LPIPS or by T's inner feature maps.
         pixel: Weight of the mean absolute difference to the true face at half the resolution.
         perceptual_network: `face_network` (T's feature maps), `lpips_alex` or `lpips_vgg`.
+        face_network_size: Side in pixels of what T sees in these losses; None is T's own input size. T's cost falls
+            with the square of the side, but it tells people apart less well; validation keeps T's own size.
         judged_share: Share of the drawings that the identity and perceptual losses see, because T and LPIPS may cost
             more than a small generator.
         voice_judged: Whether perceptual and pixel losses also apply to drawings from a voice.
@@ -86,6 +91,7 @@ class ObjectiveConfig:
     perceptual: float = 0.3
     pixel: float = 1.0
     perceptual_network: Literal["face_network", "lpips_alex", "lpips_vgg"] = "face_network"
+    face_network_size: int | None = None
     judged_share: float = 0.5
     voice_judged: bool = True
     mismatched: float = 0.5
@@ -96,6 +102,10 @@ class ObjectiveConfig:
         for name in ("judged_share", "penalised_share"):
             if not 0 < getattr(self, name) <= 1:
                 raise ConfigError(f"objective.{name} {getattr(self, name)}: above 0 and at most 1 is needed")
+        if self.face_network_size is not None and self.face_network_size < MIN_FACE_NETWORK_SIZE:
+            raise ConfigError(
+                f"objective.face_network_size {self.face_network_size}: at least {MIN_FACE_NETWORK_SIZE} px are needed"
+            )
         if max(self.adversarial, self.identity, self.perceptual, self.pixel) <= 0:
             raise ConfigError("objective: one of adversarial, identity, perceptual, pixel must be above 0")
         if self.reconstruction_end is not None and max(self.adversarial, self.identity) <= 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,8 @@ class GeneratorConfig:
     """Shape of the generator.
 
     Attributes:
-        architecture: `residual` (R3GAN's, with noise) or `transposed_conv` (the plain decoder: no noise).
+        architecture: `residual` (R3GAN's, with noise), `transposed_conv` (the plain decoder: no noise), or the
+            published generator of `wen`, `wav2pix` or `sf2f`, for which no other setting counts.
         noise_size: Length of the noise vector; the plain decoder ignores it.
         condition_size: Length of the embedded condition.
         widths: Channels of each resolution from 4 x 4 upwards: five for 64 px, six for 128, seven for 256.
@@ -31,7 +32,7 @@ class GeneratorConfig:
             or at the `input` alone, with features normalised before they are centred (models of version 0.1).
     """
 
-    architecture: Literal["residual", "transposed_conv"] = "residual"
+    architecture: Literal["residual", "transposed_conv", "wen", "wav2pix", "sf2f"] = "residual"
     noise_size: int = 64
     condition_size: int = 128
     widths: tuple[int, ...] = (192, 192, 128, 64, 32)
@@ -111,14 +112,41 @@ class TransposedConvDecoder(nn.Module):
         return self.stages(self.condition(feature).unflatten(1, (-1, 4, 4)))
 
 
-def build_generator(config: GeneratorConfig, feature_size: int, image_size: int) -> Generator | TransposedConvDecoder:
-    """Build the generator that the configuration names.
+class ConditionalGenerator(Protocol):
+    """What all generators have in common."""
+
+    noise_size: int
+
+    def __call__(self, feature: Tensor, noise: Tensor) -> Tensor:
+        """[N, C] conditions and [N, Z] noise to [N, 3, S, S] drawings."""
+        ...
+
+
+def build_generator(config: GeneratorConfig, feature_size: int, image_size: int) -> Any:
+    """Build the generator that the configuration names, an nn.Module and `ConditionalGenerator`.
+
+    Args:
+        config: Shape of the network.
+        feature_size: C, length of the condition: D for face features.
+        image_size: Side S of the drawings.
 
     Raises:
         ConfigError: If the widths do not lead from 4 x 4 to the image size.
     """
     if image_size not in FACE_SIZES:
         raise ConfigError(f"image size {image_size}: one of {FACE_SIZES} is needed")
+    if config.architecture == "wen":
+        from gan.baselines.wen import WenGenerator
+
+        return WenGenerator(feature_size, image_size)
+    if config.architecture == "wav2pix":
+        from gan.baselines.wav2pix import Wav2PixGenerator
+
+        return Wav2PixGenerator(feature_size, image_size)
+    if config.architecture == "sf2f":
+        from gan.baselines.sf2f import SF2FGenerator
+
+        return SF2FGenerator(feature_size, image_size)
     check_shape("generator", config.widths, config, image_size)
     architecture = Generator if config.architecture == "residual" else TransposedConvDecoder
     return architecture(config, feature_size, image_size)

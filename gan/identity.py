@@ -69,16 +69,25 @@ class FaceNetwork(nn.Module):
         """Keep evaluation mode: T is never trained here."""
         return super().train(False)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """[N, 3, S, S] crops in [-1, 1] to [N, D] float32 unit features."""
-        cut = cut_for_face_network(images, self.input_size)
+    def forward(self, images: Tensor, size: int | None = None) -> Tensor:
+        """Embed crops.
+
+        Args:
+            images: [N, 3, S, S] crops in [-1, 1].
+            size: Side in pixels of what the network sees; None is its own input size. Fully convolutional networks
+                take others, the rest fail with torch's RuntimeError.
+
+        Returns:
+            [N, D] float32 unit features.
+        """
+        cut = cut_for_face_network(images, size or self.input_size)
         pixels = (cut + 1) * 127.5
         return F.normalize(self.network((pixels - self.input_mean) / self.input_std).float(), dim=1)
 
-    def maps_and_features(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
+    def maps_and_features(self, images: Tensor, size: int | None = None) -> tuple[list[Tensor], Tensor]:
         """As `forward`, with the last feature map of each chosen resolution, [N, C, h, w] each, from large to small."""
         with self._record(self.tapped) as maps:
-            features = self(images)
+            features = self(images, size)
         return [maps[name] for name in self.tapped], features
 
     def _choose_taps(self, num_maps: int) -> list[str]:

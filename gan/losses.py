@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -21,6 +24,59 @@ def relativistic_loss(preferred_scores: Tensor, other_scores: Tensor) -> Tensor:
         Scalar, log 2 for equal scores.
     """
     return F.softplus(other_scores - preferred_scores).mean()
+
+
+AdversarialLoss = Literal["bce", "lsgan", "hinge", "relativistic"]
+"""Kinds of adversarial losses: Goodfellow et al. 2014 (the generator's non-saturating form), Mao et al. 2017, Miyato et
+al. 2018, Jolicoeur-Martineau 2018 (pairs)."""
+
+
+def discriminator_loss(
+    kind: AdversarialLoss, real: Tensor, fakes: Sequence[tuple[float, Tensor]], real_label: float = 1.0
+) -> Tensor:
+    """Adversarial loss of a discriminator.
+
+    Args:
+        kind: Kind of the loss.
+        real: [N, ...] scores of real images.
+        fakes: Weight and [N, ...] scores of drawings, and of real images that count as fakes.
+        real_label: What a real image's score should say, for `bce` and `lsgan`.
+
+    Returns:
+        Scalar: the real images' loss plus the weighted sum of the fakes'; for `relativistic` the weighted sum alone.
+    """
+    if kind == "relativistic":
+        losses = [weight * relativistic_loss(real, fake) for weight, fake in fakes]
+    elif kind == "hinge":
+        losses = [F.relu(1 - real).mean(), *(weight * F.relu(1 + fake).mean() for weight, fake in fakes)]
+    else:
+        losses = [weight * _distance_to_label(kind, fake, 0.0) for weight, fake in fakes]
+        losses.append(_distance_to_label(kind, real, real_label))
+    return torch.stack(losses).sum()
+
+
+def generator_loss(kind: AdversarialLoss, fake: Tensor, real: Tensor, real_label: float = 1.0) -> Tensor:
+    """Adversarial loss of a generator.
+
+    Args:
+        kind: Kind of the loss.
+        fake: [N, ...] scores of drawings.
+        real: [N, ...] scores of real images; only `relativistic` uses them.
+        real_label: What a real image's score should say, for `bce` and `lsgan`.
+
+    Returns:
+        Scalar.
+    """
+    if kind == "relativistic":
+        return relativistic_loss(fake, real)
+    if kind == "hinge":
+        return -fake.mean()
+    return _distance_to_label(kind, fake, real_label)
+
+
+def _distance_to_label(kind: AdversarialLoss, scores: Tensor, label: float) -> Tensor:
+    labels = torch.full_like(scores, label)
+    return F.mse_loss(scores, labels) if kind == "lsgan" else F.binary_cross_entropy_with_logits(scores, labels)
 
 
 def score_gradient(scores: Tensor, images: Tensor) -> Tensor:

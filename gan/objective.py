@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from data.errors import ConfigError
 from data.faces.protocol import FaceEncoderInfo
 from gan.augment import AugmentConfig, augment
 from gan.balancer import Loss
@@ -67,6 +68,7 @@ def load_frozen_networks(
         device: Device of the networks.
 
     Raises:
+        ConfigError: If T doesn't take pictures of the configured size.
         ModelError: If weights are missing or damaged.
     """
     face_network: FaceNetwork | None = None
@@ -75,6 +77,14 @@ def load_frozen_networks(
         lpips = load_lpips("alex" if config.perceptual_network == "lpips_alex" else "vgg").to(device)
     if config.identity > 0 or (config.perceptual > 0 and lpips is None):
         face_network = load_face_network(face_encoder, face_encoder_path)
+        if config.face_network_size is not None:
+            try:
+                face_network(torch.zeros(1, 3, 64, 64), config.face_network_size)
+            except RuntimeError:
+                raise ConfigError(
+                    f"objective.face_network_size {config.face_network_size}: {face_encoder.name} takes "
+                    f"{face_network.input_size} px only; leave the key out"
+                ) from None
         face_network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return FrozenNetworks(face_network, lpips)
 
@@ -103,9 +113,24 @@ class Objective:
         self.face_network = networks.face_network
         self.lpips = networks.lpips
         self.feature_mean = feature_mean
+        self.judged_mean = feature_mean
         self.autocast = autocast
         # The adversary comes first: it is the balancer's reference where it is used at all.
         self.weights = {name: getattr(config, name) for name in ("adversarial", "identity", "perceptual", "pixel")}
+
+    @torch.no_grad()
+    def measure_judged_mean(self, crops: Tensor) -> None:
+        """Take the centre of the identity loss from crops at the size that T sees, where it isn't T's own.
+
+        Args:
+            crops: [M, 3, S, S] uint8 training faces.
+        """
+        size = self.config.face_network_size
+        if self.face_network is None or size is None:
+            return
+        device = self.feature_mean.device
+        features = [self.face_network(part.to(device) / 127.5 - 1, size) for part in crops.split(64)]
+        self.judged_mean = torch.cat(features).mean(dim=0)
 
     def adversarial(
         self, discriminator: nn.Module, batch: FaceBatch, drawings: Tensor, gamma: float, probability: float = 1.0
@@ -217,14 +242,16 @@ class Objective:
         fake, real = drawings[rows].clamp(-1, 1), batch.images[rows]
         with self.autocast():
             if self.face_network is not None and (config.identity > 0 or self.lpips is None):
-                fake_maps, fake_features = self.face_network.maps_and_features(fake)
+                fake_maps, fake_features = self.face_network.maps_and_features(fake, config.face_network_size)
                 with torch.no_grad():
                     # The target is what T sees in this very crop, mirrored and small as it is: a drawing that equals
                     # it can't be told from it, whereas T's feature of the photograph is out of reach (cosine .85).
-                    real_maps, real_features = self.face_network.maps_and_features(real)
+                    real_maps, real_features = self.face_network.maps_and_features(real, config.face_network_size)
                 if config.identity > 0:
-                    targets = torch.where(batch.pictured[rows, None], real_features, batch.condition[rows])
-                    distance = identity_distance(fake_features, targets, self.feature_mean)
+                    # Conditions are features at T's own size, drawings perhaps not: each has its own centre.
+                    others = batch.condition[rows] - self.feature_mean + self.judged_mean
+                    targets = torch.where(batch.pictured[rows, None], real_features, others)
+                    distance = identity_distance(fake_features, targets, self.judged_mean)
                     losses["identity"] = Loss(weight * distance.mean(), coverage)
                 if perceptual and self.lpips is None:
                     distance = normalised_map_distance(fake_maps, real_maps)

@@ -25,15 +25,15 @@ class SampleSheet:
     Attributes:
         spectrograms: [N, S, S, 3] uint8, spectrograms of the voices.
         faces: [N, S, S, 3] uint8, true crops.
-        true_features: [N, D] face features of the true crops.
-        predicted_features: [N, D] face features regressed from the voices: variety 0.
-        sampled_features: [NUM_DRAWINGS, N, D] samples of p(face feature | voice), variety 1; without a sampler the
+        true_features: [N, D] face features of the true crops; None for a generator with other conditions.
+        predicted_features: [N, C] conditions predicted from the voices: variety 0.
+        sampled_features: [NUM_DRAWINGS, N, C] samples of p(face feature | voice), variety 1; without a sampler the
             predicted features again, so that drawings differ by the noise alone.
     """
 
     spectrograms: NDArray[np.uint8]
     faces: NDArray[np.uint8]
-    true_features: Tensor
+    true_features: Tensor | None
     predicted_features: Tensor
     sampled_features: Tensor
 
@@ -58,6 +58,9 @@ def make_sample_sheet(dataset: ClipDataset, encoder: VoiceEncoder, num_people: i
     pictures = np.stack([dataset.face(clip, face) for clip, face in faces])
     waveforms = [dataset.waveform(clip) for clip in voices]
     predicted = encoder.encode(waveforms).feature
+    true_features = None
+    if encoder.regresses_face_features:
+        true_features = torch.from_numpy(np.stack([dataset.face_features(clip)[face] for clip, face in faces]))
     if encoder.sampler is None:
         sampled = predicted.expand(NUM_DRAWINGS, -1, -1)
     else:
@@ -68,7 +71,7 @@ def make_sample_sheet(dataset: ClipDataset, encoder: VoiceEncoder, num_people: i
     return SampleSheet(
         spectrograms=np.stack([draw_spectrogram(waveform, pictures.shape[1]) for waveform in waveforms]),
         faces=pictures,
-        true_features=torch.from_numpy(np.stack([dataset.face_features(clip)[face] for clip, face in faces])),
+        true_features=true_features,
         predicted_features=predicted,
         sampled_features=sampled,
     )
@@ -76,7 +79,7 @@ def make_sample_sheet(dataset: ClipDataset, encoder: VoiceEncoder, num_people: i
 
 @torch.no_grad()
 def draw_sample_grid(sheet: SampleSheet, generator: nn.Module, noise_size: int) -> NDArray[np.uint8]:
-    """Rows: spectrogram, true face, drawing from the true feature, from the regressed one, from several samples.
+    """Rows: spectrogram, true face, drawing from the true feature (if any), from the voice's, from several samples.
 
     Args:
         sheet: Contents of the grid.
@@ -89,7 +92,8 @@ def draw_sample_grid(sheet: SampleSheet, generator: nn.Module, noise_size: int) 
     device = next(generator.parameters()).device
     noises = torch.randn(NUM_DRAWINGS, 1, noise_size, generator=torch.Generator().manual_seed(0)).to(device)
     rows = [sheet.spectrograms, sheet.faces]
-    drawn = [(sheet.true_features, noises[0]), (sheet.predicted_features, noises[0])]
+    once = [features for features in (sheet.true_features, sheet.predicted_features) if features is not None]
+    drawn = [(features, noises[0]) for features in once]
     for feature, noise in [*drawn, *zip(sheet.sampled_features, noises, strict=True)]:
         rows.append(to_pixels(generator(feature.to(device), noise.expand(len(feature), -1))))
     return np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)

@@ -251,7 +251,9 @@ def train(config: GanConfig) -> None:
     predicted = {}
     if config.condition.source != "face":
         predicted = predict_features(encoder, dataset, config.condition.num_folds, config.condition.feature_ridge, run)
-    progress = Progress(training, encoder.to(run.device), dataset, ClipDataset(config.dataset, "val"))
+    training_faces = ValidationFaces(dataset)
+    training.objective.measure_judged_mean(training_faces.crops)
+    progress = Progress(training, encoder.to(run.device), training_faces, ClipDataset(config.dataset, "val"))
     checkpoints.register("progress", progress)
     start_step = (checkpoints.load_latest() or 0) // config.batch_size
     faces = ConditionedFaces(dataset, predicted, config.condition, config.objective, training.noise_size)
@@ -303,23 +305,28 @@ class Progress:
     Args:
         training: The training.
         encoder: The voice encoder, on the run's device.
-        dataset: Training split.
+        training_faces: Faces of the training split.
         validation_split: Validation split; where nobody is in it, nothing is measured.
     """
 
     def __init__(
-        self, training: GanTraining, encoder: VoiceEncoder, dataset: ClipDataset, validation_split: ClipDataset
+        self,
+        training: GanTraining,
+        encoder: VoiceEncoder,
+        training_faces: ValidationFaces,
+        validation_split: ClipDataset,
     ) -> None:
-        self._training, self._encoder, self._image_size = training, encoder, dataset.info.face_size
+        self._training, self._encoder = training, encoder
+        self._image_size = validation_split.info.face_size
         self._sheet = make_sample_sheet(validation_split, encoder)
         self._last_images = 0
         self.best = math.inf
         faces = ValidationFaces(validation_split)
         self._validation: Validation | None = None
         if len(faces) > 1:
-            networks, mean = training.objective.face_network, training.objective.feature_mean
+            network, mean = training.objective.face_network, training.objective.feature_mean
             self._validation = Validation(
-                faces, ValidationFaces(dataset), mean, networks, training.noise_size, training.run.device
+                faces, training_faces, mean, network, training.noise_size, training.run.device
             )
 
     def show(self, images_seen: int, stats: Stats) -> None:

@@ -61,7 +61,7 @@ class Voice2Face(PretrainedModel):
     def __init__(self, config: Voice2FaceConfig) -> None:
         super().__init__(config)
         self.encoder = VoiceEncoder(config.encoder)
-        self.generator = build_generator(config.generator, config.encoder.feature_size, config.image_size)
+        self.generator = build_generator(config.generator, self.encoder.condition_size, config.image_size)
         self.eval()
 
     @property
@@ -76,10 +76,10 @@ class Voice2Face(PretrainedModel):
 
     @torch.no_grad()
     def draw(self, feature: Tensor, noise: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
-        """Draw faces from face features, true or predicted.
+        """Draw faces from what conditions the generator: face features, true or predicted.
 
         Args:
-            feature: [N, D].
+            feature: [N, C].
             noise: [N, Z] standard normal; if None it is drawn on the CPU, so that a seed gives the same on all devices.
             generator: Random generator of that noise.
 

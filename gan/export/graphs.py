@@ -146,7 +146,9 @@ def cut_windows(waveform: Tensor, num_samples: int) -> Tensor:
     step = (length - num_samples).clamp_min(0).double() / (count - 1).clamp_min(1)
     starts = (torch.arange(count) * step).round().long()  # type: ignore[call-overload]
     # A recording that is shorter than a window is repeated.
-    index = torch.remainder(starts[:, None] + torch.arange(num_samples), length)
+    # Written as if it depended on the input, so that the graph counts and stores no list of 48,000 numbers.
+    offsets = torch.arange(length.clamp(num_samples, num_samples))
+    index = torch.remainder(starts[:, None] + offsets, length)
     return waveform[:, index]
 
 
