@@ -13,22 +13,25 @@ HOP_SAMPLES = SAMPLE_RATE * 10 // 1000
 
 
 class FourierTransform(nn.Module):
-    """The Fourier transform of frames under a Hann window; frames lie wholly inside the waveform.
+    """The Fourier transform of frames under a window; frames lie wholly inside the waveform.
 
     A module of its own, because exported graphs replace it: they have no complex numbers (`gan.export`).
 
     Attributes:
-        window: [window_samples] periodic Hann window.
+        window: [window_samples], a periodic Hann window unless another is given.
         hop_samples: From one frame to the next.
         fft_length: Samples of the FFT; frames are padded with zeros to it.
     """
 
     window: Tensor
 
-    def __init__(self, window_samples: int, hop_samples: int, fft_length: int | None = None) -> None:
+    def __init__(
+        self, window_samples: int, hop_samples: int, fft_length: int | None = None, window: Tensor | None = None
+    ) -> None:
         super().__init__()
         self.hop_samples, self.fft_length = hop_samples, fft_length or window_samples
-        self.register_buffer("window", torch.hann_window(window_samples), persistent=False)
+        window = torch.hann_window(window_samples) if window is None else window
+        self.register_buffer("window", window, persistent=False)
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """Transform a batch of waveforms.
@@ -165,18 +168,83 @@ class LogMelSpectrogram(nn.Module):
         return logarithm - logarithm.mean(dim=(1, 2), keepdim=True)
 
 
-def _mel_filters(window_samples: int, min_frequency: float, max_frequency: float, num_mels: int) -> Tensor:
-    """[window_samples // 2 + 1, num_mels] triangular filters on Slaney's mel scale, normalised by area."""
+class FilterBankSpectrogram(nn.Module):
+    """Logarithmic mel energies as older speech toolkits compute them, of samples on the scale of 16 bits.
+
+    25-ms frames every 10 ms after pre-emphasis, x[t] - 0.97 x[t - 1], and triangular filters on the mel scale
+    2595 log10(1 + f / 700). Loudness has an influence.
+
+    Attributes:
+        num_mels: Number of bands.
+    """
+
+    _pre_emphasis = 0.97
+    _scale = 32768.0
+    # About the energy of the rounding noise of 16-bit samples in a band; there is none in silence here.
+    _floor = 1.0
+
+    filters: Tensor
+
+    def __init__(
+        self,
+        num_mels: int,
+        min_frequency: float,
+        max_frequency: float,
+        fft_length: int,
+        window: Tensor,
+        area_normalised: bool,
+    ) -> None:
+        """Set up the transform.
+
+        Args:
+            num_mels: Number of bands.
+            min_frequency: Lower end of the lowest band in Hz.
+            max_frequency: Upper end of the highest band in Hz.
+            fft_length: Samples of the FFT; frames are padded with zeros to it.
+            window: [400] weights of a frame's samples.
+            area_normalised: Whether filters have area 1 on energies, as in CMU Sphinx; else height 1 on energies that
+                are divided by `fft_length`, as in python_speech_features.
+        """
+        super().__init__()
+        self.num_mels = num_mels
+        self.transform = FourierTransform(WINDOW_SAMPLES, HOP_SAMPLES, fft_length, window)
+        norm = "slaney" if area_normalised else None
+        filters = _mel_filters(fft_length, min_frequency, max_frequency, num_mels, norm, "htk")
+        self.register_buffer("filters", filters / (1 if area_normalised else fft_length), persistent=False)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Transform a batch of waveforms.
+
+        Args:
+            waveform: [N, T] float32 in [-1, 1] at 16 kHz, T >= 400.
+
+        Returns:
+            [N, (T - 400) // 160 + 1, num_mels] natural logarithms; 0 throughout in silence.
+        """
+        samples = self._scale * waveform
+        emphasised = torch.cat([samples[:, :1], samples[:, 1:] - self._pre_emphasis * samples[:, :-1]], dim=1)
+        return (_mel_energy(self.transform(emphasised), self.filters) + self._floor).log()
+
+
+def _mel_filters(
+    fft_length: int,
+    min_frequency: float,
+    max_frequency: float,
+    num_mels: int,
+    norm: str | None = "slaney",
+    mel_scale: str = "slaney",
+) -> Tensor:
+    """[fft_length // 2 + 1, num_mels] triangular filters, by default on Slaney's mel scale and normalised by area."""
     from torchaudio.functional import melscale_fbanks  # here, because torchaudio takes a second to import
 
     return melscale_fbanks(
-        n_freqs=window_samples // 2 + 1,
+        n_freqs=fft_length // 2 + 1,
         f_min=min_frequency,
         f_max=max_frequency,
         n_mels=num_mels,
         sample_rate=SAMPLE_RATE,
-        norm="slaney",
-        mel_scale="slaney",
+        norm=norm,
+        mel_scale=mel_scale,
     )
 
 

@@ -17,6 +17,7 @@ from data.errors import ConfigError, DatasetError
 from data.store.dataset import ClipDataset
 from data.store.sampling import IdentityBatches
 from data.store.shards import read_info
+from encoder.backbones import UNTRAINED
 from encoder.canonical import CanonicalConfig, start_heads
 from encoder.crossfit import cross_fit, regress
 from encoder.objective import LossConfig, Outputs, TrainedParts, gather_rows, loss_terms
@@ -84,7 +85,7 @@ class EncoderTrainingConfig(RunConfig):
             raise ConfigError("total_images must be 1 or more, and batch_size 2 or more: people are compared")
         if self.num_crops < 0 or self.num_workers < 0:
             raise ConfigError("num_crops and num_workers must not be negative")
-        if self.freeze_backbone and self.model.backbone in ("speech2face", "tdnn"):
+        if self.freeze_backbone and self.model.backbone in UNTRAINED:
             raise ConfigError(f"{self.model.backbone} has no published weights to freeze: set --freeze-backbone false")
         if self.freeze_backbone and (self.refit_heads or self.losses.speaker):
             raise ConfigError(

@@ -6,7 +6,8 @@ import torch
 from data.errors import ConfigError
 from data.faces.protocol import FaceEncoderInfo
 from encoder.objective import LossConfig, Outputs, TrainedParts, gather_rows, loss_terms
-from encoder.voice_encoder import VoiceEncoder, VoiceEncoderConfig
+from encoder.train import EncoderTrainingConfig
+from encoder.voice_encoder import EncoderDesign, VoiceEncoder, VoiceEncoderConfig
 
 ALL_ON = LossConfig(info_nce=1, am_softmax=1, speaker=1, cosine=1, feature_l1=1, normalised_l2=1, distillation=1)
 
@@ -94,3 +95,47 @@ def test_a_frozen_backbone_stays_in_eval_mode_and_a_trained_one_does_not() -> No
 def test_settings_out_of_range_are_refused(wrong: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         LossConfig(**wrong)
+
+
+SPEAKERS_ALONE = LossConfig(speaker=1, info_nce=0, cosine=0, margin=0, scale=30)
+
+
+def speakers(backbone: str) -> TrainedParts:
+    torch.manual_seed(0)
+    design = {"backbone": backbone, "backbone_options": {"width": 8, "hidden_size": 8}, "embedding_size": 4}
+    config = VoiceEncoderConfig(face_encoder=FaceEncoderInfo("made up", "0", 6, ""), **design)
+    return TrainedParts(VoiceEncoder(config), 4, SPEAKERS_ALONE, freeze_backbone=False)
+
+
+def test_the_speaker_loss_falls_and_trains_the_backbone_through_a_classifier_that_no_model_keeps() -> None:
+    module = speakers("conv1d").train()
+    time = torch.arange(8_000) / 16_000
+    pitch = torch.tensor([90.0, 130.0, 180.0, 250.0])
+    voices = torch.stack([torch.sin(2 * torch.pi * k * pitch[:, None] * time) / k for k in range(1, 8)]).sum(dim=0)
+    voices = 0.05 * voices.repeat(2, 1) + 0.002 * torch.randn(8, 8_000)
+    classes, faces = torch.arange(4).repeat(2), torch.randn(8, 6)
+    optimizer = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr=0.01)
+    losses = []
+    for _ in range(30):
+        terms = loss_terms(module(voices, faces), faces, classes, torch.randn(4, 6), SPEAKERS_ALONE)
+        assert list(terms) == ["speaker"]
+        optimizer.zero_grad()
+        terms["speaker"].backward()
+        optimizer.step()
+        losses.append(float(terms["speaker"].detach()))
+    assert losses[-1] < 0.2 * losses[0]
+    first = next(module.encoder.backbone.parameters())
+    assert first.grad is not None and first.grad.abs().max() > 0
+    assert "speaker_centres" in module.state_dict() and not any("centres" in key for key in module.encoder.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("backbone", "message"),
+    [("ge2e", "losses.speaker are for a backbone that is trained"), ("conv1d", "conv1d has no")],
+)
+def test_a_frozen_backbone_can_not_learn_speakers(backbone: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as error:
+        EncoderTrainingConfig(
+            out="x", dataset="y", model=EncoderDesign(backbone=backbone), losses=SPEAKERS_ALONE, freeze_backbone=True
+        )
+    assert "\n" not in str(error.value)
