@@ -172,7 +172,7 @@ class FilterBankSpectrogram(nn.Module):
     """Logarithmic mel energies as older speech toolkits compute them, of samples on the scale of 16 bits.
 
     25-ms frames every 10 ms after pre-emphasis, x[t] - 0.97 x[t - 1], and triangular filters on the mel scale
-    2595 log10(1 + f / 700). Loudness has an influence.
+    2595 log10(1 + f / 700), which those toolkits round to the frequencies of the FFT. Loudness has an influence.
 
     Attributes:
         num_mels: Number of bands.

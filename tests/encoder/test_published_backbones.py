@@ -9,6 +9,7 @@ from data.errors import ConfigError
 from encoder.backbones import build_backbone
 from encoder.backbones.inception1d import AttentionFuser
 from encoder.spectrograms import FilterBankSpectrogram
+from tests.golden import fill_weights, normal, recorded, summary
 
 NAMES = ["conv1d", "inception1d", "segan"]
 SMALL = {"width": 8, "hidden_size": 6}
@@ -46,6 +47,23 @@ def test_backbones_have_as_many_weights_as_in_the_public_code(
     backbone = build_backbone(name, options)
     assert sum(parameter.numel() for parameter in backbone.parameters()) == count
     assert backbone.eval()(voices(1, 1.0)).shape == (1, hidden_size)
+
+
+@torch.no_grad()
+def test_backbones_compute_what_the_public_code_does() -> None:
+    segan = fill_weights(build_backbone("segan", {}))
+    assert summary(segan(0.1 * normal(2, 16_000))) == recorded([-0.13114, 0.53428, -0.05169, 0.55477, 1.10365])
+    conv1d = fill_weights(build_backbone("conv1d", {}))
+    unit = F.normalize(conv1d.convolutions(normal(2, 64, 97)).mean(dim=2))
+    assert summary(unit) == recorded([0.0397, 0.21217, -0.00258, 0.08998, 0.08711])
+    inception1d = fill_weights(build_backbone("inception1d", {"fuser": True}))
+    unit = F.normalize(inception1d.convolutions(normal(2, 40, 126)).mean(dim=2))
+    assert summary(unit) == recorded([0.0036, 0.05181, 0.02593, 0.03034, 0.03215])
+    segments = F.normalize(inception1d.convolutions(normal(2, 3, 40, 125).flatten(0, 1)).mean(dim=2)).unflatten(
+        0, (2, 3)
+    )
+    fused = F.normalize(inception1d.fuser(segments))
+    assert summary(fused) == recorded([-0.00973, 0.01838, 0.03612, -0.00154, 0.04419])
 
 
 @pytest.mark.parametrize(("name", "more"), [*((name, {}) for name in NAMES), ("inception1d", {"fuser": True})])
