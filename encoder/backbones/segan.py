@@ -6,7 +6,6 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from encoder.backbones.base import Backbone
 
@@ -67,7 +66,11 @@ class SEGAN(Backbone):
         scaled = waveform / waveform.abs().amax(dim=1, keepdim=True).clamp_min(_MIN_PEAK)
         emphasised = torch.cat([scaled[:, :1], scaled[:, 1:] - _PRE_EMPHASIS * scaled[:, :-1]], dim=1)
         maps = self.convolutions(emphasised[:, None])
-        hidden: Tensor = self.linear(F.adaptive_avg_pool1d(maps, _TIMES).flatten(1))
+        length = maps.shape[2]
+        # F.adaptive_avg_pool1d, which torch's exporter can't write for a batch of any size.
+        bounds = [(part * length // _TIMES, -(-(part + 1) * length // _TIMES)) for part in range(_TIMES)]
+        parts = torch.stack([maps[:, :, start:end].mean(dim=2) for start, end in bounds], dim=2)
+        hidden: Tensor = self.linear(parts.flatten(1))
         return hidden
 
 
