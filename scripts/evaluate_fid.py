@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from data.errors import ConfigError, ModelError
 from eval.commands import add_report_arguments, open_output, open_split, print_progress
-from eval.images.features import ImageFeatures, InceptionFeatures, JudgeFeatures, find_inception
+from eval.images.face_score import OnnxClassifier
+from eval.images.features import (
+    INCEPTION_FILE,
+    INCEPTION_MISSING,
+    ImageFeatures,
+    InceptionFeatures,
+    JudgeFeatures,
+    find_inception,
+    load_inception,
+)
 from eval.images.measure import ImageOptions, measure_images
 from eval.images.report import write_image_report
 from eval.model_under_test import check_same_training_network, choose_varieties, load_judges, load_model_under_test
@@ -29,7 +38,14 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--num-images", type=int, default=2048, help="drawings (default: %(default)s)")
     parser.add_argument(
         "--inception-weights",
-        help="torchvision's inception_v3_google-0cc3c7bd.pth (default: the file in torch.hub's folder, if it is there)",
+        metavar="FILE",
+        help=f"{INCEPTION_FILE}, for FID (default: the file in torch.hub's folder, if it is there)",
+    )
+    parser.add_argument(
+        "--classifier",
+        metavar="FILE.onnx",
+        help="classifier of faces whose people the face score counts: one input [N, 3, S, S] RGB in [-1, 1], one "
+        "output [N, classes] of logits or probabilities",
     )
     arguments = parser.parse_args(argv)
     if arguments.num_images < 2:
@@ -42,26 +58,28 @@ def main(argv: list[str]) -> None:
     check_same_training_network(model, dataset)
     varieties = choose_varieties(model, arguments.varieties)
     judges = load_judges(arguments.judge, arguments.insightface_root, model.face_encoder)
-    spaces: list[ImageFeatures] = [JudgeFeatures(judge) for judge in judges]
+    spaces: list[ImageFeatures] = []
     inception = find_inception(arguments.inception_weights)
     if inception is not None:
-        spaces.insert(0, InceptionFeatures(inception, arguments.device))
+        network = load_inception(inception, arguments.device)
+        spaces += [InceptionFeatures(network, "clean-fid"), InceptionFeatures(network, "legacy")]
+    spaces += [JudgeFeatures(judge) for judge in judges]
+    classifier = OnnxClassifier(arguments.classifier) if arguments.classifier else None
     out = open_output(arguments.out)
     # Opened first: a login that fails should fail before the work, not after it.
     trackers = Trackers(TrackerConfig(wandb=arguments.wandb), out, vars(arguments))
-    options = ImageOptions(arguments.num_images, varieties, arguments.seed, print_progress)
+    options = ImageOptions(arguments.num_images, varieties, classifier, arguments.seed, print_progress)
     measured = measure_images(model, spaces, dataset, options)
     if inception is None:
-        measured.notes.append(
-            "No Inception feature space: its weights are not on this machine (inception_v3_google-0cc3c7bd.pth in "
-            "torch.hub's folder, or --inception-weights) and are never downloaded silently."
-        )
+        measured.missing.append(INCEPTION_MISSING)
     settings = {
         "seed": options.seed,
         "num_images": options.num_images,
         "varieties": " ".join(f"{variety:g}" for variety in varieties),
         "device": arguments.device,
     }
+    if classifier is not None:
+        settings["classifier"] = f"{classifier.name}, sha256 {classifier.sha256}"
     provenance = collect_provenance(model, dataset, arguments.split, [judge.info for judge in judges], settings)
     write_image_report(out, measured, provenance)
     for row in measured.varieties:
@@ -71,6 +89,13 @@ def main(argv: list[str]) -> None:
             f"KID x 1000 {1000 * row.kid:.3f} ({row.num_images} drawings, {row.num_real} real faces), "
             f"improved precision {100 * row.precision:.1f} %, recall {100 * row.recall:.1f} %"
         )
+    for score in measured.face_scores:
+        print(
+            f"face score by {score.classifier}, {score.system}: {score.score:.2f} ({score.num_images} pictures, "
+            f"{score.num_classes} classes)"
+        )
+    for sentence in measured.missing:
+        print(sentence)
     print(f"report: {out / 'report.md'}")
     upload = mirror_report(trackers, out, "image_quality")
     if upload is not None:

@@ -19,6 +19,7 @@ from eval.attributes.classifiers import (
     fit_ridge,
     median_pitch,
 )
+from eval.attributes.groups import MIN_GROUP
 from eval.intervals import bootstrap_interval
 from eval.predictions import Predictions, extract_face_features
 
@@ -212,7 +213,8 @@ def measure_attributes(
     if readings is not None:
         reader = FaceClassifiers(_first_column, _second_column, 0, 0, classifiers.training.mean_age)
         sources.append((f"drawing, by {readings.reader}", reader, readings.drawings, readings.faces))
-    sources.append(("regressed feature", classifiers.training, test.voice_features, test.face_features))
+    if test.voice_embeddings.shape[1]:  # else the voice encoder regresses no face feature
+        sources.append(("regressed feature", classifiers.training, test.voice_features, test.face_features))
     sex_rows: list[dict[str, Any]] = []
     age_rows: list[dict[str, Any]] = []
     faces_done: set[int] = set()  # ids of classifiers whose rows about true faces exist already
@@ -280,8 +282,8 @@ class SexReference:
             logits: [Q] logit of "female" for each voice's prediction.
 
         Returns:
-            Keys `compared_with`, `num`, `people`, `agreement`, `ci95`, `majority` and `area_under_curve`; None with
-            fewer than five known voices.
+            Keys `compared_with`, `num`, `people`, `too_small`, `agreement`, `ci95`, `majority` and `area_under_curve`;
+            None with fewer than five known voices.
         """
         row = _agreement(logits, self.is_female, self.known, self.identities)
         return None if row is None else {"compared_with": self.name, **row}
@@ -333,6 +335,7 @@ def _agreement(
     return {
         "num": int(known.sum()),
         "people": len(people),
+        "too_small": len(people) < MIN_GROUP,
         "agreement": float(right.mean()),
         "ci95": bootstrap_interval(right, rows, len(people)),
         "majority": max(share, 1 - share),
@@ -355,6 +358,7 @@ def _age_error(
     return {
         "num": int(known.sum()),
         "people": len(people),
+        "too_small": len(people) < MIN_GROUP,
         "mean_absolute_error": float(errors.mean()),
         "ci95": bootstrap_interval(errors, rows, len(people)),
         "mean_age_for_everybody": float(np.abs(classifiers.mean_age - ages[known]).mean()),

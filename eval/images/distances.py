@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,3 +111,26 @@ def compare(
 def extract_all(space: ImageFeatures, batches: Iterator[NDArray[np.uint8]]) -> NDArray[np.float64]:
     """Features [N, D] of batches of pictures; the pictures themselves, which are larger, are not kept."""
     return np.concatenate([space(images) for images in batches])
+
+
+def extract_each(
+    spaces: Sequence[ImageFeatures], batches: Iterator[NDArray[np.uint8]], kept: NDArray[np.integer]
+) -> tuple[list[NDArray[np.float64]], NDArray[np.uint8]]:
+    """Features in several spaces from one pass over batches of pictures, and some of the pictures.
+
+    Args:
+        spaces: The feature spaces.
+        batches: The pictures.
+        kept: Rows, in rising order, of the pictures that are returned.
+
+    Returns:
+        [N, D] for each space, and [len(kept), S, S, 3].
+    """
+    features: list[list[NDArray[np.float64]]] = [[] for _ in spaces]
+    pictures, start = [], 0
+    for images in batches:
+        for blocks, space in zip(features, spaces, strict=True):
+            blocks.append(space(images))
+        pictures.append(images[kept[(kept >= start) & (kept < start + len(images))] - start])
+        start += len(images)
+    return [np.concatenate(blocks) for blocks in features], np.concatenate(pictures)

@@ -7,6 +7,7 @@ its 8,631 people it is the VGGFace score of SF2F (Bai et al. 2022).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ def score_posteriors(
 
 
 def compare_scores(
-    posteriors: dict[str, NDArray[np.floating]], classifier: str, temperature: float | None, seed: int
+    posteriors: Mapping[str, NDArray[np.floating]], classifier: str, temperature: float | None, seed: int
 ) -> list[FaceScore]:
     """The scores of several sets of pictures, in parts of the same size.
 

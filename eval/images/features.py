@@ -125,13 +125,9 @@ def load_inception(path: Path, device: str = "cpu") -> nn.Module:
     from torchvision.models import inception_v3
 
     if not sha256_of_file(path).startswith(_INCEPTION_DIGEST):
-        raise ModelError(
-            f"{path}: damaged or not {INCEPTION_FILE}, its sha256 does not begin with {_INCEPTION_DIGEST}"
-        )
+        raise ModelError(f"{path}: damaged or not {INCEPTION_FILE}, its sha256 does not begin with {_INCEPTION_DIGEST}")
     # Not initialised: every weight comes from the file.
-    network = inception_v3(
-        weights=None, init_weights=False, num_classes=1008, aux_logits=False, transform_input=False
-    )
+    network = inception_v3(weights=None, init_weights=False, num_classes=1008, aux_logits=False, transform_input=False)
     network.Mixed_5b = blocks.FIDInceptionA(192, pool_features=32)
     network.Mixed_5c = blocks.FIDInceptionA(256, pool_features=64)
     network.Mixed_5d = blocks.FIDInceptionA(288, pool_features=64)

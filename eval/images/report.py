@@ -9,7 +9,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from eval.attributes.groups import small_groups_sentence
 from eval.images.distances import ImageDistance
+from eval.images.face_score import NUM_PARTS
 from eval.images.measure import DRAWN_FROM_FACES, REAL, ImageMeasurement
 from eval.report.figures import CHANCE, INK, save_figure, save_mosaic, tidy_axes
 from eval.report.folder import write_report
@@ -37,8 +39,12 @@ def write_image_report(out: Path, measured: ImageMeasurement, provenance: dict[s
             {**row.as_json(), "faces_found": measured.faces_found_at[row.variety or 0.0]} for row in measured.varieties
         ],
         "bounds": [bound.as_json() for bound in measured.bounds],
+        "groups": [group.as_json() for group in measured.groups],
+        "small_groups": [group.as_json() for group in measured.small_groups],
+        "face_scores": [score.as_json() for score in measured.face_scores],
         "faces_found": measured.faces_found,
         "notes": measured.notes,
+        "missing": measured.missing,
         "pictures": pictures,
     }
     write_report(out, "image_quality", content, _as_markdown(measured, provenance, pictures))
@@ -117,6 +123,9 @@ def _as_markdown(measured: ImageMeasurement, provenance: dict[str, Any], picture
         "Improved precision: share of the pictures that lie among the real faces; improved recall: share of the real "
         "faces that lie among the pictures (Kynkaanniemi et al. 2019, k = 3). Both are means over ten subsets of one "
         "picture of each person, because several photographs of one person lie close together.",
+        "`inception-clean-fid` and `inception-legacy`: the network of the original FID; pictures are enlarged as "
+        "clean-fid does (bicubic, antialiased) or as pytorch-fid does (bilinear, not antialiased). Published FIDs "
+        "compare with the line of their own resizing alone.",
         "The bound compares the faces of one half of the people with those of the other half, and so with half "
         "as many pictures as the other lines.",
         *measured.notes,
@@ -139,9 +148,65 @@ def _as_markdown(measured: ImageMeasurement, provenance: dict[str, Any], picture
             f"dlib's HOG detector finds a face in {percent(found['drawings'])} % of "
             f"{found['num_drawings']} drawings of variety {measured.headline:g}, and in {percent(found['real'])} % of "
             f"{found['num_real']} real faces.\n",
+            *(f"{sentence}\n" for sentence in measured.missing),
+            _face_score_section(measured),
+            _group_section(measured),
             provenance_section(provenance),
             "## How it was measured\n",
             *(f"- {line}" for line in lines),
             "",
         ]
+    )
+
+
+def _face_score_section(measured: ImageMeasurement) -> str:
+    if not measured.face_scores:
+        return ""
+    rows = [
+        [
+            score.system,
+            score.classifier,
+            None if score.temperature is None else f"{score.temperature:g}",
+            f"{score.num_classes:,}",
+            f"{score.num_images:,}",
+            f"{score.score:.2f} ± {score.score_std:.2f}",
+        ]
+        for score in measured.face_scores
+    ]
+    header = ["pictures", "classifier", "temperature", "classes", "pictures counted", "face score"]
+    return (
+        f"## Face score\n\n{table(header, rows, 'llrrrr')}\n"
+        "How surely each picture shows one of the classifier's people, and how many different ones all show: "
+        f"exp(E KL(p(y | x) || p(y))), mean ± standard deviation over {NUM_PARTS} parts. The most is the smaller of "
+        "the number of classes and of pictures in a part; 1 means always the same face, or nobody in particular. It "
+        "does not ask whose voice was heard. With VGGFace2's ResNet-50 as `--classifier` it is the VGGFace score of "
+        "SF2F. A judge has no classes: there they are the people of the split, and a posterior is the softmax of the "
+        "cosines to their mean features over the temperature. That compares with real faces and within this data set "
+        "alone.\n"
+    )
+
+
+def _group_section(measured: ImageMeasurement) -> str:
+    small = small_groups_sentence(measured.small_groups)
+    if not measured.groups:
+        return f"## By group of people\n\n{small}\n" if small else ""
+    rows = [
+        [
+            f"{row.group}: {row.value}",
+            row.people,
+            f"{row.distance.num_images:,} / {row.distance.num_real:,}",
+            f"{row.distance.frechet_distance:.4g}" + ("" if row.distance.comparable else " (not comparable)"),
+            f"{1000 * row.distance.kid:.3f}",
+            percent(row.distance.precision),
+            percent(row.distance.recall),
+        ]
+        for row in measured.groups
+    ]
+    header = ["group", "people drawn", "drawings / real faces", "Frechet distance", "KID x 1000"]
+    header += ["improved precision %", "improved recall %"]
+    return (
+        f"## By group of people\n\nDrawings of variety {measured.headline:g} from the voices of a group, and the real "
+        f"faces of the same group, in the feature space of {measured.groups[0].distance.feature_space}. Frechet "
+        "distances of groups of different sizes do not compare; KIDs do. Improved precision and recall fall with the "
+        f"number of people. {small}\n\n{table(header, rows, 'lrrrrrr')}"
     )

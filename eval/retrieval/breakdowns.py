@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from data.media.waveform import SAMPLE_RATE
 from data.store.dataset import ClipDataset
+from eval.attributes.groups import group_columns, split_groups
 from eval.model_under_test import ModelUnderTest, encode_voices
 from eval.predictions import Predictions
 from eval.retrieval.galleries import Gallery
@@ -22,12 +22,9 @@ from eval.retrieval.metrics import (
 LENGTHS = (1.0, 3.0, 6.0)
 """Seconds of speech that are used, for the results by length."""
 
-MIN_GROUP = 10
-"""Number of people that a group needs for a result of its own."""
-
 
 def measure_groups(
-    dataset: ClipDataset, test: Predictions, gallery: Gallery, curves: dict[str, QueryRanks], judges: dict[str, str]
+    dataset: ClipDataset, gallery: Gallery, curves: dict[str, QueryRanks], judges: dict[str, str]
 ) -> list[RetrievalResult]:
     """Results by sex, age band, nationality and number of recordings.
 
@@ -35,7 +32,6 @@ def measure_groups(
 
     Args:
         dataset: The judged split.
-        test: Predictions for it.
         gallery: The gallery of the ranks.
         curves: Ranks by space.
         judges: Name of the face network by space.
@@ -43,39 +39,22 @@ def measure_groups(
     Returns:
         Results of groups of at least `MIN_GROUP` people, with `group` and `value` in `extra`.
     """
-    people = range(len(dataset.identities))
-    attributes = [dataset.attributes(person) for person in people]
-    columns: dict[str, NDArray[np.str_]] = {
-        "sex": np.array([a.sex or "unknown" for a in attributes]),
-        "age": np.array(["unknown" if a.age is None else age_band(a.age) for a in attributes]),
-        "nationality": np.array([a.nationality or "unknown" for a in attributes]),
-        "voice recordings": np.array(["several" if len(dataset.voices_of(p)) > 1 else "one" for p in people]),
-    }
+    columns = group_columns(dataset)
     results = []
     for space, ranks in curves.items():
-        for column, values in columns.items():
-            for value in np.unique(values[test.pool.paired()]):
-                members = values[ranks.identities] == value
-                if len(np.unique(ranks.identities[members])) < MIN_GROUP or members.all():
-                    continue
-                result = summarize(
-                    ranks,
-                    gallery,
-                    system="model",
-                    space=space,
-                    metric=PRIMARY_METRICS[space],
-                    judge=judges[space],
-                    keep=members,
-                    extra={"group": column, "value": str(value)},
-                )
-                results += [] if result is None else [result]
+        for column, value in split_groups(columns, np.unique(ranks.identities))[0]:
+            result = summarize(
+                ranks,
+                gallery,
+                system="model",
+                space=space,
+                metric=PRIMARY_METRICS[space],
+                judge=judges[space],
+                keep=columns[column][ranks.identities] == value,
+                extra={"group": column, "value": value},
+            )
+            results += [] if result is None else [result]
     return results
-
-
-def age_band(age: float) -> str:
-    """The decade-wide band of an age, open at both ends."""
-    bands = ((20, "under 20"), (30, "20-29"), (40, "30-39"), (50, "40-49"), (60, "50-59"))
-    return next((name for limit, name in bands if age < limit), "60 and over")
 
 
 def measure_lengths(
@@ -99,8 +78,11 @@ def measure_lengths(
         device: Device that computes the ranks.
 
     Returns:
-        Results with `seconds` and `long_enough`, the share of clips of at least that length, in `extra`.
+        Results with `seconds` and `long_enough`, the share of clips of at least that length, in `extra`; nothing where
+        the encoder has no joint space.
     """
+    if not model.encoder.regresses_face_features:
+        return []
     metric = PRIMARY_METRICS["joint"]
     results = []
     for seconds in LENGTHS:

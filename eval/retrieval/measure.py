@@ -12,6 +12,7 @@ from data.errors import DatasetError
 from data.faces.protocol import FaceRecognizer
 from data.personas.limit import Knowledge
 from data.store.dataset import ClipDataset
+from eval.attributes.groups import SmallGroup, group_columns, split_groups
 from eval.attributes.measure import (
     AttributeClassifiers,
     Readings,
@@ -97,6 +98,7 @@ class RetrievalMeasurement:
         floors: Results of systems that ignore the voice.
         bounds: Results of systems that have more information than a voice.
         groups: Results of the model by group of people; `extra` holds `group` and `value`.
+        small_groups: Groups of too few people for a result.
         lengths: Results of the model in the joint space by seconds of speech used; `extra` holds `seconds` and
             `long_enough`.
         headline: The gallery of the headlines.
@@ -107,7 +109,7 @@ class RetrievalMeasurement:
         spaces: Vectors by space.
         attributes: Result of `eval.attributes.measure.measure_attributes`.
         sensitivity: Result of `eval.images.sensitivity.measure_sensitivity`; empty without drawings.
-        reconstruction: Result of `eval.images.reconstruction.measure_reconstruction`; None for an encoder alone.
+        reconstruction: Result of `eval.images.reconstruction.measure_reconstruction`; None where no face feature is drawn.
         faces_found: Share of drawings, and of photographs, in which a detector finds a face; None without drawings.
         varieties: What is measured at each variety; None without drawings.
         f2f_by_training_network: Results of drawings of true features, seen by T; empty where its file is missing.
@@ -119,6 +121,7 @@ class RetrievalMeasurement:
     floors: list[RetrievalResult]
     bounds: list[RetrievalResult]
     groups: list[RetrievalResult]
+    small_groups: list[SmallGroup]
     lengths: list[RetrievalResult]
     headline: Gallery
     curves: dict[str, QueryRanks]
@@ -249,7 +252,8 @@ def measure_retrieval(
         results=results,
         floors=floors,
         bounds=bounds,
-        groups=measure_groups(dataset, test, headline, curves, judged_by),
+        groups=measure_groups(dataset, headline, curves, judged_by),
+        small_groups=split_groups(group_columns(dataset), test.pool.paired())[1],
         lengths=measure_lengths(model, dataset, test, train_predictions, headline, judged_by["joint"], options.device),
         headline=headline,
         curves=curves,
@@ -261,7 +265,7 @@ def measure_retrieval(
             dataset, test, train_predictions, classifiers, _read_attributes(model, dataset, test, options)
         ),
         sensitivity=sensitivity,
-        reconstruction=None if model.voice2face is None else measure_reconstruction(model, dataset, test, seed),
+        reconstruction=measure_reconstruction(model, dataset, test, seed) if model.draws_face_features else None,
         faces_found=found,
         varieties=varieties,
         f2f_by_training_network=by_training_network,

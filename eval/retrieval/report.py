@@ -59,6 +59,7 @@ def _as_json(measured: RetrievalMeasurement, provenance: dict[str, Any], picture
         "floors": [result.as_json() for result in measured.floors],
         "bounds": [result.as_json() for result in measured.bounds],
         "groups": [result.as_json() for result in measured.groups],
+        "small_groups": [group.as_json() for group in measured.small_groups],
         "lengths": [result.as_json() for result in measured.lengths],
         "attributes": measured.attributes,
         "listening": [similarity.as_json() for similarity in measured.sensitivity],

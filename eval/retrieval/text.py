@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from eval.attributes.groups import small_groups_sentence
+from eval.attributes.text import attribute_section
 from eval.personas.limits import LIMIT_NAMES
 from eval.report.markdown import number_interval, percent, percent_interval, provenance_section, table
 from eval.retrieval.baselines import MEAN_FACE, SHUFFLED
-from eval.retrieval.breakdowns import MIN_GROUP
 from eval.retrieval.judges import OtherJudge
 from eval.retrieval.measure import RetrievalMeasurement
 from eval.retrieval.metrics import PRIMARY_METRICS, RECALLS, RetrievalResult
@@ -53,7 +54,7 @@ def as_markdown(measured: RetrievalMeasurement, provenance: dict[str, Any], pict
     if measured.varieties is not None:
         parts.append(variety_section(measured.varieties))
     parts += [_other_judge_section(other) for other in measured.other_judges]
-    parts += [_detail_table(measured), _sensitivity_section(measured), _attribute_section(measured)]
+    parts += [_detail_table(measured), _sensitivity_section(measured), attribute_section(measured.attributes)]
     parts += [_quality_section(measured), _length_section(measured), _group_section(measured)]
     parts += [provenance_section(provenance), _method_section(measured)]
     return "\n".join(part for part in parts if part)
@@ -210,54 +211,6 @@ def _sensitivity_section(measured: RetrievalMeasurement) -> str:
     )
 
 
-def _attribute_section(measured: RetrievalMeasurement) -> str:
-    attributes = measured.attributes
-    text = "## Attributes\n\n"
-    if attributes["sex"]:
-        rows = [
-            [
-                row["said_by"],
-                row["compared_with"],
-                f"{row['num']} / {row['people']}",
-                percent_interval(row["agreement"], row["ci95"]),
-                percent(row["majority"]),
-                f"{row['area_under_curve']:.3f}",
-            ]
-            for row in attributes["sex"]
-        ]
-        header = [
-            "sex predicted from",
-            "compared with",
-            "voices / people",
-            "agreement % (95 %)",
-            "majority %",
-            "AUC",
-        ]
-        text += table(header, rows, "llrrrr") + "\n"
-    if attributes["age"]:
-        rows = [
-            [
-                row["said_by"],
-                f"{row['num']} / {row['people']}",
-                number_interval(row["mean_absolute_error"], row["ci95"], 1),
-                f"{row['mean_age_for_everybody']:.1f}",
-            ]
-            for row in attributes["age"]
-        ]
-        header = ["age predicted from", "voices / people", "mean error, years (95 %)", "error of the mean age"]
-        text += table(header, rows) + "\n"
-    labelled = attributes["labelled_training_people"]
-    measured_by = "measured on labelled training voices" if attributes["pitch_threshold_measured"] else "assumed"
-    return text + (
-        "Sex and age are predicted by linear models on face features, fitted to labelled training people "
-        f"({labelled['sex']} with a sex, {labelled['age']} with an age). The pitch threshold between the sexes is "
-        f"{attributes['pitch_threshold_hz']:.0f} Hz, {measured_by}. AUC does not depend on a threshold; guessing has "
-        "an AUC of .5. “Common look removed”: the mean of the drawings over training voices is moved to the mean of "
-        "training photographs, because a classifier of photographs takes a look that all drawings share for a sex or "
-        "an age.\n"
-    )
-
-
 def _quality_section(measured: RetrievalMeasurement) -> str:
     text = ""
     if measured.faces_found is not None:
@@ -326,13 +279,14 @@ def _group_section(measured: RetrievalMeasurement) -> str:
             interval = percent_interval(row.recall[k], row.ci95[k])
             group = f"{row.extra['group']}: {row.extra['value']}"
             rows.append([row.space, group, f"{row.queries} / {row.identities}", interval, percent(row.chance[k])])
+    small = small_groups_sentence(measured.small_groups)
     if not rows:
-        return ""
+        return f"## By group of people\n\n{small}\n" if small else ""
     k = _main_k(measured.groups[0])
     header = ["space", "group", "queries / people", f"R@{k} %", "chance %"]
     return (
-        f"## By group of people\n\nAll groups are measured in the same galleries of {measured.headline.size}; "
-        f"groups of fewer than {MIN_GROUP} people have no row.\n\n{table(header, rows, 'llrrr')}"
+        f"## By group of people\n\nAll groups are measured in the same galleries of {measured.headline.size}. "
+        f"{small}\n\n{table(header, rows, 'llrrr')}"
     )
 
 

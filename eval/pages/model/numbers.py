@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from eval.attributes.groups import TOO_SMALL
 from eval.pages.parts.charts import Line, bar_chart, line_chart
 from eval.pages.parts.tables import Headline, Table
 from eval.report.markdown import percent, percent_interval
@@ -260,7 +261,7 @@ def _variety_table(points: Sequence[dict[str, Any]], k: str, mean: str) -> Table
         ("drawing and photograph", lambda p: f"{p['photograph']:.3f}"),
         ("Frechet distance", lambda p: f"{p['frechet_distance']:.3g}" if "frechet_distance" in p else ""),
         ("faces found, %", lambda p: _rate(p.get("faces_found"))),
-        ("sex right, %", lambda p: _rate(p.get("sex_agreement"))),
+        ("sex right, %", lambda p: "" if p.get("sex_too_small") else _rate(p.get("sex_agreement"))),
     ]
     body = [[f"variety {p['variety']:g}", *(cell(p) for _, cell in columns)] for p in points]
     used = [i for i in range(len(columns) + 1) if any(row[i] for row in body)]
@@ -333,8 +334,8 @@ def show_attributes(report: dict[str, Any], compared_with: str | None = None) ->
     rows = [
         [
             row["said_by"] if compared_with else f"{row['said_by']}, compared with {row['compared_with']}",
-            percent_interval(row["agreement"], row["ci95"]),
-            percent(row["majority"]),
+            TOO_SMALL if row.get("too_small") else percent_interval(row["agreement"], row["ci95"]),
+            "" if row.get("too_small") else percent(row["majority"]),
             f"{row['people']:,}",
         ]
         for row in report["attributes"]["sex"]
@@ -370,7 +371,7 @@ def headlines(retrieval: dict[str, Any] | None, images: dict[str, Any] | None) -
             (
                 row
                 for row in retrieval["attributes"]["sex"]
-                if (row["said_by"], row["compared_with"]) == ("drawing", "labels")
+                if (row["said_by"], row["compared_with"]) == ("drawing", "labels") and not row.get("too_small")
             ),
             None,
         )

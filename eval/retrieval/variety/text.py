@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from eval.attributes.groups import TOO_SMALL
 from eval.report.markdown import number_interval, percent, percent_interval, table
 from eval.retrieval.variety.exchangeability import Exchangeability
 from eval.retrieval.variety.measure import NUM_DRAWINGS, VarietyCurve, VarietyPoint
@@ -58,7 +60,7 @@ def recall_table(points: Sequence[VarietyPoint]) -> str:
         for result in (point.one, point.mean):
             row += [percent_interval(result.recall[k], result.ci95[k]) for k in ks]
         if with_sex:
-            row.append("" if point.sex is None else percent_interval(point.sex["agreement"], point.sex["ci95"]))
+            row.append("" if point.sex is None else _sex_cell(point.sex))
         if with_faces:
             row.append("" if point.faces_found is None else percent(point.faces_found))
         rows.append(row)
@@ -89,6 +91,10 @@ def exchangeability_table(points: Sequence[VarietyPoint]) -> str:
 def _cells(cosines: Exchangeability) -> list[str]:
     columns = (cosines.two_drawings, cosines.photograph, cosines.gap, cosines.other_noise)
     return [number_interval(column.mean, column.ci95, 3) for column in columns]
+
+
+def _sex_cell(sex: dict[str, Any]) -> str:
+    return TOO_SMALL if sex["too_small"] else percent_interval(sex["agreement"], sex["ci95"])
 
 
 def _sex_note(points: Sequence[VarietyPoint]) -> str:
