@@ -23,7 +23,7 @@ class Inception1D(Backbone):
     """Blocks of four convolutions side by side over the frames of 40 log-mels, averaged over time.
 
     Layers and log-mels as in the public code (BAI-Yeqi/SF2F_PyTorch). With a fuser, the second stage of the method: a
-    recording is cut into segments, and attention fuses their embeddings. There the rest of the network is trained
+    recording is cut into segments, and attention fuses their vectors. There the rest of the network is trained
     before and then frozen. With several processes, batch statistics are those of each process's share.
 
     Attributes:
@@ -80,8 +80,8 @@ class Inception1D(Backbone):
             return self._embed(energies)
         length = min(self._segment_frames, energies.shape[2])
         segments = energies.unfold(2, length, length).transpose(1, 2)  # [N, segments, mels, frames]
-        embeddings = self._embed(segments.flatten(0, 1)).unflatten(0, (-1, segments.shape[1]))
-        return F.normalize(self.fuser(embeddings), dim=1)
+        vectors = self._embed(segments.flatten(0, 1)).unflatten(0, (-1, segments.shape[1]))
+        return F.normalize(self.fuser(vectors), dim=1)
 
     def _embed(self, energies: Tensor) -> Tensor:
         """[N, mels, frames] to unit vectors [N, H]."""
@@ -114,11 +114,11 @@ class AttentionFuser(nn.Module):
     """Attention of each segment on all segments of its recording, averaged over segments.
 
     The output layer reads an attended mean and the segment's query. Here it starts as the identity of the mean, so that
-    an untrained fuser gives of one segment just its embedding, and of more a mean of theirs; in the public code it
+    an untrained fuser gives of one segment just its vector, and of more a mean of theirs; in the public code it
     starts at random.
 
     Args:
-        size: H, length of an embedding.
+        size: H, length of a vector.
     """
 
     def __init__(self, size: int) -> None:
@@ -128,9 +128,9 @@ class AttentionFuser(nn.Module):
         with torch.no_grad():
             self.output.weight.copy_(torch.eye(size, 2 * size))
 
-    def forward(self, embeddings: Tensor) -> Tensor:
+    def forward(self, vectors: Tensor) -> Tensor:
         """[N, segments, H] to [N, H]."""
-        queries = self.query(embeddings)
-        weights = (queries @ embeddings.transpose(1, 2)).softmax(dim=2)
-        fused: Tensor = self.output(torch.cat([weights @ embeddings, queries], dim=2)).mean(dim=1)
+        queries = self.query(vectors)
+        weights = (queries @ vectors.transpose(1, 2)).softmax(dim=2)
+        fused: Tensor = self.output(torch.cat([weights @ vectors, queries], dim=2)).mean(dim=1)
         return fused

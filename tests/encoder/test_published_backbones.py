@@ -113,7 +113,7 @@ def test_one_second_has_four_columns_for_segan_so_that_the_published_network_is_
         torch.testing.assert_close(backbone(voices(1, 1.0)), published)
 
 
-def test_an_untrained_fuser_keeps_the_embedding_of_one_segment_and_lies_between_those_of_two() -> None:
+def test_an_untrained_fuser_keeps_the_vector_of_one_segment_and_lies_between_those_of_two() -> None:
     torch.manual_seed(0)
     plain = build_backbone("inception1d", SMALL).eval()
     fused = build_backbone("inception1d", {**SMALL, "fuser": True, "segment_seconds": 1.25}).eval()
