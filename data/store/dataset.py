@@ -126,7 +126,7 @@ class ClipDataset:
             source=Source(*(value[name] for name in ("video_id", "start", "end", "x", "y"))),
             split=SPLITS[self.split_of[index]],
             flags=tuple((additional.pop("flags", None) or "").split()),
-            vectors={name: np.array(vector, np.float32) for name, vector in additional.items() if vector is not None},
+            vectors={name: np.array(v, np.float32) for name, v in additional.items() if isinstance(v, list)},
         )
 
     def waveform(self, index: int) -> Waveform:
@@ -206,6 +206,12 @@ class ClipDataset:
         size = chunks[0].type.list_size
         vectors = np.concatenate([_to_matrix(chunk, size) for chunk in chunks])
         return vectors[[clips[0] for clips in self._clips_of]]
+
+    def texts(self, column: str) -> list[str | None] | None:
+        """An additional column of text, such as `language`; one value a clip, None for a data set without it."""
+        if column not in self._additional:
+            return None
+        return [text for path in self._shards.paths for text in self._shards.read_column(path, column).to_pylist()]
 
     def _read(self, index: int, column: str) -> Any:
         if not 0 <= index < len(self):

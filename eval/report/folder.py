@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from data.files import write_file
 
-Kind = Literal["retrieval", "image_quality"]
+Kind = Literal["retrieval", "verification", "image_quality"]
 _KEYS = ("model", "dataset")
 
 

@@ -62,12 +62,19 @@ def _cell(value: Any) -> Any:
 
 
 def headline_numbers(report: dict[str, Any]) -> dict[str, float]:
-    """The headline numbers of a report: recalls of the primary metrics in the first gallery, or image distances."""
+    """The headline numbers of a report: recalls of the primary metrics in the first gallery, rates, image distances."""
     numbers: dict[str, float] = {}
     for entry in report["results"]:
         if entry["task"] == "image_quality":
             numbers[f"{entry['feature_space']}/frechet_distance"] = entry["frechet_distance"]
             numbers[f"{entry['feature_space']}/kid"] = entry["kid"]
+        elif entry["task"] == "verification":
+            if entry["others"] == "all" and "language" not in entry:
+                numbers["verification/equal_error_rate"] = entry["equal_error_rate"]
+                numbers["verification/area_under_curve"] = entry["area_under_curve"]
+        elif entry["task"] == "matching":
+            if entry["others"] == "all":
+                numbers[f"matching/{entry['direction']}/1_of_{entry['candidates']}"] = entry["accuracy"]
         elif entry["metric"] == report["primary_metrics"][entry["space"]]:
             for k, rate in entry["recall"].items():
                 numbers.setdefault(f"{entry['space']}/recall@{k}", rate)
