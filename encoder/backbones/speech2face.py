@@ -85,7 +85,7 @@ class Speech2Face(Backbone):
             [N, H], >= 0.
         """
         if waveform.shape[1] < self._min_samples:
-            repeats = -(-self._min_samples // waveform.shape[1])
+            repeats = 1 + (self._min_samples - 1) // waveform.shape[1]  # ONNX rounds negative quotients up
             waveform = waveform.repeat(1, repeats)[:, : self._min_samples]
         maps = self.convolutions(self.spectrogram(waveform))  # [N, C, time, frequencies]
         pooled = torch.relu(maps.mean(dim=2)).flatten(1)

@@ -23,10 +23,10 @@ from gan.voice2face import SYNTHETIC_NOTICE, Voice2Face
 VOICE_NAME = "voice.onnx"
 FACE_NAME = "face.onnx"
 ABOUT_NAME = "export.json"
-TOLERANCE = 1e-4
-"""Largest difference between torch's outputs and those of an fp32 graph."""
 
 _FORMAT_VERSION = 1
+# Above rounding, which is 1e-6 for models that were trained, and 4e-4 for random ones whose features it magnifies.
+_TOLERANCE = 1e-3
 
 
 def check_exporter() -> None:
@@ -59,10 +59,10 @@ def write_export(model: Voice2Face, folder: Path, precision: Precision, sha256: 
     exact = {VOICE_NAME: voice_graph(model), FACE_NAME: face_graph(model)}
     differences = compare_with_torch(model, exact[VOICE_NAME], exact[FACE_NAME])
     name, worst = max(differences.items(), key=lambda item: item[1])
-    if not worst <= TOLERANCE:
+    if not worst <= _TOLERANCE:
         raise ModelError(
-            f"this model can't be exported: its ONNX graph gives a {name} that differs from torch's by {worst:.2g}, "
-            f"more than {TOLERANCE:g} (backbone {model.encoder.config.backbone})"
+            f"this model can't be exported (backbone {model.encoder.config.backbone}): the {name} of its ONNX graph "
+            f"differs from torch's by {worst:.2g}, more than {_TOLERANCE:g}"
         )
     graphs = exact
     if precision != "fp32":

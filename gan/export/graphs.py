@@ -10,7 +10,6 @@ import copy
 import io
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -103,7 +102,8 @@ class RealFourierTransform(nn.Module):
         self.length, self.hop_samples = length, transform.hop_samples
         self.num_frequencies = length // 2 + 1
         angle = torch.arange(length, dtype=torch.float64) * (2 * torch.pi / length)
-        self.register_buffer("period", torch.stack([angle.cos(), -angle.sin()]).float())
+        # Rounded, because the roots of a sine must be exactly 0: the power law of speech2face makes 0.004 of 1e-16.
+        self.register_buffer("period", torch.stack([angle.cos(), -angle.sin()]).round(decimals=12).float())
         self.register_buffer("window", transform.window.clone())
         self.register_buffer("time", torch.arange(len(transform.window)))
         self.register_buffer("frequency", torch.arange(self.num_frequencies))
@@ -186,20 +186,21 @@ def _trace(
     module: nn.Module, inputs: Sequence[Tensor], names: list[str], outputs: list[str], axes: dict[str, dict[int, str]]
 ) -> bytes:
     buffer = io.BytesIO()
-    options: dict[str, Any] = {"input_names": names, "output_names": outputs, "dynamic_axes": axes}
-    options["do_constant_folding"] = False  # see RealFourierTransform
     try:
         with torch.no_grad(), warnings.catch_warnings():
-            # The exporter by tracing is deprecated; the new one needs another package and can't trace LSTMs of any
-            # batch size. It warns of shapes that are fixed on purpose.
+            # The exporter by tracing is deprecated, but the new one needs another package. It warns of shapes that are
+            # fixed on purpose.
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 module.eval(),
                 tuple(inputs),
-                buffer,
+                buffer,  # type: ignore[arg-type]
+                input_names=names,
+                output_names=outputs,
+                dynamic_axes=axes,
                 opset_version=OPSET,
+                do_constant_folding=False,  # see RealFourierTransform
                 dynamo=False,
-                **options,  # type: ignore[arg-type]
             )
     except (RuntimeError, ValueError, torch.onnx.errors.OnnxExporterError) as error:
         raise ModelError(f"this model can't be written as an ONNX graph: {one_line(error)[:300]}") from error
