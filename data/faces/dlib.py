@@ -81,6 +81,16 @@ class DlibDetector:
         found = self._detect(window, 0, upsample=int(side < _NEAR_SIDE))
         return [face.to_picture(left, top, reduction) for face in found]
 
+    def find_all_points(self, image: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+        """iBUG's 68 landmarks [68, 2] (x, y) of the largest face in [H, W, 3] uint8 RGB; None if no face is found."""
+        import dlib
+
+        faces = self.detect(image)
+        if not faces:
+            return None
+        box = dlib.rectangle(*(round(side) for side in max(faces, key=lambda face: face.area).box))
+        return self._predict(np.ascontiguousarray(image), box)
+
     def _detect(self, image: NDArray[np.uint8], border: int, upsample: int | None = None) -> list[DetectedFace]:
         seen, scale = limit_pixels(image, _MAX_PIXELS[self._kind], border)
         picture = np.ascontiguousarray(np.pad(seen, ((border, border), (border, border), (0, 0)), mode="edge"))
@@ -111,9 +121,13 @@ class DlibDetector:
 
     def _find_points(self, picture: NDArray[np.uint8], box: Any) -> NDArray[np.float64]:
         """Landmarks [5, 2] (x, y) of a face in dlib's box, in the order of `ARCFACE_TEMPLATE`."""
-        points = np.array([(p.x, p.y) for p in self._predictor(picture, box).parts()], np.float64)
+        points = self._predict(picture, box)
         # iBUG's 68 points: eyes 36..41 and 42..47, nose tip 30, mouth corners 48 and 54.
         return np.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])
+
+    def _predict(self, picture: NDArray[np.uint8], box: Any) -> NDArray[np.float64]:
+        """[68, 2] (x, y) of a face in dlib's box."""
+        return np.array([(p.x, p.y) for p in self._predictor(picture, box).parts()], np.float64)
 
 
 def _load(name: str) -> tuple[Any, Path]:

@@ -12,7 +12,7 @@ def attribute_section(attributes: dict[str, Any]) -> str:
     """The section about sex, age and craniofacial ratios.
 
     Args:
-        attributes: Result of `eval.attributes.measure.measure_attributes`; of an encoder alone without `craniofacial`.
+        attributes: `attributes` of report.json.
     """
     text = "## Attributes\n\n"
     if attributes["sex"]:
@@ -62,7 +62,7 @@ def attribute_section(attributes: dict[str, Any]) -> str:
         text += table(header, rows) + "\n"
     labelled = attributes["labelled_training_people"]
     measured_by = "measured on labelled training voices" if attributes["pitch_threshold_measured"] else "assumed"
-    return text + (
+    text += (
         "Sex and age are predicted by linear models on face features, fitted to labelled training people "
         f"({labelled['sex']} with a sex, {labelled['age']} with an age). The pitch threshold between the sexes is "
         f"{attributes['pitch_threshold_hz']:.0f} Hz, {measured_by}. AUC does not depend on a threshold; guessing has "
@@ -70,3 +70,43 @@ def attribute_section(attributes: dict[str, Any]) -> str:
         "training photographs, because a classifier of photographs takes a look that all drawings share for a sex or "
         "an age.\n"
     )
+    return text + craniofacial_section(attributes["craniofacial"])
+
+
+def craniofacial_section(measured: dict[str, Any] | None) -> str:
+    """The section about craniofacial ratios; empty for a model that does not draw.
+
+    Args:
+        measured: Result of `eval.attributes.craniofacial.measure_craniofacial`.
+    """
+    if measured is None:
+        return ""
+    title = "\n## Craniofacial ratios\n\n"
+    if measured["missing"] is not None:
+        return f"{title}Craniofacial ratios were not measured: {measured['missing']}\n"
+    rows = [
+        [
+            row["measure"],
+            row["landmarks"],
+            row["people"],
+            *([TOO_SMALL, None] if row["too_small"] else _correlation_cells(row)),
+            *(None if row[key] is None else f"{row[key]:.2f}" for key in ("within_sex", "photographs")),
+        ]
+        for row in measured["rows"]
+    ]
+    header = ["measure", "landmarks (Farkas, iBUG)", "people", "r (95 %)", "p", "r within a sex"]
+    header.append("r of two photographs")
+    return (
+        f"{title}{table(header, rows, 'llrrrrr')}\n"
+        "Pearson's r over people of a ratio in a drawing of variety 0 and in a photograph of the speaker: the measures "
+        "of Speech2Face, table 1, which compares drawings from voices with drawings from true faces. People are left "
+        f"out where dlib finds no face in either; {measured['num_people']} were looked at. “Within a sex”: the mean of "
+        "each sex is subtracted first. “Two photographs” of one person are the bound. By chance alone about half of "
+        "all reports have a measure with p < .05; p < .004 allows for twelve measures.\n"
+    )
+
+
+def _correlation_cells(row: dict[str, Any]) -> list[str | None]:
+    if row["correlation"] is None:  # all drawings, or all photographs, have the same ratio
+        return [None, None]
+    return [number_interval(row["correlation"], row["ci95"]), f"{row['p_value']:.2g}"]

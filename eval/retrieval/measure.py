@@ -12,12 +12,14 @@ from data.errors import DatasetError
 from data.faces.protocol import FaceRecognizer
 from data.personas.limit import Knowledge
 from data.store.dataset import ClipDataset
+from eval.attributes.craniofacial import measure_craniofacial
 from eval.attributes.groups import SmallGroup, group_columns, split_groups
 from eval.attributes.measure import (
     AttributeClassifiers,
     Readings,
     find_sex_reference,
     fit_classifiers,
+    labelled_sexes,
     measure_attributes,
     sexes_for_galleries,
 )
@@ -107,7 +109,8 @@ class RetrievalMeasurement:
         whole_split: The gallery of all people, for the figures of single queries.
         test: Predictions for the judged split.
         spaces: Vectors by space.
-        attributes: Result of `eval.attributes.measure.measure_attributes`.
+        attributes: Result of `eval.attributes.measure.measure_attributes`; `craniofacial`, as from
+            `eval.attributes.craniofacial.measure_craniofacial`, is None for an encoder alone.
         sensitivity: Result of `eval.images.sensitivity.measure_sensitivity`; empty without drawings.
         reconstruction: Result of `eval.images.reconstruction.measure_reconstruction`; None where no face feature is drawn.
         faces_found: Share of drawings, and of photographs, in which a detector finds a face; None without drawings.
@@ -261,9 +264,12 @@ def measure_retrieval(
         whole_split=next(g for g in galleries if g.kind == "whole_split"),
         test=test,
         spaces=spaces,
-        attributes=measure_attributes(
-            dataset, test, train_predictions, classifiers, _read_attributes(model, dataset, test, options)
-        ),
+        attributes={
+            **measure_attributes(
+                dataset, test, train_predictions, classifiers, _read_attributes(model, dataset, test, options)
+            ),
+            "craniofacial": _craniofacial(model, dataset, test, options),
+        },
         sensitivity=sensitivity,
         reconstruction=measure_reconstruction(model, dataset, test, seed) if model.draws_face_features else None,
         faces_found=found,
@@ -288,6 +294,16 @@ def _read_attributes(
         extract_drawing_features(model, reader, test.voice_features, keys),
         extract_face_features(reader, dataset, test.faces),
     )
+
+
+def _craniofacial(
+    model: ModelUnderTest, dataset: ClipDataset, test: Predictions, options: Options
+) -> dict[str, Any] | None:
+    """Craniofacial ratios of drawings; None for a model that does not draw."""
+    if model.voice2face is None:
+        return None
+    options.progress("craniofacial ratios")
+    return measure_craniofacial(model, dataset, test, labelled_sexes(dataset), options.seed)
 
 
 def _galleries(

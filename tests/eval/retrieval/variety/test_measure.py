@@ -117,6 +117,8 @@ def meter() -> VarietyMeter:
     encoder: Any = SimpleNamespace(
         config=SimpleNamespace(feature_size=SIZE, embedding_size=SIZE),
         sampler=sampler,
+        regresses_face_features=True,
+        condition_size=SIZE,
         require_sampler=lambda: sampler,
         parameters=lambda: iter([torch.zeros(1)]),
     )
