@@ -147,7 +147,7 @@ def cut_windows(waveform: Tensor, num_samples: int) -> Tensor:
     starts = (torch.arange(count) * step).round().long()  # type: ignore[call-overload]
     # A recording that is shorter than a window is repeated.
     # Written as if it depended on the input, so that the graph counts and stores no list of 48,000 numbers.
-    offsets = torch.arange(length.clamp(num_samples, num_samples))
+    offsets = torch.arange(length.clamp(num_samples, num_samples))  # type: ignore[call-overload]
     index = torch.remainder(starts[:, None] + offsets, length)
     return waveform[:, index]
 
