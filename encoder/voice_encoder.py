@@ -31,9 +31,10 @@ class EncoderDesign:
     """The settings of a voice encoder that a user chooses; the others follow from the data set.
 
     Attributes:
-        backbone: `ge2e`, `speech2face`, `tdnn` or `hf:<id or folder>`.
-        backbone_options: `width` and `hidden_size` of speech2face and tdnn, `window`, `stride`, `fft_length` and
-            `amp_norm` of speech2face (else as the data set recorded them), the transformers configuration of hf.
+        backbone: `ge2e`, `conv1d`, `inception1d`, `segan`, `speech2face`, `tdnn` or `hf:<id or folder>`.
+        backbone_options: `width` and `hidden_size` of all but ge2e and hf, `window`, `stride`, `fft_length` and
+            `amp_norm` of speech2face (else as the data set recorded them), `fuser` and `segment_seconds` of
+            inception1d, the transformers configuration of hf.
         embedding_size: Length of an embedding in the joint space.
         voice_dropout: Dropout rate of the backbone's outputs before each head.
         face_dropout: Dropout rate of the face feature before its head.

@@ -55,6 +55,11 @@ class ModelUnderTest:
         return self.encoder.sampler
 
     @property
+    def draws_face_features(self) -> bool:
+        """Whether the generator is conditioned by T's features, so that it can draw true faces too (F2F)."""
+        return self.voice2face is not None and self.encoder.regresses_face_features
+
+    @property
     def device(self) -> torch.device:
         """The device that the model runs on."""
         return next(self.encoder.parameters()).device
@@ -209,7 +214,9 @@ def encode_voices(
 
 @torch.no_grad()
 def embed_true_faces(model: ModelUnderTest, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Joint embeddings [N, E] of T's features [N, D] of real faces."""
+    """Joint embeddings [N, E] of T's features [N, D] of real faces; E is 0 where the encoder has no joint space."""
+    if not model.encoder.regresses_face_features:
+        return np.zeros((len(features), 0), np.float32)
     embeddings = [np.zeros((0, model.encoder.config.embedding_size), np.float32)]
     for start in range(0, len(features), 4096):
         block = torch.from_numpy(features[start : start + 4096]).to(model.device)

@@ -136,15 +136,15 @@ def build_generator(config: GeneratorConfig, feature_size: int, image_size: int)
     if image_size not in FACE_SIZES:
         raise ConfigError(f"image size {image_size}: one of {FACE_SIZES} is needed")
     if config.architecture == "wen":
-        from gan.baselines.wen import WenGenerator
+        from gan.published.wen import WenGenerator
 
         return WenGenerator(feature_size, image_size)
     if config.architecture == "wav2pix":
-        from gan.baselines.wav2pix import Wav2PixGenerator
+        from gan.published.wav2pix import Wav2PixGenerator
 
         return Wav2PixGenerator(feature_size, image_size)
     if config.architecture == "sf2f":
-        from gan.baselines.sf2f import SF2FGenerator
+        from gan.published.sf2f import SF2FGenerator
 
         return SF2FGenerator(feature_size, image_size)
     check_shape("generator", config.widths, config, image_size)

@@ -10,9 +10,8 @@ import sys
 from pathlib import Path
 
 from data.errors import OutputError
-from data.workers import count_cores
 from eval.commands import open_output
-from eval.demo.plan import FULL, QUICK, ROOT, Machine, plan_demo, read_recipes
+from eval.demo.plan import FULL, QUICK, ROOT, plan_demo, read_recipes, this_machine
 from eval.pages.parts.rendering import PAGE_NAME
 from training.command import CommandParser, run_command
 from training.pipeline import run_steps
@@ -41,16 +40,6 @@ def main(argv: list[str]) -> None:
         progress.close()
     print(f"finished: {format_seconds(sum(record.seconds for record in records))} of computing")
     print(out / PAGE_NAME)
-
-
-def this_machine() -> Machine:
-    """The machine as torch sees it."""
-    import torch  # it takes seconds; --help should not
-
-    from training.precision import has_fast_bf16
-
-    has_gpu = torch.cuda.is_available()
-    return Machine(count_cores(), has_gpu, has_fast_bf16(torch.device("cuda" if has_gpu else "cpu")))
 
 
 if __name__ == "__main__":

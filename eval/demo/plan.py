@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from data.workers import count_cores
 from eval.demo.progress import population_rates, share_trained, training_rates
 from training.pipeline import Step
 
@@ -106,6 +107,16 @@ class Machine:
     has_bf16: bool
 
 
+def this_machine() -> Machine:
+    """The machine as torch sees it."""
+    import torch  # it takes seconds; --help should not
+
+    from training.precision import has_fast_bf16
+
+    has_gpu = torch.cuda.is_available()
+    return Machine(count_cores(), has_gpu, has_fast_bf16(torch.device("cuda" if has_gpu else "cpu")))
+
+
 def plan_demo(size: DemoSize, out: Path, seed: int, machine: Machine) -> list[Step]:
     """All steps of the demo, in order.
 
@@ -134,7 +145,7 @@ def plan_demo(size: DemoSize, out: Path, seed: int, machine: Machine) -> list[St
             seconds=size.seconds[name],
             launcher=[sys.executable],
             shown_launcher="python",
-            environment=_limit_threads(num_threads or machine.num_cores // len(commands)),
+            environment=limit_threads(num_threads or machine.num_cores // len(commands)),
             rates=rates,
         )
 
@@ -206,7 +217,7 @@ def launch_training(machine: Machine) -> tuple[list[str], str, dict[str, str]]:
     if machine.has_gpu:
         return [sys.executable], "python", {}
     num_processes = max(n for n in (1, 2, MAX_PROCESSES) if n <= max(1, machine.num_cores))
-    environment = {**_limit_threads(machine.num_cores // num_processes), "ACCELERATE_USE_CPU": "true"}
+    environment = {**limit_threads(machine.num_cores // num_processes), "ACCELERATE_USE_CPU": "true"}
     if num_processes == 1:
         return [sys.executable], "ACCELERATE_USE_CPU=true python", environment
     # What `accelerate launch` does on a CPU, without the seconds that its command line takes to start.
@@ -215,7 +226,7 @@ def launch_training(machine: Machine) -> tuple[list[str], str, dict[str, str]]:
     return [sys.executable, "-m", "torch.distributed.run", *torchrun], shown, environment
 
 
-def _limit_threads(num_threads: int) -> dict[str, str]:
+def limit_threads(num_threads: int) -> dict[str, str]:
     """Environment variables that make a process compute in so many threads, at least one."""
     return {"OMP_NUM_THREADS": str(max(1, num_threads))}
 

@@ -66,7 +66,12 @@ def true_feature(
         sizes: Sizes of galleries.
         num_draws: Number of galleries of each random kind.
         seed: Seed of galleries and noise.
+
+    Returns:
+        Nothing where the generator's condition isn't a face feature.
     """
+    if not model.draws_face_features:
+        return []
     pool, vectors = drawn_from_true_features(model, network, test, train, faces, seed)
     results: list[RetrievalResult] = []
     for gallery in _redraw(pool, sizes, num_draws, seed):

@@ -126,12 +126,12 @@ def _save_sample_picture(
             *(draw_samples(model, feature, keys[:1]) if variety else []),
             *draw_samples(model, np.repeat(feature, len(keys), 0), keys, variety),
         ]
-        from_face = draw_samples(model, test.face_features[[face]], keys[:1])
+        from_face = draw_samples(model, test.face_features[[face]], keys[:1]) if model.draws_face_features else []
         rows.append([draw_spectrogram(dataset.waveform(clip), true.shape[0]), true, *from_face, *from_voice])
     columns = [
         "voice",
         "true face",
-        "from true feature",
+        *(["from true feature"] if model.draws_face_features else []),
         *(["variety 0"] if variety else []),
         *[f"drawn from the voice, variety {variety:g}"] * _SAMPLE_DRAWINGS,
     ]

@@ -14,10 +14,14 @@ def spaces_of(test: Predictions, train: Predictions) -> dict[str, Vectors]:
     Queries are centred on the mean prediction for training voices, faces on the mean of training faces. The means of
     drawings and of photographs differ, and that difference says nothing about identity.
     """
-    spaces = {
-        "joint": _vectors(test.voice_embeddings, test.face_embeddings, train.voice_embeddings, train.face_embeddings),
-        "feature": _vectors(test.voice_features, test.face_features, train.voice_features, train.face_features),
-    }
+    spaces = {}
+    if test.voice_embeddings.shape[1]:  # else the encoder is a voice backbone alone
+        spaces["joint"] = _vectors(
+            test.voice_embeddings, test.face_embeddings, train.voice_embeddings, train.face_embeddings
+        )
+        spaces["feature"] = _vectors(
+            test.voice_features, test.face_features, train.voice_features, train.face_features
+        )
     if test.judge_drawing_features is not None and train.judge_drawing_features is not None:
         assert test.judge_face_features is not None and train.judge_face_features is not None
         spaces["image"] = _vectors(

@@ -1,1 +1,1 @@
-"""Published methods, written anew from their papers and the layers of their public code."""
+"""The training of published methods: discriminator, then generator and voice encoder, with plain weights."""

@@ -23,7 +23,7 @@ class BaselineLosses:
         wrong_face: Weight of real images with another person's voice, which count as fakes.
         identity: Weight of the cross-entropy of the drawing's identity, in the generator's loss; where the classifier
             scores real against drawn too (SF2F), also of that. The classifier learns from real images with weight 1.
-        speaker: Weight of the cross-entropy of the speaker, read from the condition by a linear classifier.
+        speaker: Weight of the cross-entropy of the speaker, read from the condition by a small classifier.
         pixel: Weight of the mean absolute difference to the person's crop.
         feature_matching: Weight of the squared difference between the discriminator's mean inner maps of drawings and
             of real images (Salimans et al. 2016).

@@ -20,12 +20,12 @@ from encoder.pairs import compute_hidden
 from encoder.voice_encoder import VoiceEncoder, VoiceEncoderConfig
 from gan.baselines.config import AdamConfig, BaselineConfig
 from gan.baselines.data import VoicedBatch, VoicedFaces, collate
-from gan.baselines.networks import build_discriminator
-from gan.baselines.output import DiscriminatorOutput
-from gan.baselines.wav2pix import SpeakerHead
 from gan.generator import build_generator
 from gan.identity import FaceNetwork, load_face_network
 from gan.losses import discriminator_loss, generator_loss
+from gan.published.discriminators import build_discriminator
+from gan.published.output import DiscriminatorOutput
+from gan.published.wav2pix import SpeakerHead
 from gan.samples import draw_sample_grid, make_sample_sheet, save_picture
 from gan.voice2face import Voice2Face, Voice2FaceConfig
 from training.checkpoints import Checkpoints
@@ -335,7 +335,11 @@ def save_grid(training: BaselineTraining, validation: ClipDataset, images_seen: 
 
 def assemble(training: BaselineTraining, image_size: int) -> Voice2Face:
     """Join voice encoder and generator into the model that is published."""
-    model = Voice2Face(Voice2FaceConfig(training.encoder.config, training.config.generator, image_size))
+    config = training.encoder.config
+    if training.trains_fuser_alone:
+        # The windows of recordings have to hold several segments, or there would be nothing to fuse.
+        config = replace(config, window_seconds=training.config.fuser_seconds)
+    model = Voice2Face(Voice2FaceConfig(config, training.config.generator, image_size))
     model.encoder.load_state_dict(training.encoder.state_dict())
     model.generator.load_state_dict(training.network("generator").state_dict())
     return model

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from gan.baselines.output import DiscriminatorOutput
-from gan.baselines.sf2f import SF2FDiscriminator, SF2FGenerator
-from gan.baselines.wav2pix import SpeakerHead, Wav2PixDiscriminator, Wav2PixGenerator
-from gan.baselines.wen import WenDiscriminator, WenGenerator
+from gan.published.output import DiscriminatorOutput
+from gan.published.sf2f import SF2FDiscriminator, SF2FGenerator
+from gan.published.wav2pix import SpeakerHead, Wav2PixDiscriminator, Wav2PixGenerator
+from gan.published.wen import WenDiscriminator, WenGenerator
 from tests.golden import fill_weights, normal, recorded, summary
 
 PEOPLE = 10

@@ -123,7 +123,7 @@ def show_voices(
                 f"Nearest face {place + 1}: {'the right one' if index == right else 'somebody else'}",
                 is_right=index == right,
             )
-            for place, index in enumerate(order[:NUM_NEAREST].tolist())
+            for place, index in enumerate(order[: NUM_NEAREST if embeddings.shape[1] else 0].tolist())
         ]
         cards.append(
             VoiceCard(

@@ -19,13 +19,13 @@ def build_discriminator(name: DiscriminatorName, feature_size: int, image_size: 
         num_people: P, number of training people, for a classifier of identities.
     """
     if name == "wen":
-        from gan.baselines.wen import WenDiscriminator
+        from gan.published.wen import WenDiscriminator
 
         return WenDiscriminator(feature_size, image_size, num_people)
     if name == "wav2pix":
-        from gan.baselines.wav2pix import Wav2PixDiscriminator
+        from gan.published.wav2pix import Wav2PixDiscriminator
 
         return Wav2PixDiscriminator(feature_size, image_size, num_people)
-    from gan.baselines.sf2f import SF2FDiscriminator
+    from gan.published.sf2f import SF2FDiscriminator
 
     return SF2FDiscriminator(feature_size, image_size, num_people)

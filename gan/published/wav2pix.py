@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from gan.baselines.output import DiscriminatorOutput
 from gan.blocks import resolutions
+from gan.published.output import DiscriminatorOutput
 
 _WIDTH = 64
 _HEAD_WIDTH = 200

@@ -11,8 +11,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from gan.baselines.output import DiscriminatorOutput
 from gan.blocks import resolutions
+from gan.published.output import DiscriminatorOutput
 
 _WIDTH = 512
 _HIDDEN_SIZE = 1024

@@ -12,8 +12,8 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gan.baselines.output import DiscriminatorOutput
 from gan.blocks import resolutions
+from gan.published.output import DiscriminatorOutput
 
 _TRUNK_SIZE = 64
 

@@ -1,0 +1,1 @@
+"""All methods on one data set, for the same time on one machine."""
