@@ -79,7 +79,10 @@ class Inception1D(Backbone):
         if self.fuser is None:
             return self._embed(energies)
         length = min(self._segment_frames, energies.shape[2])
-        segments = energies.unfold(2, length, length).transpose(1, 2)  # [N, segments, mels, frames]
+        count = energies.shape[2] // length
+        segments = (
+            energies[:, :, : count * length].unflatten(2, (count, length)).transpose(1, 2)
+        )  # [N, segments, mels, frames]
         vectors = self._embed(segments.flatten(0, 1)).unflatten(0, (-1, segments.shape[1]))
         return F.normalize(self.fuser(vectors), dim=1)
 

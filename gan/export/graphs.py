@@ -6,6 +6,7 @@ number depends on the recording.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
 import warnings
@@ -187,7 +188,8 @@ def _trace(
 ) -> bytes:
     buffer = io.BytesIO()
     try:
-        with torch.no_grad(), warnings.catch_warnings():
+        # Where it fails, the exporter prints the whole network.
+        with torch.no_grad(), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             # The exporter by tracing is deprecated, but the new one needs another package. It warns of shapes that are
             # fixed on purpose.
             warnings.simplefilter("ignore")

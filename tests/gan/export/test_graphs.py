@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -83,10 +84,17 @@ def test_drawings_are_those_of_torch(shipped: Voice2Face, num_drawings: int) -> 
 
 @pytest.mark.parametrize(
     ("backbone", "options", "scale"),
-    [("ge2e", {}, 30), ("speech2face", {"width": 4, "hidden_size": 16}, 100), ("tdnn", {"width": 16}, 1)],
+    [
+        ("conv1d", {"width": 16}, 1),
+        ("ge2e", {}, 30),
+        ("inception1d", {"width": 16, "hidden_size": 16, "fuser": True}, 10),
+        ("segan", {"width": 4}, 10),
+        ("speech2face", {"width": 4, "hidden_size": 16}, 100),
+        ("tdnn", {"width": 16}, 1),
+    ],
 )
 def test_each_backbone_exports_with_its_spectrogram(
-    shipped: Voice2Face, backbone: str, options: dict[str, int], scale: int
+    shipped: Voice2Face, backbone: str, options: dict[str, Any], scale: int
 ) -> None:
     torch.manual_seed(0)
     config = VoiceEncoderConfig(
