@@ -68,7 +68,7 @@ class SEGAN(Backbone):
         maps = self.convolutions(emphasised[:, None])
         length = maps.shape[2]
         # F.adaptive_avg_pool1d, which torch's exporter can't write for a batch of any size.
-        bounds = [(part * length // _TIMES, -(-(part + 1) * length // _TIMES)) for part in range(_TIMES)]
+        bounds = [(part * length // _TIMES, ((part + 1) * length + _TIMES - 1) // _TIMES) for part in range(_TIMES)]
         parts = torch.stack([maps[:, :, start:end].mean(dim=2) for start, end in bounds], dim=2)
         hidden: Tensor = self.linear(parts.flatten(1))
         return hidden
