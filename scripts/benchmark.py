@@ -1,4 +1,4 @@
-"""Measure the speed of a training step, or of the preparation of videos."""
+"""Measure the speed of a training step, of the preparation of videos, or of ranks in a large gallery."""
 
 from __future__ import annotations
 
@@ -38,6 +38,13 @@ def main(argv: list[str]) -> None:
         help="lengths of the lists, with --rows",
     )
     add("--work", type=Path, help="folder for videos and results, which is kept (default: a temporary one)")
+    retrieval = commands.add_parser("retrieval", help="exact ranks in a gallery of a million faces")
+    add = retrieval.add_argument
+    add("--items", type=int, default=1_000_000, help="vectors in the gallery (default: %(default)s)")
+    add("--queries", type=int, default=1_000, help="queries (default: %(default)s)")
+    add("--size", type=int, default=512, help="numbers in a vector (default: %(default)s)")
+    add("--threads", type=int, help="threads of torch (default: its own choice)")
+    add("--device", help="cpu, cuda, cuda:1 ... (default: a GPU where there is one)")
     given, keys = parser.parse_known_args(argv)
     # Imported here: each needs libraries that the other does not.
     if given.command == "train":
@@ -45,7 +52,11 @@ def main(argv: list[str]) -> None:
 
         training.measure(given, keys)
     elif keys:
-        raise ConfigError(f"unrecognized arguments: {' '.join(keys)} (see benchmark.py prepare --help)")
+        raise ConfigError(f"unrecognized arguments: {' '.join(keys)} (see benchmark.py {given.command} --help)")
+    elif given.command == "retrieval":
+        from eval.benchmarks import retrieval as ranking
+
+        ranking.measure(given)
     else:
         from eval.benchmarks import preparation
 

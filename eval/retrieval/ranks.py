@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 import torch
@@ -21,6 +21,11 @@ METRICS: tuple[Metric, ...] = get_args(Metric)
 # Relative difference up to which two scores are a tie: float64 sums of the same float32 numbers differ by far less,
 # different faces by far more.
 _TIE = 1e-10
+
+_ZERO_NORM = 1e-12  # up to which a vector counts as zero
+_UNIT_ROUNDOFF = 2.0**-24  # of float32
+_DOUBTFUL_SHARE = 64  # of a block's scores: one of so many may be in doubt
+_PAIRS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -67,23 +72,37 @@ def score_matrix(queries: torch.Tensor, gallery: torch.Tensor, metric: Metric) -
     raise ValueError(f"unknown metric {metric!r}: one of {METRICS}")
 
 
+class Rows(Protocol):
+    """Vectors that are read block by block: an array, a memory-mapped file, or an object that makes its rows."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number and length of the vectors."""
+
+    def __getitem__(self, rows: Any, /) -> NDArray[np.floating]:
+        """[n, D] the rows of a slice or of an array of row numbers."""
+
+
 def count_ranks(
     queries: NDArray[np.floating],
-    gallery: NDArray[np.floating],
+    gallery: Rows,
     targets: NDArray[np.integer],
     metric: Metric,
     *,
-    block_size: int = 8192,
+    block_size: int = 1024,
     device: str = "cpu",
 ) -> RankCounts:
     """Exact ranks of `gallery[targets[i]]` for `queries[i]`.
+
+    Scores are compared in float64. With the cosine, a product in float32 decides first about the items whose score is
+    farther from the right one's than its rounding error can be; float64 decides about the few others.
 
     Args:
         queries: [Q, D] finite.
         gallery: [M, D] finite; it is read block by block and may be memory-mapped.
         targets: [Q] row in the gallery of the right item for each query.
         metric: See `score_matrix`.
-        block_size: Rows of a block of queries and of the gallery; block_size ** 2 float64 scores are held at a time.
+        block_size: Rows of a block of queries and of the gallery; block_size ** 2 scores are held at a time.
         device: Device that computes the scores.
 
     Raises:
@@ -97,35 +116,107 @@ def count_ranks(
         >>> ranks.middle_rank.tolist()
         [1.0, 2.0]
     """
-    if queries.ndim != 2 or gallery.ndim != 2 or queries.shape[1] != gallery.shape[1]:
+    if len(queries.shape) != 2 or len(gallery.shape) != 2 or queries.shape[1] != gallery.shape[1]:
         raise ValueError(f"[Q, D] and [M, D] expected, got {queries.shape} and {gallery.shape}")
+    num_items = gallery.shape[0]
     targets = np.asarray(targets, dtype=np.int64)
     if targets.shape != (len(queries),):
         raise ValueError(f"one target a query expected, got {targets.shape} for {len(queries)} queries")
-    if len(targets) and not (targets.min() >= 0 and targets.max() < len(gallery)):
-        raise ValueError(f"targets outside the gallery of {len(gallery)}")
+    if len(targets) and not (targets.min() >= 0 and targets.max() < num_items):
+        raise ValueError(f"targets outside the gallery of {num_items}")
     better = np.zeros(len(queries), dtype=np.int64)
     tied = np.zeros(len(queries), dtype=np.int64)
     for rows in _blocks(len(queries), block_size):
-        block = _load(queries[rows], device, "queries")
-        target_rows = torch.from_numpy(targets[rows]).to(device)
-        right = _load(gallery[targets[rows]], device, "gallery")
-        right_score = _pairwise(block, right, metric)[:, None]
-        tolerance = _TIE * _magnitude(block, right, metric)[:, None]
-        num_better = torch.zeros(len(block), dtype=torch.int64, device=device)
-        num_tied = torch.zeros_like(num_better)
-        for columns in _blocks(len(gallery), block_size):
-            excess = score_matrix(block, _load(gallery[columns], device, "gallery"), metric) - right_score
-            same = excess.abs() <= tolerance
-            num_better += ((excess > 0) & ~same).sum(1)
-            num_tied += same.sum(1)
-            # The right item is no tie of itself. It is found by position, since its score may be rounded differently.
-            inside = (target_rows >= columns.start) & (target_rows < columns.stop)
-            own = (target_rows - columns.start).clamp(0, excess.shape[1] - 1)
-            num_tied -= (inside & same.gather(1, own[:, None])[:, 0]).long()
-        better[rows] = num_better.cpu().numpy()
-        tied[rows] = num_tied.cpu().numpy()
+        counter = _Counter(queries[rows], gallery, targets[rows], metric, device)
+        for columns in _blocks(num_items, block_size):
+            counter.add(gallery[columns], columns.start)
+        better[rows], tied[rows] = counter.better.cpu().numpy(), counter.tied.cpu().numpy()
     return RankCounts(better, tied)
+
+
+class _Counter:
+    """Counts of better and of tied items for a block of queries, over the gallery's blocks.
+
+    Attributes:
+        better: [Q] int64.
+        tied: [Q] int64.
+    """
+
+    def __init__(
+        self,
+        queries: NDArray[np.floating],
+        gallery: Rows,
+        targets: NDArray[np.int64],
+        metric: Metric,
+        device: str,
+    ) -> None:
+        self._metric, self._device = metric, device
+        self._queries = _load(queries, device, "queries")
+        self._targets = torch.from_numpy(targets).to(device)
+        right = _load(gallery[targets], device, "gallery")
+        self._right_score = _pairwise(self._queries, right, metric)
+        self._tolerance = _TIE * _magnitude(self._queries, right, metric)
+        self.better = torch.zeros(len(queries), dtype=torch.int64, device=device)
+        self.tied = torch.zeros_like(self.better)
+        self._units = _unit(self._queries).float() if metric == "cosine" else None
+        self._buffers: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
+
+    def add(self, items: NDArray[np.floating], start: int) -> None:
+        """Count a block of the gallery.
+
+        Args:
+            items: [B, D] its vectors.
+            start: Number of the first one in the gallery.
+        """
+        # Reduced precisions of products have no error bound here.
+        if self._units is not None and torch.get_float32_matmul_precision() == "highest":
+            self._add_screened(self._units, items, start)
+        else:
+            self._add_all(items, start)
+
+    def _add_all(self, items: NDArray[np.floating], start: int) -> None:
+        scores = score_matrix(self._queries, _load(items, self._device, "gallery"), self._metric)
+        excess = scores - self._right_score[:, None]
+        same = excess.abs() <= self._tolerance[:, None]
+        self.better += ((excess > 0) & ~same).sum(1)
+        self.tied += same.sum(1)
+        # The right item is no tie of itself. It is found by position, since its score may be rounded differently.
+        inside = (self._targets >= start) & (self._targets < start + len(items))
+        own = (self._targets - start).clamp(0, excess.shape[1] - 1)
+        self.tied -= (inside & same.gather(1, own[:, None])[:, 0]).long()
+
+    def _add_screened(self, units: torch.Tensor, items: NDArray[np.floating], start: int) -> None:
+        """Count by cosines in float32 whose errors are bounded, and by float64 where the bound leaves a doubt."""
+        shape, size = (len(units), len(items)), units.shape[1]
+        if self._buffers is None or len(self._buffers[0]) < len(items):
+            self._buffers = (
+                torch.empty(len(items), size, device=self._device),
+                torch.empty(shape[0] * shape[1], device=self._device),
+                torch.empty(shape[0] * shape[1], dtype=torch.bool, device=self._device),
+            )
+        item_units = self._buffers[0][: len(items)]
+        scores, mask = (buffer[: shape[0] * shape[1]].view(shape) for buffer in self._buffers[1:])
+        _load_units(items, self._device, item_units)
+        torch.mm(units, item_units.T, out=scores)
+        # D u for a sum of D products of unit vectors in any order (Higham 2002, section 3.1), and the roundings before.
+        bound = 1.01 * (1.5 * size + 12) * _UNIT_ROUNDOFF
+        low, high = ((self._right_score + sign * bound).float()[:, None] for sign in (-1, 1))
+        num_above = torch.gt(scores, high, out=mask).sum(1, dtype=torch.int32)
+        in_doubt = torch.nonzero(torch.gt(scores, low, out=mask).sum(1, dtype=torch.int32) - num_above)[:, 0]
+        near = mask[in_doubt] & ~(scores[in_doubt] > high[in_doubt])
+        pairs = torch.nonzero(near)
+        if len(pairs) > scores.numel() / _DOUBTFUL_SHARE:  # all at once is faster
+            self._add_all(items, start)
+            return
+        self.better += num_above
+        for rows, columns in zip(*(part.split(_PAIRS_AT_ONCE) for part in pairs.T), strict=True):
+            asked = in_doubt[rows]
+            loaded = _load(items[columns.cpu().numpy()], self._device, "gallery")
+            excess = _pairwise(self._queries[asked], loaded, self._metric) - self._right_score[asked]
+            same = excess.abs() <= self._tolerance[asked]
+            is_own = columns + start == self._targets[asked]  # the right item is no tie of itself
+            self.better.index_add_(0, asked, ((excess > 0) & ~same).long())
+            self.tied.index_add_(0, asked, (same & ~is_own).long())
 
 
 def _blocks(length: int, size: int) -> Iterator[slice]:
@@ -140,9 +231,26 @@ def _load(rows: NDArray[np.floating], device: str, name: str) -> torch.Tensor:
     return tensor
 
 
+def _load_units(rows: NDArray[np.floating], device: str, out: torch.Tensor) -> None:
+    """Write unit vectors in float32, each number within a relative error of (D / 2 + 4) roundings.
+
+    Args:
+        rows: [B, D].
+        device: Device of the result.
+        out: [B, D] float32.
+    """
+    if rows.dtype == np.float32:
+        tensor = torch.from_numpy(np.ascontiguousarray(rows)).to(device)
+        norms = tensor.norm(dim=1, keepdim=True)
+        if (norms < 1e15).all():  # finite, and no square overflows
+            torch.mul(tensor, torch.where(norms > _ZERO_NORM, norms.clamp_min(_ZERO_NORM).reciprocal(), 0.0), out=out)
+            return
+    out.copy_(_unit(_load(rows, device, "gallery")))
+
+
 def _unit(vectors: torch.Tensor) -> torch.Tensor:
     norms = vectors.norm(dim=1, keepdim=True)
-    return torch.where(norms > 1e-12, vectors / norms.clamp_min(1e-12), torch.zeros_like(vectors))
+    return torch.where(norms > _ZERO_NORM, vectors / norms.clamp_min(_ZERO_NORM), torch.zeros_like(vectors))
 
 
 def _pairwise(left: torch.Tensor, right: torch.Tensor, metric: Metric) -> torch.Tensor:

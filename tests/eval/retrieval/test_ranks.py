@@ -1,5 +1,8 @@
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from eval.retrieval.ranks import METRICS, RankCounts, count_ranks
 
@@ -97,3 +100,79 @@ def test_expected_hits_never_fall_as_k_grows():
     counts = RankCounts(np.array([0, 4, 2]), np.array([3, 0, 5]))
     hits = np.stack([counts.hit_probability(k) for k in range(1, 9)])
     assert (np.diff(hits, axis=0) >= 0).all() and hits[-1].tolist() == [1, 1, 1]
+
+
+def direct_counts(queries, gallery, targets):
+    """Ranks by one float64 matrix of cosines."""
+
+    def unit(vectors):
+        norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+        return np.divide(vectors, norms, out=np.zeros(vectors.shape), where=norms > 0)
+
+    excess = unit(queries) @ unit(gallery).T
+    excess -= excess[np.arange(len(queries)), targets][:, None]
+    same = np.abs(excess) <= 1e-10
+    return ((excess > 0) & ~same).sum(1).tolist(), (same.sum(1) - 1).tolist()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    num_items=st.integers(1, 60),
+    size=st.integers(1, 40),
+    kind=st.sampled_from(["spread", "few values", "near copies", "clusters"]),
+    dtype=st.sampled_from([np.float32, np.float64]),
+    block_size=st.integers(1, 70),
+)
+def test_cosine_ranks_in_blocks_are_those_of_one_float64_matrix(seed, num_items, size, kind, dtype, block_size):
+    random = np.random.default_rng(seed)
+    gallery = random.normal(size=(num_items, size))
+    if kind == "few values":  # whole families of ties, and zero vectors
+        gallery = random.integers(-1, 2, (num_items, size)).astype(float)
+    elif kind == "near copies":  # scores that float32 can't tell apart, and float64 can
+        gallery = gallery[:1] + 1e-7 * gallery
+    elif kind == "clusters":  # copies, and vectors of another length with the same cosine
+        gallery = gallery[random.integers(0, 3, num_items) % num_items] * 2.0 ** random.integers(-3, 3, (num_items, 1))
+    gallery = gallery.astype(dtype)
+    targets = random.integers(0, num_items, 20)
+    queries = (gallery[targets] + 0.5 * random.normal(size=(20, size))).astype(dtype)
+    counts = count_ranks(queries, gallery, targets, "cosine", block_size=block_size)
+    assert (counts.better.tolist(), counts.tied.tolist()) == direct_counts(queries, gallery, targets)
+
+
+def test_doubtful_scores_among_many_are_decided_in_float64():
+    # A thousandth of the gallery differs from the right face by less than float32 resolves, the rest by more.
+    random = np.random.default_rng(3)
+    gallery = random.normal(size=(6000, 64))
+    gallery[7::1000] = gallery[7] + 3e-7 * random.normal(size=(6, 64))
+    gallery[4007] = gallery[7]
+    queries = gallery[7] + random.normal(size=(50, 64))
+    counts = count_ranks(queries, gallery, np.full(50, 7), "cosine", block_size=2000)
+    assert (counts.better.tolist(), counts.tied.tolist()) == direct_counts(queries, gallery, np.full(50, 7))
+    assert set(counts.tied.tolist()) == {1} and len(set(counts.better.tolist())) >= 3
+
+
+@pytest.mark.parametrize("scale", [1e-10, 1e18, 1e35])
+def test_the_lengths_of_vectors_do_not_change_cosine_ranks(scale):
+    random = np.random.default_rng(4)
+    gallery = random.normal(size=(50, 16))
+    queries, targets = gallery[:20] + random.normal(size=(20, 16)), np.arange(20)
+    expected = count_ranks(queries, gallery, targets, "cosine")  # in float64, which has room
+    gallery = np.concatenate([gallery[:25], gallery[25:] * scale]).astype(np.float32)
+    counts = count_ranks(queries, gallery, targets, "cosine", block_size=20)
+    assert counts.better.tolist() == expected.better.tolist()
+    assert counts.tied.tolist() == expected.tied.tolist()
+
+
+def test_reduced_precision_of_products_does_not_change_ranks():
+    random = np.random.default_rng(5)
+    gallery = random.normal(size=(500, 32)).astype(np.float32)
+    queries, targets = gallery[:40] + random.normal(size=(40, 32)), np.arange(40)
+    expected = direct_counts(queries, gallery, targets)
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        counts = count_ranks(queries, gallery, targets, "cosine")
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert (counts.better.tolist(), counts.tied.tolist()) == expected
