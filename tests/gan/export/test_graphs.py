@@ -83,18 +83,18 @@ def test_drawings_are_those_of_torch(shipped: Voice2Face, num_drawings: int) -> 
 
 
 @pytest.mark.parametrize(
-    ("backbone", "options", "scale"),
+    ("backbone", "options", "gain"),
     [
-        ("conv1d", {"width": 16}, 1),
-        ("ge2e", {}, 30),
-        ("inception1d", {"width": 16, "hidden_size": 16, "fuser": True}, 10),
-        ("segan", {"width": 4}, 10),
-        ("speech2face", {"width": 4, "hidden_size": 16}, 100),
+        ("conv1d", {"width": 16}, 2),
+        ("ge2e", {}, 3),
+        ("inception1d", {"width": 16, "hidden_size": 16, "fuser": True}, 2),
+        ("segan", {"width": 4}, 4),
+        ("speech2face", {"width": 4, "hidden_size": 16}, 2),
         ("tdnn", {"width": 16}, 1),
     ],
 )
 def test_each_backbone_exports_with_its_spectrogram(
-    shipped: Voice2Face, backbone: str, options: dict[str, Any], scale: int
+    shipped: Voice2Face, backbone: str, options: dict[str, Any], gain: int
 ) -> None:
     torch.manual_seed(0)
     config = VoiceEncoderConfig(
@@ -104,8 +104,10 @@ def test_each_backbone_exports_with_its_spectrogram(
         face_encoder=shipped.config.encoder.face_encoder,
     )
     model = Voice2Face(Voice2FaceConfig(config, GeneratorConfig(widths=(8,) * 5)))
-    # Random networks hear next to no difference between voices; made larger, rounding is too.
-    model.encoder.hidden_scale.fill_(scale)
+    with torch.no_grad():
+        for parameter in model.encoder.backbone.parameters():
+            if parameter.ndim > 1:
+                parameter.mul_(gain)  # else random networks hear next to no difference between voices
     graph = session(voice_graph(model))
     assert [output.name for output in graph.get_outputs()] == ["feature"]
     for num_voices, num_samples in ((1, 12_000), (3, 70_000)):
@@ -113,7 +115,7 @@ def test_each_backbone_exports_with_its_spectrogram(
         (feature,) = graph.run(None, {"waveform": waveform})
         expected = model.encoder.encode([prepare_speech(row, "none") for row in waveform]).feature.numpy()
         assert np.abs(feature - expected).max() < TOLERANCE
-    assert np.abs(expected[0] - expected[1]).max() > 5 * TOLERANCE
+    assert np.abs(expected[0] - expected[1]).max() > 50 * TOLERANCE
 
 
 def test_a_plain_decoder_takes_no_noise(tiny_model: Voice2Face) -> None:
