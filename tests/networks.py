@@ -33,3 +33,26 @@ def make_face_encoder(folder: Path, architecture: str = "residual") -> Path:
     """The folder of such a network."""
     save_face_encoder(random_face_encoder(architecture), folder, "5 faces of 5 people of nowhere", None)
     return folder
+
+
+def write_classifier(path: Path, probabilities: bool, batch: int | str = "N") -> Path:
+    """A network of three classes whose logits are 10 times the mean of each colour."""
+    from onnx import TensorProto as kind
+    from onnx import helper
+
+    nodes = [
+        helper.make_node("ReduceMean", ["image"], ["mean"], axes=[2, 3], keepdims=0),
+        helper.make_node("Mul", ["mean", "ten"], ["logits"]),
+    ]
+    if probabilities:
+        nodes.append(helper.make_node("Softmax", ["logits"], ["shares"], axis=1))
+    graph = helper.make_graph(
+        nodes,
+        "colours",
+        [helper.make_tensor_value_info("image", kind.FLOAT, [batch, 3, 8, 8])],
+        [helper.make_tensor_value_info(nodes[-1].output[0], kind.FLOAT, [batch, 3])],
+        [helper.make_tensor("ten", kind.FLOAT, [], [10.0])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+    return path

@@ -28,7 +28,7 @@ from eval.images.kid import MIN_HEADLINE_IMAGES
 from eval.images.pictures import choose_pictures
 from eval.images.reconstruction import measure_reconstruction
 from eval.images.sensitivity import PairSimilarity, measure_sensitivity
-from eval.images.similarity import find_faces
+from eval.images.similarity import OptionalLpips, find_faces
 from eval.model_under_test import ModelUnderTest, draw_faces, load_training_network, sample_noise
 from eval.personas.limits import LIMIT_NAMES, limit_scores
 from eval.predictions import (
@@ -112,6 +112,7 @@ class RetrievalMeasurement:
         attributes: Result of `eval.attributes.measure.measure_attributes`; `craniofacial`, as from
             `eval.attributes.craniofacial.measure_craniofacial`, is None for an encoder alone.
         sensitivity: Result of `eval.images.sensitivity.measure_sensitivity`; empty without drawings.
+        lpips_missing: Why it has no LPIPS, and how to get its weights; None where they are present.
         reconstruction: Result of `eval.images.reconstruction.measure_reconstruction`; None where no face feature is drawn.
         faces_found: Share of drawings, and of photographs, in which a detector finds a face; None without drawings.
         varieties: What is measured at each variety; None without drawings.
@@ -134,6 +135,7 @@ class RetrievalMeasurement:
     spaces: dict[str, Vectors]
     attributes: dict[str, Any]
     sensitivity: list[PairSimilarity]
+    lpips_missing: str | None
     reconstruction: dict[str, Any] | None
     faces_found: dict[str, Any] | None
     varieties: VarietyCurve | None
@@ -271,6 +273,7 @@ def measure_retrieval(
             "craniofacial": _craniofacial(model, dataset, test, options),
         },
         sensitivity=sensitivity,
+        lpips_missing=OptionalLpips().missing if sensitivity else None,
         reconstruction=measure_reconstruction(model, dataset, test, seed) if model.draws_face_features else None,
         faces_found=found,
         varieties=varieties,

@@ -63,6 +63,7 @@ def _as_json(measured: RetrievalMeasurement, provenance: dict[str, Any], picture
         "lengths": [result.as_json() for result in measured.lengths],
         "attributes": measured.attributes,
         "listening": [similarity.as_json() for similarity in measured.sensitivity],
+        "lpips_missing": measured.lpips_missing,
         "reconstruction": measured.reconstruction,
         "faces_found": measured.faces_found,
         "varieties": [

@@ -205,9 +205,12 @@ def _sensitivity_section(measured: RetrievalMeasurement) -> str:
         for a in measured.sensitivity
     ]
     header = ["pair", "people", "centred cosine, E (95 %)", "pixel difference %", "LPIPS"]
+    missing = measured.lpips_missing
     return (
         "## Sensitivity of the drawings\n\nAt variety 0, drawings of one voice should show the same person whatever "
-        "the noise; those of another person's voice should not.\n\n" + table(header, rows)
+        "the noise; those of another person's voice should not. LPIPS of the first line is the spread over noise.\n\n"
+        + table(header, rows)
+        + (f"\nLPIPS was not measured: {missing}\n" if missing is not None else "")
     )
 
 

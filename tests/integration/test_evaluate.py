@@ -14,6 +14,7 @@ from encoder.sampler import SamplerConfig
 from eval.report.folder import read_parts
 from gan.voice2face import Voice2Face
 from tests.commands import assert_one_line, call_script, run_script
+from tests.networks import write_classifier
 from tests.synthetic import TinyWorld
 
 
@@ -206,6 +207,51 @@ def test_fid_of_few_drawings_is_printed_as_not_comparable(tiny_world, models, tm
     assert "(not comparable)" in text and "20 / " in text
     check_pictures(report, tmp_path, text)
     check_provenance(report, text, models[1])
+    # Without Inception's weights the rest is measured, and the report says what is missing; too few people for a class.
+    (missing,) = report["missing"]
+    assert "pt_inception-2015-12-05-6726825d.pth" in missing and missing in text and missing in result.stdout
+    assert report["face_scores"] == [] and "## Face score" not in text
+
+
+class PooledPixels(torch.nn.Module):
+    """In place of Inception: the mean colours of the quarters of a picture, 12 numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.scale * torch.nn.functional.adaptive_avg_pool2d(pixels, 2).flatten(1)
+
+
+def test_fid_in_inceptions_space_with_both_resizings_and_the_face_score_of_a_classifier(
+    tiny_world, models, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("eval.images.features.load_inception", lambda path, device: PooledPixels())
+    monkeypatch.setattr("eval.images.features.InceptionFeatures.size", 12)
+    (tmp_path / "weights.pth").touch()
+    classifier = write_classifier(tmp_path / "colours.onnx", probabilities=False)
+    result = call_script(
+        "evaluate_fid",
+        *common(tiny_world, models[1], tmp_path / "out"),
+        *("--num-images", 60, "--judge", "personas-judge", "--split", "all"),
+        *("--inception-weights", tmp_path / "weights.pth", "--classifier", classifier),
+    )
+    assert result.returncode == 0, result.stderr
+    report = read_parts(tmp_path / "out")["image_quality"]
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert report["missing"] == []
+    rows = {e["feature_space"]: e for e in report["results"]}
+    assert list(rows) == ["inception-clean-fid", "inception-legacy", "personas-judge"]
+    fids = [rows[space]["frechet_distance"] for space in list(rows)[:2]]
+    # Means over quarters of a picture hardly depend on how it was enlarged.
+    assert fids[0] == pytest.approx(fids[1], rel=0.2) and fids[0] > 0
+    scores = {e["system"]: e for e in report["face_scores"] if e["classifier"] == "colours"}
+    assert set(scores) == {"drawings from voices", "real faces"}
+    assert all(1 <= e["score"] <= 3 and e["num_images"] >= 20 for e in scores.values())
+    assert "| drawings from voices | colours |" in text and "colours, sha256 " in text
+    assert {(g["group"], g["value"]) for g in report["groups"]} >= {("sex", "female"), ("sex", "male")}
+    assert all(g["people"] < 10 for g in report["small_groups"])
 
 
 def test_a_mistake_is_one_line_and_exit_code_2(tiny_world, models, tmp_path):

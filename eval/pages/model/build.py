@@ -9,6 +9,7 @@ from typing import Any
 
 from data.store.dataset import ClipDataset
 from eval.model_under_test import ModelUnderTest
+from eval.pages.model.groups import show_craniofacial, show_groups
 from eval.pages.model.numbers import (
     headlines,
     show_attributes,
@@ -89,6 +90,9 @@ def write_page(out: Path, model: ModelUnderTest, dataset: ClipDataset, options: 
         "varieties": show_varieties(retrieval) if retrieval is not None else None,
         "attributes": show_attributes(retrieval, "labels") if retrieval is not None else None,
         "all_attributes": show_attributes(retrieval) if retrieval is not None else None,
+        "groups": show_groups(retrieval) if retrieval is not None else None,
+        "craniofacial": show_craniofacial(retrieval) if retrieval is not None else None,
+        "missing": (images or {}).get("missing", []),
         "sensitivity": show_sensitivity(retrieval) if retrieval is not None else None,
         "faces_found": (retrieval or {}).get("faces_found"),
         "distances": show_distances(images) if images is not None else None,

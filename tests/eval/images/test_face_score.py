@@ -1,7 +1,5 @@
 """The face score on posteriors whose score is known, and its two kinds of classifier."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy.stats import entropy
@@ -9,6 +7,7 @@ from scipy.stats import entropy
 from data.errors import ModelError
 from data.faces.protocol import unit_rows
 from eval.images.face_score import OnnxClassifier, compare_scores, score_in_judge_space, score_posteriors
+from tests.networks import write_classifier
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("insightface")
@@ -58,28 +57,6 @@ def test_a_photograph_does_not_find_itself_in_its_persons_mean():
 def test_too_few_people_with_two_photographs_have_no_score():
     features = unit_rows(np.random.default_rng(3).normal(size=(60, 8)))
     assert score_in_judge_space("E", ("drawings", features), ("real", features), np.arange(60), 0) == []
-
-
-def write_classifier(path: Path, probabilities: bool, batch: int | str = "N") -> Path:
-    """A network of three classes whose logits are 10 times the mean of each colour."""
-    onnx = pytest.importorskip("onnx")
-    helper, kind = onnx.helper, onnx.TensorProto
-    nodes = [
-        helper.make_node("ReduceMean", ["image"], ["mean"], axes=[2, 3], keepdims=0),
-        helper.make_node("Mul", ["mean", "ten"], ["logits"]),
-    ]
-    if probabilities:
-        nodes.append(helper.make_node("Softmax", ["logits"], ["shares"], axis=1))
-    graph = helper.make_graph(
-        nodes,
-        "colours",
-        [helper.make_tensor_value_info("image", kind.FLOAT, [batch, 3, 8, 8])],
-        [helper.make_tensor_value_info(nodes[-1].output[0], kind.FLOAT, [batch, 3])],
-        [helper.make_tensor("ten", kind.FLOAT, [], [10.0])],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    path.write_bytes(model.SerializeToString())
-    return path
 
 
 @pytest.mark.parametrize(("probabilities", "batch"), [(False, "N"), (True, "N"), (False, 1), (True, 3)])
