@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import io
+import json
 import shutil
 import subprocess
 import threading
@@ -104,6 +105,12 @@ def page(server: Server, recording: Path) -> Iterator[Page]:
         yield page
 
 
+def wav(waveform: NDArray[np.float64]) -> bytes:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, waveform, 16_000, format="WAV")
+    return buffer.getvalue()
+
+
 def floats(text: str) -> NDArray[np.float32]:
     return np.frombuffer(base64.b64decode(text), np.float32)
 
@@ -158,17 +165,19 @@ def test_the_microphone_is_heard(page: Page) -> None:
     ("content", "message"),
     [
         (b"PK\x03\x04 not a recording", "This browser can't read the sound of that file."),
-        (None, "The recording is silent."),
+        (b"", "This browser can't read the sound of that file."),
+        (bytes(50_000_001), "The file is too large: at most 50 MB are read."),
+        (wav(np.zeros(32_000)), "The recording is silent."),
+        (wav(0.1 * np.random.default_rng(0).standard_normal(32_000)), "No speech was found in the recording."),
     ],
+    ids=["zip", "empty", "large", "silent", "noise"],
 )
-def test_what_can_not_be_heard_is_one_line(page: Page, tmp_path: Path, content: bytes | None, message: str) -> None:
+def test_what_can_not_be_heard_is_one_line(page: Page, tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "rubbish.wav"
-    if content is None:
-        soundfile.write(path, np.zeros(32_000), 16_000)
-    else:
-        path.write_bytes(content)
+    path.write_bytes(content)
     page.choose_file("#file", path)
-    page.wait_for(f"document.querySelector('#status').className === 'error' && {STATUS} === {message!r}")
+    # Another file's error may still be there, so that the words are waited for.
+    page.wait_for(f"document.querySelector('#status').className === 'error' && {STATUS} === {json.dumps(message)}")
     assert page.evaluate(NUM_DRAWN) == 0
 
 

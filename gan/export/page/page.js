@@ -3,6 +3,7 @@ import { load } from "./model.js";
 import { toMarkedPng } from "./png.js";
 
 const MAX_SECONDS = 60;
+const MAX_BYTES = 50e6; // the browser decodes a file as a whole
 const element = (id) => document.getElementById(id);
 export const loading = load();
 let speech = null; // what was heard last
@@ -15,6 +16,7 @@ function say(text, isError = false) {
 
 // Decodes whatever the browser can, as mono at the model's sample rate.
 async function decode(blob, sampleRate) {
+  if (blob.size > MAX_BYTES) throw new Error(`The file is too large: at most ${MAX_BYTES / 1e6} MB are read.`);
   const context = new OfflineAudioContext(1, 1, sampleRate);
   let sound;
   try {
