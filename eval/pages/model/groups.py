@@ -18,7 +18,7 @@ def show_groups(report: dict[str, Any]) -> Table | None:
     Returns:
         None without groups.
     """
-    groups, small = report["groups"], report.get("small_groups", [])
+    groups, small = report.get("groups", []), report.get("small_groups", [])
     space = groups[-1]["space"] if groups else None
     found = [row for row in groups if row["space"] == space and row["recall"]]
     if not found and not small:
