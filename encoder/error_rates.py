@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+Weights = NDArray[np.floating] | NDArray[np.integer]
+
 
 class ErrorRates:
     """Error rates of a system that scores pairs, over all its thresholds.
@@ -40,7 +42,7 @@ class ErrorRates:
         # Last pair of each score: a threshold lies behind it.
         self._ends = np.append(np.flatnonzero(sorted_scores[1:] != sorted_scores[:-1]), len(sorted_scores) - 1)
 
-    def curve(self, weights: NDArray[np.floating] | None = None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def curve(self, weights: Weights | None = None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Points of the receiver operating characteristic, from the strictest threshold to the most lenient.
 
         Args:
@@ -59,12 +61,12 @@ class ErrorRates:
         with np.errstate(invalid="ignore"):
             return np.append(0.0, false / false[-1]), np.append(0.0, true / true[-1])
 
-    def area_under_curve(self, weights: NDArray[np.floating] | None = None) -> float:
+    def area_under_curve(self, weights: Weights | None = None) -> float:
         """Probability that a pair of one person scores above a pair of two, ties counted half; .5 for guessing."""
         false, true = self.curve(weights)
         return float(np.sum(np.diff(false) * (true[1:] + true[:-1])) / 2)
 
-    def equal_error_rate(self, weights: NDArray[np.floating] | None = None) -> float:
+    def equal_error_rate(self, weights: Weights | None = None) -> float:
         """Error where false acceptances and false refusals are equally frequent, interpolated between thresholds."""
         false, true = self.curve(weights)
         excess = false + true - 1  # false acceptances minus false refusals: rises from -1 to 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -9,11 +11,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from data.errors import DatasetError
+from data.errors import DatasetError, ModelError
 from data.media.audio import fit_duration
 from data.media.waveform import SAMPLE_RATE
 from data.store.dataset import ClipDataset
+from data.store.imported import read_imported
 from data.store.sampling import PersonDraw
+from encoder.backbones.imported import Imported
 from encoder.voice_encoder import VoiceEncoder
 from training.run import Run
 
@@ -105,6 +109,24 @@ def random_crop(waveform: NDArray[np.float32], num_samples: int, random: np.rand
     return fit_duration(waveform, num_samples, int(random.integers(len(waveform) - num_samples + 1)))
 
 
+def imported_vectors(model: VoiceEncoder, clips: ClipDataset, rows: Sequence[int]) -> Tensor:
+    """Imported voice vectors of clips, [N, H], in the place of a backbone's outputs.
+
+    Raises:
+        DatasetError: If the data set has none.
+        ModelError: If the encoder was trained on recordings, or on vectors of another length.
+    """
+    imported = read_imported(clips.info.extra)
+    if imported is not None and not (
+        isinstance(model.backbone, Imported) and model.backbone.hidden_size == imported.voice_size
+    ):
+        raise ModelError(
+            f"{clips.root} holds imported voice vectors of {imported.voice_size} numbers; this encoder has the "
+            f"backbone {model.config.backbone} with {model.backbone.hidden_size}"
+        )
+    return torch.from_numpy(np.stack([clips.voice_vector(row) for row in rows]))
+
+
 def compute_hidden(model: VoiceEncoder, clips: ClipDataset, num_crops: int, crop_seconds: float, run: Run) -> Tensor:
     """Compute a frozen backbone's outputs for every voice, whole and in random crops; processes share the work.
 
@@ -119,6 +141,11 @@ def compute_hidden(model: VoiceEncoder, clips: ClipDataset, num_crops: int, crop
         [num_clips, 1 + num_crops, H] on the CPU, the whole recording first; zeros for clips without a voice.
     """
     model.eval()
+    if not clips.has_media:
+        vectors = imported_vectors(model, clips, np.flatnonzero(clips.has_voice).tolist())
+        table = torch.zeros(len(clips), 1 + num_crops, model.backbone.hidden_size)
+        table[torch.from_numpy(clips.has_voice)] = vectors[:, None]
+        return table
     table = torch.zeros(len(clips), 1 + num_crops, model.backbone.hidden_size, device=run.device)
     seeds = torch.randint(2**62, (len(clips),), generator=run.generator(0, _STREAM_CROPS)).tolist()
     voiced = [index for index in range(len(clips)) if clips.has_voice[index]][run.rank :: run.num_processes]

@@ -1,4 +1,4 @@
-"""Spectrogram settings that a data set recorded, for a voice encoder whose configuration leaves them unset."""
+"""Settings that a data set recorded, for a voice encoder whose configuration leaves them unset."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from data.errors import DatasetError
+from data.store.imported import read_imported
 from encoder.backbones import SPECTROGRAM_OPTIONS
 from encoder.voice_encoder import DEFAULT_WINDOW_SECONDS, EncoderDesign
 
@@ -27,8 +28,11 @@ def take_recorded(design: EncoderDesign, extra: dict[str, Any]) -> tuple[Encoder
         The design, with a number for `window_seconds`, and the values that were taken from the record, by name.
 
     Raises:
-        DatasetError: If a recorded value is not a positive number.
+        DatasetError: If a recorded value is not a positive number, or the backbone is "imported" and there are no
+            imported voice vectors.
     """
+    if design.backbone == "imported":
+        return _take_imported(design, extra)
     recorded = extra.get(RECORD_NAME) or {}
     options = {
         name: recorded[name]
@@ -46,3 +50,14 @@ def take_recorded(design: EncoderDesign, extra: dict[str, Any]) -> tuple[Encoder
     return replace(
         design, backbone_options={**design.backbone_options, **options}, window_seconds=window_seconds
     ), taken
+
+
+def _take_imported(design: EncoderDesign, extra: dict[str, Any]) -> tuple[EncoderDesign, dict[str, Any]]:
+    """The length of imported voice vectors."""
+    if (imported := read_imported(extra)) is None:
+        raise DatasetError(
+            'model.backbone "imported" needs a data set of scripts/import_features.py; this one holds recordings'
+        )
+    options = {"hidden_size": imported.voice_size}
+    seconds = design.window_seconds or DEFAULT_WINDOW_SECONDS
+    return replace(design, backbone_options=options, window_seconds=seconds), dict(options)

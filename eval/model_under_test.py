@@ -16,6 +16,7 @@ from data.faces.protocol import FaceEncoderInfo, FaceRecognizer
 from data.faces.registry import load_recognizer
 from data.files import sha256_of_file
 from data.store.dataset import ClipDataset
+from encoder.pairs import imported_vectors
 from encoder.sampler import FeatureSampler
 from encoder.voice_encoder import VoiceEncoder
 from gan.images import to_pixels
@@ -203,7 +204,11 @@ def encode_voices(
     features = [np.zeros((0, encoder.condition_size), np.float32)]
     embeddings = [np.zeros((0, encoder.config.embedding_size if encoder.regresses_face_features else 0), np.float32)]
     for rows in batches(clips):
-        encoding = encoder.encode([dataset.waveform(row)[:max_samples] for row in rows])
+        if not dataset.has_media:
+            with torch.no_grad():
+                encoding = encoder.head(imported_vectors(encoder, dataset, rows).to(model.device))
+        else:
+            encoding = encoder.encode([dataset.waveform(row)[:max_samples] for row in rows])
         features.append(encoding.feature.float().cpu().numpy())
         embeddings.append(encoding.embedding.float().cpu().numpy())
     result = np.concatenate(features), np.concatenate(embeddings)

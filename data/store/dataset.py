@@ -17,6 +17,7 @@ from data.media.audio import decode_flac
 from data.media.images import decode_crop
 from data.media.waveform import Waveform
 from data.store.clip import SPLITS, Attributes, Clip, Source, Split
+from data.store.imported import VOICE_VECTOR, read_imported
 from data.store.inventory import read_light_columns
 from data.store.shards import ROWS_PER_GROUP, SHARED_COLUMNS, read_info
 
@@ -113,14 +114,14 @@ class ClipDataset:
         Raises:
             DatasetError: If its bytes are damaged; likewise in all methods that decode.
         """
-        waveform = self.waveform(index) if self.has_voice[index] else None
+        waveform = self.waveform(index) if self.has_voice[index] and self.has_media else None
         value = {name: column[index] for name, column in self._columns.items()}
         additional = {name: self._read(index, name).as_py() for name in self._additional}
         return Clip(
             clip_id=self.clip_ids[index],
             identity=value["identity"],
             waveform=waveform,
-            faces=self.faces(index),
+            faces=self.faces(index) if self.has_media else [],
             face_features=self.face_features(index),
             attributes=Attributes(value["sex"], value["age"], value["nationality"]),
             source=Source(*(value[name] for name in ("video_id", "start", "end", "x", "y"))),
@@ -138,6 +139,8 @@ class ClipDataset:
         audio = self._read(index, "audio").as_py()
         if audio is None:
             raise ValueError(f"clip {self.clip_ids[index]} has no voice")
+        if audio["bytes"] is None:
+            raise self._without_media(index)
         try:
             return decode_flac(audio["bytes"])
         except MediaError as error:
@@ -145,8 +148,11 @@ class ClipDataset:
 
     def face(self, index: int, face: int) -> NDArray[np.uint8]:
         """One crop of a clip, [S, S, 3] uint8 RGB covering `CROP_REGION`."""
+        content = self._read(index, "images")[face]["bytes"].as_py()
+        if content is None:
+            raise self._without_media(index)
         try:
-            return decode_crop(self._read(index, "images")[face]["bytes"].as_py())
+            return decode_crop(content)
         except MediaError as error:
             raise DatasetError(f"{self.root}: clip {self.clip_ids[index]}: {error}") from error
 
@@ -212,6 +218,28 @@ class ClipDataset:
         if column not in self._additional:
             return None
         return [text for path in self._shards.paths for text in self._shards.read_column(path, column).to_pylist()]
+
+    def voice_vector(self, index: int) -> NDArray[np.float32]:
+        """[H] the imported voice vector of a clip.
+
+        Raises:
+            DatasetError: If the data set holds recordings instead, or the clip has no voice.
+        """
+        vector = self._read(index, VOICE_VECTOR).as_py() if VOICE_VECTOR in self._additional else None
+        if vector is None:
+            raise DatasetError(f"{self.root}: clip {self.clip_ids[index]} has no imported voice vector")
+        return np.array(vector, np.float32)
+
+    @property
+    def has_media(self) -> bool:
+        """Whether there are recordings and crops; else there are imported voice vectors and face features alone."""
+        return read_imported(self.info.extra) is None
+
+    def _without_media(self, index: int) -> DatasetError:
+        return DatasetError(
+            f"{self.root}: clip {self.clip_ids[index]} is imported and has neither recording nor picture; encoders of "
+            "such a data set have model.backbone imported, and nothing can be drawn or shown"
+        )
 
     def _read(self, index: int, column: str) -> Any:
         if not 0 <= index < len(self):

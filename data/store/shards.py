@@ -192,7 +192,11 @@ SHARED_COLUMNS = frozenset(clip_schema(feature_size=1).names)
 
 
 def write_shard(
-    path: Path, rows: Iterable[Row], feature_size: int, vectors: Mapping[str, int] = MappingProxyType({})
+    path: Path,
+    rows: Iterable[Row],
+    feature_size: int,
+    vectors: Mapping[str, int] = MappingProxyType({}),
+    texts: Sequence[str] = (),
 ) -> int:
     """Write rows as one Parquet file by a temporary name, fsync and rename.
 
@@ -201,6 +205,7 @@ def write_shard(
         rows: Rows; columns that a row lacks are null, those that the schema lacks are left out.
         feature_size: Length of a face feature.
         vectors: As in `clip_schema`.
+        texts: As in `clip_schema`.
 
     Returns:
         Number of rows.
@@ -208,7 +213,7 @@ def write_shard(
     Raises:
         OSError: If the disk is full or the folder can't be written to.
     """
-    schema = clip_schema(feature_size, vectors)
+    schema = clip_schema(feature_size, vectors, texts)
     return write_tables(path, schema, _as_tables(rows, schema))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,14 +100,22 @@ def fit_classifiers(train: ClipDataset, judge: FaceRecognizer | None, seed: int)
     rows = {(int(clip), int(face)): row for row, (clip, face) in enumerate(all_keys)}
     training = all_features[[rows[(int(clip), int(face))] for clip, face in keys]]
     voiced = [i for i, person in enumerate(labelled) if has_sex[i] and train.voices_of(person)]
-    pitches = np.array([median_pitch(train.waveform(train.voices_of(labelled[i])[0])) for i in voiced])
-    measured = min(is_female[voiced].sum(), (~is_female[voiced]).sum()) >= MIN_LABELS // 2 if voiced else False
+    pitches = _pitches(train, [train.voices_of(labelled[i])[0] for i in voiced])
+    heard = is_female[voiced][np.isfinite(pitches)]
+    measured = min(heard.sum(), (~heard).sum()) >= MIN_LABELS // 2
     return AttributeClassifiers(
         judge=None if judge is None else fit(extract_face_features(judge, train, keys)),
         training=fit(training),
         pitch_threshold=fit_pitch_threshold(pitches, is_female[voiced]),
         pitch_measured=bool(measured),
     )
+
+
+def _pitches(dataset: ClipDataset, clips: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float64]:
+    """Median pitch of each clip, Hz; NaN in a data set without recordings."""
+    if not dataset.has_media:
+        return np.full(len(clips), np.nan)
+    return np.array([median_pitch(dataset.waveform(int(clip))) for clip in clips], np.float64)
 
 
 def labelled_sexes(dataset: ClipDataset) -> NDArray[np.str_]:
@@ -142,7 +151,7 @@ def sexes_for_galleries(
             is_female = of_faces.sex(features[test.pool.face_identities == person]).mean() > 0
         else:
             clips = test.clips[test.pool.query_identities == person]
-            pitches = [median_pitch(dataset.waveform(int(clip))) for clip in clips]
+            pitches = _pitches(dataset, clips)
             if not np.isfinite(pitches).any():
                 continue
             is_female = np.nanmedian(pitches) > classifiers.pitch_threshold
@@ -196,7 +205,7 @@ def measure_attributes(
         were made. In a row, `said_by` names the prediction and `compared_with` the reference.
     """
     labels = labelled_sexes(dataset)[test.pool.query_identities]
-    pitches = np.array([median_pitch(dataset.waveform(int(clip))) for clip in test.clips])
+    pitches = _pitches(dataset, test.clips)
     first_face = {int(identity): row for row, identity in reversed(list(enumerate(test.pool.face_identities)))}
     own_face = np.array([first_face[int(identity)] for identity in test.pool.query_identities])
     sources: list[tuple[str, FaceClassifiers, NDArray[np.floating], NDArray[np.floating]]] = []
@@ -301,7 +310,7 @@ def find_sex_reference(dataset: ClipDataset, test: Predictions, classifiers: Att
     labels = labelled_sexes(dataset)[identities]
     if (labels != "").mean() >= 0.5:
         return SexReference("labels", labels == "female", labels != "", identities)
-    pitches = np.array([median_pitch(dataset.waveform(int(clip))) for clip in test.clips])
+    pitches = _pitches(dataset, test.clips)
     return SexReference("pitch of the voice", pitches > classifiers.pitch_threshold, np.isfinite(pitches), identities)
 
 

@@ -79,9 +79,9 @@ def measure_lengths(
 
     Returns:
         Results with `seconds` and `long_enough`, the share of clips of at least that length, in `extra`; nothing where
-        the encoder has no joint space.
+        the encoder has no joint space, or the data set no recordings.
     """
-    if not model.encoder.regresses_face_features:
+    if not model.encoder.regresses_face_features or not dataset.has_media:
         return []
     metric = PRIMARY_METRICS["joint"]
     results = []

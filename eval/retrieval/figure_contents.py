@@ -38,6 +38,8 @@ def save_pictures(
     for space in measured.spaces:
         if space == "feature" and "image" in measured.spaces:
             continue  # drawings are made from the feature, so the image space shows it
+        if not dataset.has_media:
+            continue  # there is nothing to show
         names[f"queries_{space}"] = f"queries_{space}.png"
         _save_query_picture(out / names[f"queries_{space}"], model, dataset, measured, space, seed)
     if model.voice2face is not None:
@@ -126,7 +128,7 @@ def _save_sample_picture(
             *(draw_samples(model, feature, keys[:1]) if variety else []),
             *draw_samples(model, np.repeat(feature, len(keys), 0), keys, variety),
         ]
-        from_face = draw_samples(model, test.face_features[[face]], keys[:1]) if model.draws_face_features else []
+        from_face = list(draw_samples(model, test.face_features[[face]], keys[:1])) if model.draws_face_features else []
         rows.append([draw_spectrogram(dataset.waveform(clip), true.shape[0]), true, *from_face, *from_voice])
     columns = [
         "voice",

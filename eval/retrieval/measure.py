@@ -190,6 +190,8 @@ def measure_retrieval(
             else "No image space: no judge."
         )
 
+    if not dataset.has_media:
+        notes.append("Features were imported: no results by length, by pitch, or with pictures.")
     options.progress("ranks")
     scorer = Scorer(options.device)
     results, floors, curves = [], [], {}

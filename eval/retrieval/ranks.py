@@ -119,15 +119,15 @@ def count_ranks(
     if len(queries.shape) != 2 or len(gallery.shape) != 2 or queries.shape[1] != gallery.shape[1]:
         raise ValueError(f"[Q, D] and [M, D] expected, got {queries.shape} and {gallery.shape}")
     num_items = gallery.shape[0]
-    targets = np.asarray(targets, dtype=np.int64)
-    if targets.shape != (len(queries),):
-        raise ValueError(f"one target a query expected, got {targets.shape} for {len(queries)} queries")
-    if len(targets) and not (targets.min() >= 0 and targets.max() < num_items):
+    target_rows: NDArray[np.int64] = np.asarray(targets, dtype=np.int64)
+    if target_rows.shape != (len(queries),):
+        raise ValueError(f"one target a query expected, got {target_rows.shape} for {len(queries)} queries")
+    if len(target_rows) and not (target_rows.min() >= 0 and target_rows.max() < num_items):
         raise ValueError(f"targets outside the gallery of {num_items}")
     better = np.zeros(len(queries), dtype=np.int64)
     tied = np.zeros(len(queries), dtype=np.int64)
     for rows in _blocks(len(queries), block_size):
-        counter = _Counter(queries[rows], gallery, targets[rows], metric, device)
+        counter = _Counter(queries[rows], gallery, target_rows[rows], metric, device)
         for columns in _blocks(num_items, block_size):
             counter.add(gallery[columns], columns.start)
         better[rows], tied[rows] = counter.better.cpu().numpy(), counter.tied.cpu().numpy()

@@ -254,7 +254,8 @@ def _measure_pairs(
     shuffled = [
         score_pairs(voices[pairs.voices], test.face_embeddings[pairs.faces]) for voices in _shuffles(test, options.seed)
     ]
-    many = PairTrials(*(np.tile(rows, _NUM_SHUFFLES) for rows in (pairs.voices, pairs.faces, pairs.is_same)))
+    times = _NUM_SHUFFLES
+    many = PairTrials(np.tile(pairs.voices, times), np.tile(pairs.faces, times), np.tile(pairs.is_same, times))
     floor = _pair_result(SHUFFLED, others, test.pool, many, np.concatenate(shuffled), options.seed)
     measured.floors.append(floor)
 

@@ -35,9 +35,10 @@ def write_verification_report(out: Path, measured: VerificationMeasurement, prov
         provenance: As from `eval.report.provenance.collect_provenance`.
     """
     _save_figure(out / _FIGURE, measured)
+    pairs, matching = measured.verification, measured.matching
     content = {
         **provenance,
-        "results": [result.as_json() for result in (*measured.verification, *measured.matching)],
+        "results": [result.as_json() for result in pairs] + [result.as_json() for result in matching],
         "floors": [floor.as_json() for floor in measured.floors],
         "notes": measured.notes,
         "pictures": {"verification": _FIGURE},

@@ -42,6 +42,7 @@ def people_of(seed: int, labelled: bool = True) -> tuple[Any, np.ndarray]:
     keys = np.stack([np.arange(NUM_PEOPLE), np.zeros(NUM_PEOPLE, int)], axis=1)
     dataset = SimpleNamespace(
         identities=range(NUM_PEOPLE),
+        has_media=True,
         attributes=lambda person: attributes[person] if labelled else Attributes(),
         faces_of=lambda person: [(person, 0)],
         voices_of=lambda person: [person],

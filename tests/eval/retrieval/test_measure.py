@@ -27,6 +27,8 @@ class OracleEncoder(torch.nn.Module):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(1))
         self.sampler = None
+        self.regresses_face_features = True
+        self.condition_size = encoder.config.feature_size
         self.config = SimpleNamespace(
             face_encoder=encoder.config.face_encoder,
             feature_size=encoder.config.feature_size,
