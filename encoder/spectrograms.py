@@ -114,7 +114,7 @@ class MelPowerSpectrogram(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        filters = _mel_filters(WINDOW_SAMPLES, 0.0, SAMPLE_RATE / 2, self.num_mels)
+        filters = mel_filters(WINDOW_SAMPLES, 0.0, SAMPLE_RATE / 2, self.num_mels)
         self.transform = FourierTransform(WINDOW_SAMPLES, HOP_SAMPLES)
         self.register_buffer("filters", filters, persistent=False)
 
@@ -128,7 +128,7 @@ class MelPowerSpectrogram(nn.Module):
             [N, T // 160 + 1, 40] mel power, >= 0.
         """
         padded = nn.functional.pad(waveform, (WINDOW_SAMPLES // 2, WINDOW_SAMPLES // 2))
-        return _mel_energy(self.transform(padded), self.filters)
+        return mel_energy(self.transform(padded), self.filters)
 
 
 class LogMelSpectrogram(nn.Module):
@@ -149,7 +149,7 @@ class LogMelSpectrogram(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        filters = _mel_filters(self._window_samples, 40.0, self._max_frequency, self.num_mels)
+        filters = mel_filters(self._window_samples, 40.0, self._max_frequency, self.num_mels)
         self.transform = FourierTransform(self._window_samples, self._hop_samples)
         self.register_buffer("filters", filters, persistent=False)
 
@@ -162,7 +162,7 @@ class LogMelSpectrogram(nn.Module):
         Returns:
             [N, (T - 1024) // 256 + 1, 96] natural logarithms, zero on average; 0 throughout in silence.
         """
-        energy = _mel_energy(self.transform(waveform), self.filters)
+        energy = mel_energy(self.transform(waveform), self.filters)
         mean = energy.mean(dim=(1, 2), keepdim=True)
         logarithm = (energy + self._floor * mean + 1e-12).log()
         return logarithm - logarithm.mean(dim=(1, 2), keepdim=True)
@@ -209,7 +209,7 @@ class FilterBankSpectrogram(nn.Module):
         self.num_mels = num_mels
         self.transform = FourierTransform(WINDOW_SAMPLES, HOP_SAMPLES, fft_length, window)
         norm = "slaney" if area_normalised else None
-        filters = _mel_filters(fft_length, min_frequency, max_frequency, num_mels, norm, "htk")
+        filters = mel_filters(fft_length, min_frequency, max_frequency, num_mels, norm, "htk")
         self.register_buffer("filters", filters / (1 if area_normalised else fft_length), persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
@@ -223,10 +223,10 @@ class FilterBankSpectrogram(nn.Module):
         """
         samples = self._scale * waveform
         emphasised = torch.cat([samples[:, :1], samples[:, 1:] - self._pre_emphasis * samples[:, :-1]], dim=1)
-        return (_mel_energy(self.transform(emphasised), self.filters) + self._floor).log()
+        return (mel_energy(self.transform(emphasised), self.filters) + self._floor).log()
 
 
-def _mel_filters(
+def mel_filters(
     fft_length: int,
     min_frequency: float,
     max_frequency: float,
@@ -234,7 +234,19 @@ def _mel_filters(
     norm: str | None = "slaney",
     mel_scale: str = "slaney",
 ) -> Tensor:
-    """[fft_length // 2 + 1, num_mels] triangular filters, by default on Slaney's mel scale and normalised by area."""
+    """Triangular filters on a mel scale, by default Slaney's and normalised by area.
+
+    Args:
+        fft_length: Samples of the FFT.
+        min_frequency: Lower end of the lowest band in Hz.
+        max_frequency: Upper end of the highest band in Hz.
+        num_mels: Number of bands.
+        norm: "slaney" for filters of area 1, None for filters of height 1.
+        mel_scale: "slaney" or "htk".
+
+    Returns:
+        [fft_length // 2 + 1, num_mels].
+    """
     from torchaudio.functional import melscale_fbanks  # here, because torchaudio takes a second to import
 
     return melscale_fbanks(
@@ -248,8 +260,16 @@ def _mel_filters(
     )
 
 
-def _mel_energy(spectrum: tuple[Tensor, Tensor], filters: Tensor) -> Tensor:
-    """Real and imaginary part, [N, frames, F], and [F, mels] filters to [N, frames, mels] energies, in fp32."""
+def mel_energy(spectrum: tuple[Tensor, Tensor], filters: Tensor) -> Tensor:
+    """Energies in bands, in fp32.
+
+    Args:
+        spectrum: Real and imaginary part, each [N, frames, F].
+        filters: [F, num_mels].
+
+    Returns:
+        [N, frames, num_mels].
+    """
     real, imaginary = spectrum
     with torch.autocast(real.device.type, enabled=False):  # bf16 would round the energies to 3 digits
         return (real.square() + imaginary.square()) @ filters

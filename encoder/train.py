@@ -17,9 +17,10 @@ from data.errors import ConfigError, DatasetError
 from data.store.dataset import ClipDataset
 from data.store.sampling import IdentityBatches
 from data.store.shards import read_info
-from encoder.backbones import UNTRAINED
+from encoder.backbones import check_training
 from encoder.canonical import CanonicalConfig, start_heads
 from encoder.crossfit import cross_fit, regress
+from encoder.layer_mix import fit_layer_mix
 from encoder.objective import LossConfig, Outputs, TrainedParts, gather_rows, loss_terms
 from encoder.pairs import Pairs, compute_hidden
 from encoder.recorded import take_recorded
@@ -85,8 +86,7 @@ class EncoderTrainingConfig(RunConfig):
             raise ConfigError("total_images must be 1 or more, and batch_size 2 or more: people are compared")
         if self.num_crops < 0 or self.num_workers < 0:
             raise ConfigError("num_crops and num_workers must not be negative")
-        if self.freeze_backbone and self.model.backbone in UNTRAINED:
-            raise ConfigError(f"{self.model.backbone} has no published weights to freeze: set --freeze-backbone false")
+        check_training(self.model.backbone, self.model.backbone_options, self.freeze_backbone)
         if self.freeze_backbone and (self.refit_heads or self.losses.speaker):
             raise ConfigError(
                 "refit_heads and losses.speaker are for a backbone that is trained: freeze_backbone false"
@@ -128,6 +128,7 @@ def train_encoder(config: EncoderTrainingConfig) -> None:
 
     hidden = None
     if config.freeze_backbone:
+        fit_layer_mix(encoder, clips, run)
         hidden = compute_hidden(encoder, clips, config.num_crops, config.crop_seconds, run)
         pairs = fit_heads(encoder, clips, hidden, config)
     else:

@@ -16,7 +16,7 @@ from data.errors import ConfigError, MediaError, ModelError
 from data.faces.protocol import FaceEncoderInfo
 from data.media.audio import fit_duration
 from data.media.waveform import MIN_SPEECH_SECONDS, SAMPLE_RATE, check_finite
-from encoder.backbones import build_backbone, default_options
+from encoder.backbones import build_backbone, complete_backbone
 from encoder.kernel import KernelMap
 from encoder.sampler import FeatureSampler, SamplerConfig
 from training.pretrained import PretrainedModel
@@ -31,10 +31,12 @@ class EncoderDesign:
     """The settings of a voice encoder that a user chooses; the others follow from the data set.
 
     Attributes:
-        backbone: `ge2e`, `conv1d`, `inception1d`, `segan`, `speech2face`, `tdnn` or `hf:<id or folder>`.
-        backbone_options: `width` and `hidden_size` of all but ge2e and hf, `window`, `stride`, `fft_length` and
-            `amp_norm` of speech2face (else as the data set recorded them), `fuser` and `segment_seconds` of
-            inception1d, the transformers configuration of hf.
+        backbone: `ge2e`, `conv1d`, `inception1d`, `segan`, `speech2face`, `tdnn`, `hf:<id or folder>`, `onnx:<file>`
+            or `concat:[<backbone>,<backbone>]`.
+        backbone_options: `width` and `hidden_size` of those without published weights, `window`, `stride`, `fft_length`
+            and `amp_norm` of speech2face (else as the data set recorded them), `fuser` and `segment_seconds` of
+            inception1d, `layers` (`last` or `mix`) and the transformers configuration of hf, `frontend` and `output` of
+            onnx, `parts` of `concat`, each with `name` and `options`.
         embedding_size: Length of an embedding in the joint space.
         voice_dropout: Dropout rate of the backbone's outputs before each head.
         face_dropout: Dropout rate of the face feature before its head.
@@ -166,9 +168,8 @@ class VoiceEncoder(PretrainedModel):
             ConfigError: If there is no such backbone.
             ModelError: If the weights are not at hand; the message says how to get them.
         """
-        if not config.backbone_options:
-            config = replace(config, backbone_options=default_options(config.backbone))
-        model = cls(config)
+        backbone, options = complete_backbone(config.backbone, config.backbone_options)
+        model = cls(replace(config, backbone=backbone, backbone_options=options))
         model.backbone.load_pretrained()
         return model
 

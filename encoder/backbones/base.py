@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class Backbone(nn.Module):
-    """Differentiable network from waveforms of one length to one vector each.
+    """Network from waveforms of one length to one vector each; differentiable but for ONNX files.
 
     Attributes:
         hidden_size: H, length of that vector.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from data.errors import ConfigError
+from encoder.backbones import check_training
 from encoder.voice_encoder import EncoderDesign
 from gan.generator import GeneratorConfig
 from gan.losses import AdversarialLoss
@@ -125,6 +126,8 @@ class BaselineConfig(RunConfig):
     keep_checkpoints: int = 2
 
     def __post_init__(self) -> None:
+        if self.train_encoder:
+            check_training(self.voice.backbone, self.voice.backbone_options, freeze=False)
         if not self.paired and self.losses.pixel + self.losses.feature_matching + self.losses.face_maps > 0:
             raise ConfigError("paired: false leaves no crop to compare a drawing with: set those losses to 0")
         if self.fuser_images and not (self.train_encoder and self.voice.backbone_options.get("fuser")):

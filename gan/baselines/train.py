@@ -227,10 +227,11 @@ def make_encoder(config: BaselineConfig, dataset: ClipDataset) -> VoiceEncoder:
     if config.encoder is None:
         return encoder
     trained = VoiceEncoder.from_pretrained(config.encoder)
-    if (trained.config.backbone, trained.config.backbone_options) != (design.backbone, design.backbone_options):
+    own = encoder.config  # with what the design leaves open, such as the hash of an ONNX file
+    if (trained.config.backbone, trained.config.backbone_options) != (own.backbone, own.backbone_options):
         raise ConfigError(
             f"encoder {config.encoder}: its backbone is {trained.config.backbone} {trained.config.backbone_options}, "
-            f"but voice says {design.backbone} {design.backbone_options}"
+            f"but voice says {own.backbone} {own.backbone_options}"
         )
     encoder.backbone.load_state_dict(trained.backbone.state_dict())
     return encoder

@@ -4,7 +4,7 @@ import torch
 from numpy.typing import NDArray
 
 from data.errors import ConfigError, ModelError
-from encoder.backbones import UNTRAINED, build_backbone, default_options
+from encoder.backbones import UNTRAINED, build_backbone, complete_backbone
 from encoder.backbones.ge2e import GE2E, partial_starts
 from encoder.backbones.speech2face import Speech2Face
 from encoder.spectrograms import LogMelSpectrogram, MelPowerSpectrogram, PowerLawSpectrogram
@@ -194,7 +194,7 @@ def test_a_saved_transformers_model_is_read_with_its_weights(wavlm: str) -> None
     import transformers
 
     name = f"hf:{wavlm}"
-    backbone = build_backbone(name, default_options(name))
+    backbone = build_backbone(*complete_backbone(name, {}))
     backbone.load_pretrained()
     waveform = torch.randn(2, 16_000)
     reference = transformers.AutoModel.from_pretrained(wavlm).eval()
@@ -205,13 +205,40 @@ def test_a_saved_transformers_model_is_read_with_its_weights(wavlm: str) -> None
 
 
 def test_a_transformers_model_can_be_rebuilt_without_the_folder(wavlm: str) -> None:
-    options = default_options(f"hf:{wavlm}")
+    options = complete_backbone(f"hf:{wavlm}", {})[1]
     assert build_backbone("hf:gone", options)(torch.randn(1, 16_000)).shape == (1, 16)
+
+
+def test_a_mix_of_layers_is_the_weighted_sum_of_their_means_and_learns(wavlm: str) -> None:
+    import transformers
+
+    name = f"hf:{wavlm}"
+    backbone = build_backbone(*complete_backbone(name, {"layers": "mix"}))
+    backbone.load_pretrained()
+    waveform = torch.randn(2, 16_000)
+    normal = (waveform - waveform.mean(1, keepdim=True)) / waveform.std(1, keepdim=True, correction=0)
+    reference = transformers.AutoModel.from_pretrained(wavlm).eval()
+    with torch.no_grad():
+        layers = reference(input_values=normal, output_hidden_states=True).hidden_states
+        backbone.mix.copy_(torch.tensor([0.0, 1.0, 3.0]).log().clamp_min(-50))
+        expected = (layers[1] + 3 * layers[2]).mean(dim=1) / 4
+        torch.testing.assert_close(backbone.eval()(waveform), expected, rtol=1e-3, atol=1e-4)
+    assert len(layers) == 3
+    backbone(waveform).square().sum().backward()
+    assert backbone.mix.grad is not None and backbone.mix.grad.abs().max() > 0
+
+
+def test_a_model_of_the_last_layer_has_no_other_weights_than_before(wavlm: str) -> None:
+    name, options = complete_backbone(f"hf:{wavlm}", {})
+    assert "layers" not in options
+    assert all(key.startswith("model.") for key in build_backbone(name, options).state_dict())
+    with pytest.raises(ConfigError, match="last or mix"):
+        build_backbone(name, {**options, "layers": "first"})
 
 
 def test_a_missing_transformers_model_and_one_that_takes_no_sound_are_errors_of_one_line(tmp_path: object) -> None:
     with pytest.raises(ModelError, match="can't read its configuration"):
-        default_options(f"hf:{tmp_path}")
+        complete_backbone(f"hf:{tmp_path}", {})
     with pytest.raises(ModelError, match="does not take raw waveforms"):
         small = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
         build_backbone("hf:x", {"model_type": "bert", "vocab_size": 9, **small})
