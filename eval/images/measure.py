@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from data.store.dataset import ClipDataset
 from eval.attributes.groups import SmallGroup, group_columns, split_groups
 from eval.images.distances import ImageDistance, compare, extract_all, extract_each
-from eval.images.face_score import FaceScore, OnnxClassifier, compare_scores, score_in_judge_space
+from eval.images.face_score import MIN_CLASSES, FaceScore, OnnxClassifier, compare_scores, score_in_judge_space
 from eval.images.features import ImageFeatures, JudgeFeatures
 from eval.images.kid import MIN_HEADLINE_IMAGES
 from eval.images.pictures import PictureSets, choose_pictures
@@ -156,6 +156,7 @@ def measure_images(
         bounds += measure_bounds(model, space, sets, real[i])
         noisy = extract_all(space, _with_noise(sets, options.seed))
         bounds.append(compare(PIXEL_NOISE, space, noisy, real[i], (sets.face_owners,) * 2, options.seed))
+    missing = []
     groups: list[GroupDistance] = []
     small_groups: list[SmallGroup] = []
     scores: list[FaceScore] = []
@@ -169,7 +170,13 @@ def measure_images(
             sets.face_owners,
             options.seed,
         )
-    if options.classifier is not None:
+        if not scores:
+            missing.append(
+                f"No face score by {spaces[judge].name}: it needs {MIN_CLASSES} people with two photographs."
+            )
+    if options.classifier is None:
+        missing.append("No face score by a classifier, such as the VGGFace score: none was given (--classifier).")
+    else:
         posteriors = {DRAWN: at_headline[-1], REAL_FACES: real[-1]}
         scores += compare_scores(posteriors, options.classifier.name, None, options.seed)
     options.progress("search for faces in real pictures")
@@ -199,7 +206,7 @@ def measure_images(
         },
         faces_found_at=found_at,
         notes=notes,
-        missing=[],
+        missing=missing,
     )
 
 
