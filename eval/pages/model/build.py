@@ -73,7 +73,7 @@ def write_page(out: Path, model: ModelUnderTest, dataset: ClipDataset, options: 
     population = dataset.info.extra.get("population")
     cards = show_voices(out, model, dataset, options.num_people, options.seed, options.beside)
     runs = [run for run in (show_run(out, folder) for folder in options.runs) if run is not None]
-    tiles = headlines(retrieval, images)
+    tiles = headlines(retrieval, images, parts.get("verification"))
     seconds = sum(step.seconds for step in options.steps)
     if seconds:
         tiles.append(

@@ -353,7 +353,9 @@ def show_sensitivity(report: dict[str, Any]) -> Table | None:
     return Table(["two drawings", "centred cosine", "people"], rows) if rows else None
 
 
-def headlines(retrieval: dict[str, Any] | None, images: dict[str, Any] | None) -> list[Headline]:
+def headlines(
+    retrieval: dict[str, Any] | None, images: dict[str, Any] | None, verification: dict[str, Any] | None = None
+) -> list[Headline]:
     """The numbers at the top of the page."""
     tiles = []
     if retrieval is not None:
@@ -378,6 +380,11 @@ def headlines(retrieval: dict[str, Any] | None, images: dict[str, Any] | None) -
         if sex is not None:
             note = f"always the same guess: {percent(sex['majority'])} %"
             tiles.append(Headline(f"{percent(sex['agreement'])} %", "of drawings show the sex of the speaker", note))
+    if verification is not None:
+        row = verification["results"][0]
+        note = f"area under the curve {row['area_under_curve']:.3f}; chance 50 % and .5"
+        name = "equal error rate: are a voice and a face of one person?"
+        tiles.append(Headline(f"{percent(row['equal_error_rate'])} %", name, note))
     if images is not None:
         row = images["results"][0]
         variety = f", variety {row['variety']:g}" if row.get("variety") else ""
