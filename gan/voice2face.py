@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -162,8 +163,8 @@ def to_pictures(images: Tensor) -> list[Image.Image]:
     return [Image.fromarray(picture) for picture in to_pixels(images)]
 
 
-def save_drawing(picture: Image.Image, path: str | Path) -> None:
-    """Save a drawing as PNG with the notice that it is synthetic in its text chunks.
+def save_drawing(picture: Image.Image, path: str | Path | BinaryIO) -> None:
+    """Save a drawing as PNG, to a path or an open file, with the notice that it is synthetic in its text chunks.
 
     Example:
         >>> model = Voice2Face.from_pretrained(shipped_weights("model"))

@@ -92,7 +92,7 @@ class PretrainedModel(nn.Module, ModelHubMixin):
         Raises:
             ModelError: If the model is missing, damaged, of another kind or version, or can't be fetched.
         """
-        folder = _find(folder_or_hub_id, **hub_options)
+        folder = find_model(folder_or_hub_id, **hub_options)
         about = _read_config(folder)
         if about["model_type"] != cls.model_type:
             raise ModelError(f"{folder} holds a {about['model_type']}, but a {cls.model_type} is needed")
@@ -111,11 +111,19 @@ def read_model_type(folder_or_hub_id: str | Path) -> str:
     Raises:
         ModelError: As `PretrainedModel.from_pretrained`.
     """
-    return str(_read_config(_find(folder_or_hub_id))["model_type"])
+    return str(_read_config(find_model(folder_or_hub_id))["model_type"])
 
 
-def _find(folder_or_hub_id: str | Path, **hub_options: Any) -> Path:
-    """Find the local folder of a model; a hub id is downloaded into huggingface_hub's cache."""
+def find_model(folder_or_hub_id: str | Path, **hub_options: Any) -> Path:
+    """Local folder of a model; a hub id is downloaded into huggingface_hub's cache.
+
+    Args:
+        folder_or_hub_id: A folder, or `owner/name` on the Hugging Face hub.
+        hub_options: Arguments of `huggingface_hub.snapshot_download`, such as `revision` or `token`.
+
+    Raises:
+        ModelError: If it is neither, or can't be fetched.
+    """
     folder, name = Path(folder_or_hub_id), str(folder_or_hub_id)
     if folder.is_dir():
         return folder

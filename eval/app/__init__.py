@@ -1,0 +1,1 @@
+"""A page on which a visitor speaks and sees drawings."""

@@ -1,0 +1,1 @@
+"""Sharing of models: cards in the hub's format, and what may go out."""
