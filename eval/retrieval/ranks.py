@@ -158,8 +158,8 @@ class _Counter:
         self._tolerance = _TIE * _magnitude(self._queries, right, metric)
         self.better = torch.zeros(len(queries), dtype=torch.int64, device=device)
         self.tied = torch.zeros_like(self.better)
-        self._units = _unit(self._queries).float() if metric == "cosine" else None
-        self._buffers: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
+        self._units = _unit(self._queries) if metric == "cosine" else None
+        self._buffers: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor] | None = None
 
     def add(self, items: NDArray[np.floating], start: int) -> None:
         """Count a block of the gallery.
@@ -188,16 +188,18 @@ class _Counter:
     def _add_screened(self, units: torch.Tensor, items: NDArray[np.floating], start: int) -> None:
         """Count by cosines in float32 whose errors are bounded, and by float64 where the bound leaves a doubt."""
         shape, size = (len(units), len(items)), units.shape[1]
+        # Items, scores, mask and queries in float32, made once: new memory for each block would take as long as the mask.
         if self._buffers is None or len(self._buffers[0]) < len(items):
             self._buffers = (
                 torch.empty(len(items), size, device=self._device),
                 torch.empty(shape[0] * shape[1], device=self._device),
                 torch.empty(shape[0] * shape[1], dtype=torch.bool, device=self._device),
+                units.float(),
             )
         item_units = self._buffers[0][: len(items)]
-        scores, mask = (buffer[: shape[0] * shape[1]].view(shape) for buffer in self._buffers[1:])
+        scores, mask = (buffer[: shape[0] * shape[1]].view(shape) for buffer in self._buffers[1:3])
         _load_units(items, self._device, item_units)
-        torch.mm(units, item_units.T, out=scores)
+        torch.mm(self._buffers[3], item_units.T, out=scores)
         # D u for a sum of D products of unit vectors in any order (Higham 2002, section 3.1), and the roundings before.
         bound = 1.01 * (1.5 * size + 12) * _UNIT_ROUNDOFF
         low, high = ((self._right_score + sign * bound).float()[:, None] for sign in (-1, 1))
@@ -212,7 +214,9 @@ class _Counter:
         for rows, columns in zip(*(part.split(_PAIRS_AT_ONCE) for part in pairs.T), strict=True):
             asked = in_doubt[rows]
             loaded = _load(items[columns.cpu().numpy()], self._device, "gallery")
-            excess = _pairwise(self._queries[asked], loaded, self._metric) - self._right_score[asked]
+            norms = loaded.norm(dim=1)
+            cosines = torch.where(norms > _ZERO_NORM, (units[asked] * loaded).sum(1) / norms.clamp_min(_ZERO_NORM), 0.0)
+            excess = cosines - self._right_score[asked]
             same = excess.abs() <= self._tolerance[asked]
             is_own = columns + start == self._targets[asked]  # the right item is no tie of itself
             self.better.index_add_(0, asked, ((excess > 0) & ~same).long())

@@ -176,3 +176,13 @@ def test_reduced_precision_of_products_does_not_change_ranks():
     finally:
         torch.set_float32_matmul_precision(before)
     assert (counts.better.tolist(), counts.tied.tolist()) == expected
+
+
+def test_a_face_too_short_to_have_a_direction_scores_zero():
+    # The right face is at right angles to the query; a tiny vector along the query counts as no better than it.
+    gallery = np.zeros((200, 2))
+    gallery[:, 1] = -1
+    gallery[:3] = [[1e-13, 0], [0, 1], [1, 0]]
+    gallery[3:, 0] = 0.5
+    counts = count_ranks(np.array([[1.0, 0.0]]), gallery, np.array([1]), "cosine", block_size=200)
+    assert (counts.better.tolist(), counts.tied.tolist()) == ([198], [1])
