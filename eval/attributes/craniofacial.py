@@ -68,7 +68,7 @@ MEASURES: dict[str, tuple[str, Callable[[Points], NDArray[np.float64]]]] = {
     "nasal index": ("al-al, 31-35, over n-sn, 27-33", lambda p: _between(p, 31, 35) / _between(p, 27, 33)),
     "vermilion height index": (
         "ls-sto, 51-62, over sto-li, 66-57",
-        lambda p: _between(p, 51, 62) / np.maximum(_between(p, 66, 57), 1),
+        lambda p: _between(p, 51, 62) / np.maximum(_between(p, 66, 57), 1),  # at least a pixel
     ),
     "mouth-face width index": ("ch-ch, 48-54, over zy-zy, 1-15", lambda p: _between(p, 48, 54) / _between(p, 1, 15)),
     "nose area": (

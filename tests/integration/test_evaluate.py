@@ -95,6 +95,12 @@ def test_a_whole_model_is_judged_in_three_spaces_beside_floors_and_bounds(tiny_w
     assert pairs["same person, other clip, same noise"]["pixel_difference"] is not None
     assert 0 <= report["faces_found"]["drawings"] <= 1
     assert report["reconstruction"]["ms_ssim_scales"] == 3
+    ratios = report["attributes"]["craniofacial"]
+    assert ratios["missing"] is None and ratios["num_people"] == people and len(ratios["rows"]) == 12
+    # An untrained generator draws no face that is found, and these are few people.
+    assert all(row["too_small"] and row["correlation"] is None for row in ratios["rows"])
+    assert "## Craniofacial ratios" in text and "too small: fewer than 10 people" in text
+    assert report["small_groups"] and all(group["people"] < 10 for group in report["small_groups"])
     # Without a sampler there is variety 0 alone, and no curve.
     (entry,) = report["varieties"]
     image = next(e for e in report["results"] if (e["space"], e["metric"]) == ("image", "centred_cosine"))

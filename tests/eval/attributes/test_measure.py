@@ -13,11 +13,13 @@ from data.store.clip import Attributes
 from eval.attributes.measure import (
     AttributeClassifiers,
     Readings,
+    SexReference,
     find_sex_reference,
     fit_classifiers,
     measure_attributes,
     sexes_for_galleries,
 )
+from eval.attributes.text import attribute_section
 from eval.predictions import Pool, Predictions
 
 NUM_PEOPLE, SIZE = 60, 6
@@ -118,6 +120,21 @@ def test_drawings_are_compared_with_labels_or_with_the_pitch_where_labels_are_fe
         row = reference.agreement(logits)
         assert row is not None and row["compared_with"] == name
         assert row["agreement"] == pytest.approx((NUM_PEOPLE - 1) / NUM_PEOPLE) and row["num"] == NUM_PEOPLE
+
+
+def test_agreement_of_fewer_than_ten_people_is_marked_as_too_small_and_shown_without_a_number():
+    is_female = np.arange(40) % 2 == 0
+    for num_people, too_small in ((9, True), (10, False)):
+        reference = SexReference("labels", is_female, np.ones(40, bool), np.arange(40) % num_people)
+        row = reference.agreement(np.where(is_female, 1.0, -1.0))
+        assert row is not None and row["too_small"] is too_small and row["people"] == num_people
+        attributes = {"sex": [{"said_by": "drawing", **row}], "age": [], "craniofacial": None}
+        labelled = {"labelled_training_people": {"sex": 40, "age": 0}}
+        text = attribute_section(
+            {**attributes, **labelled, "pitch_threshold_hz": 165.0, "pitch_threshold_measured": False}
+        )
+        assert ("too small: fewer than 10 people" in text) is too_small
+        assert ("100.0 (" in text) is not too_small
 
 
 def test_people_without_a_label_are_put_into_same_sex_galleries_by_their_photographs(classifiers):
