@@ -32,7 +32,7 @@ def fit_layer_mix(encoder: VoiceEncoder, clips: ClipDataset, run: Run) -> None:
     """
     networks = [module for module in encoder.backbone.modules() if isinstance(module, HuggingFace)]
     networks = [network for network in networks if network.mix is not None]
-    if not networks:
+    if not networks or not clips.has_media:
         return
     encoder.eval()
     pairs = Pairs(clips, encoder.config.window_samples)

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
+from tqdm import tqdm
 
 from encoder.canonical import covariance
 from encoder.losses import energy_score
@@ -127,7 +128,7 @@ def _train_network(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1, (step + 1) / _WARMUP_STEPS) * (0.5 + 0.5 * np.cos(np.pi * step / _STEPS))
     )
-    for _ in range(_STEPS):
+    for _ in tqdm(range(_STEPS), desc="fitting the sampler", disable=None, delay=2, leave=False):
         persons = torch.randint(len(people), (_BATCH,), generator=generator)
         voices = choose_voice(persons, 1, generator)[:, 0]
         targets = true[choose_face(persons, _TARGETS, generator)]

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from data.errors import ConfigError, ModelError
 from data.faces.protocol import FaceEncoderInfo, FaceRecognizer
@@ -176,10 +177,19 @@ def load_training_network(info: FaceEncoderInfo, root: str | None) -> FaceRecogn
     return None
 
 
-def batches(rows: Sequence[int], size: int = _BATCH) -> Iterator[list[int]]:
-    """Split row numbers into lists of at most `size`."""
-    for start in range(0, len(rows), size):
-        yield list(rows[start : start + size])
+def batches(rows: Sequence[int], size: int = _BATCH, doing: str = "") -> Iterator[list[int]]:
+    """Split row numbers into lists, and show how far the caller is with them.
+
+    Args:
+        rows: Row numbers.
+        size: Length of a list at most.
+        doing: Title of a progress bar, shown on a terminal after two seconds; without one there is no bar.
+    """
+    disable = None if doing else True
+    with tqdm(total=len(rows), desc=doing, disable=disable, delay=2, leave=False, dynamic_ncols=True) as bar:
+        for start in range(0, len(rows), size):
+            yield list(rows[start : start + size])
+            bar.update(len(rows[start : start + size]))
 
 
 def encode_voices(
@@ -203,7 +213,7 @@ def encode_voices(
     encoder = model.encoder
     features = [np.zeros((0, encoder.condition_size), np.float32)]
     embeddings = [np.zeros((0, encoder.config.embedding_size if encoder.regresses_face_features else 0), np.float32)]
-    for rows in batches(clips):
+    for rows in batches(clips, doing="hearing voices"):
         if not dataset.has_media:
             with torch.no_grad():
                 encoding = encoder.head(imported_vectors(encoder, dataset, rows).to(model.device))
@@ -284,7 +294,7 @@ def draw_faces(voice2face: Voice2Face, features: NDArray[np.float32], noise: tor
     """
     device = next(voice2face.parameters()).device
     drawings = [np.zeros((0, voice2face.image_size, voice2face.image_size, 3), np.uint8)]
-    for rows in batches(range(len(features))):
+    for rows in batches(range(len(features)), doing="drawing"):
         images = voice2face.draw(torch.from_numpy(features[rows]).to(device), noise[rows].to(device)).float()
         if not torch.isfinite(images).all():
             raise ModelError("the generator draws values that are not finite")

@@ -14,6 +14,7 @@ from data.faces.protocol import FaceRecognizer
 from data.store.dataset import ClipDataset
 from eval.model_under_test import (
     ModelUnderTest,
+    batches,
     draw_faces,
     embed_true_faces,
     encode_voices,
@@ -129,8 +130,8 @@ def clip_noise_keys(
 def extract_face_features(judge: FaceRecognizer, dataset: ClipDataset, keys: NDArray[np.int64]) -> Floats:
     """E's features [N, F] of stored faces, which are given as [N, 2] clip and number."""
     blocks = [np.zeros((0, judge.info.feature_size), np.float32)]
-    for start in range(0, len(keys), 256):
-        crops = np.stack([dataset.face(int(clip), int(face)) for clip, face in keys[start : start + 256]])
+    for rows in batches(range(len(keys)), 256, f"photographs, seen by {judge.info.name}"):
+        crops = np.stack([dataset.face(int(clip), int(face)) for clip, face in keys[rows]])
         blocks.append(embed_crops(judge, crops))
     return np.concatenate(blocks)
 
@@ -144,9 +145,9 @@ def extract_drawing_features(
     """
     assert model.voice2face is not None
     blocks = [np.zeros((0, judge.info.feature_size), np.float32)]
-    for start in range(0, len(features), 256):
-        block = slice(start, start + 256)
-        blocks.append(embed_crops(judge, draw_samples(model, features[block], keys[block], variety)))
+    for rows in batches(range(len(features)), 256, f"drawings, seen by {judge.info.name}"):
+        drawings = draw_samples(model, features[rows], [keys[row] for row in rows], variety)
+        blocks.append(embed_crops(judge, drawings))
     return np.concatenate(blocks)
 
 

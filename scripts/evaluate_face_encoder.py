@@ -6,7 +6,9 @@ python scripts/evaluate_face_encoder.py --dataset datasets/personas --face-encod
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -21,7 +23,7 @@ from data.store.clip import SPLITS
 from data.store.dataset import ClipDataset
 from encoder.faces.verification import MAX_FACES, verify
 from eval.personas.readouts import trait_correlations
-from training.command import CommandParser, run_command
+from training.command import CommandParser, print_result, run_command
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -30,7 +32,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     Raises:
         ConfigError: If an argument is unknown or out of range.
     """
-    parser = CommandParser(description="Measure how well face networks tell people apart.")
+    parser = CommandParser(description="Measure how well face networks tell people apart.", has_result=True)
     add = parser.add_argument
     add("--dataset", required=True, help="folder of a prepared data set")
     add("--face-encoder", nargs="+", required=True, help="names or model folders, as embed_faces.py takes them")
@@ -77,9 +79,13 @@ def main(argv: list[str]) -> None:
     faces = Faces(given.dataset, given.split, given.max_people)
     measures_traits = faces.personas is not None and given.split != "train" and not given.no_traits
     others = Faces(given.dataset, "train", given.max_people) if measures_traits else None
+    results: list[dict[str, Any]] = []
+    lines = []
     for recognizer in recognizers:
         features = faces.features(recognizer, given.split)
-        print(f"{recognizer.info.name}: {verify(features, faces.identities).summary()}")
+        verification = verify(features, faces.identities)
+        results.append({"face_network": recognizer.info.name, "sha256": recognizer.info.sha256, **asdict(verification)})
+        lines.append(f"{recognizer.info.name}: {verification.summary()}")
         if others is not None and others.personas is not None and faces.personas is not None:
             correlations = trait_correlations(
                 others.features(recognizer, "train"),
@@ -88,8 +94,11 @@ def main(argv: list[str]) -> None:
                 faces.personas.face_traits[faces.identities],
                 faces.personas.is_male[faces.identities],
             )
-            traits = ", ".join(f"{trait} {value:.2f}" for trait, value in zip(TRAITS, correlations, strict=True))
-            print(f"  a linear prediction from one picture correlates within sex with the face's {traits}")
+            of_traits = dict(zip(TRAITS, map(float, correlations), strict=True))
+            results[-1]["trait_correlations"] = of_traits
+            traits = ", ".join(f"{trait} {value:.2f}" for trait, value in of_traits.items())
+            lines.append(f"  a linear prediction from one picture correlates within sex with the face's {traits}")
+    print_result(given, results, lines)
 
 
 if __name__ == "__main__":

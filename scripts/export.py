@@ -10,12 +10,14 @@ from data.files import sha256_of_file
 from gan.export.folder import check_exporter, write_export
 from gan.export.precision import PRECISIONS
 from gan.voice2face import SYNTHETIC_NOTICE, Voice2Face
-from training.command import CommandParser, run_command
+from training.command import CommandParser, print_result, run_command
 
 
 def main(argv: list[str]) -> None:
     """Parse, load, write the graphs, print their sizes and how far they are from torch."""
-    parser = CommandParser(description="Write a model as ONNX graphs that run without torch.", epilog=SYNTHETIC_NOTICE)
+    parser = CommandParser(
+        description="Write a model as ONNX graphs that run without torch.", epilog=SYNTHETIC_NOTICE, has_result=True
+    )
     parser.add_argument("--model", help="folder or hub id of a trained model (default: the one of personas that ships)")
     parser.add_argument("--out", required=True, help="folder for the two graphs and export.json; created if missing")
     parser.add_argument(
@@ -35,10 +37,9 @@ def main(argv: list[str]) -> None:
     weights = Path(source) / "model.safetensors"  # absent if source is a hub id
     sha256 = sha256_of_file(weights) if weights.is_file() else None
     about = write_export(model, out, arguments.precision, sha256)
-    for name in about["graphs"]:
-        print(f"{out / name}: {(out / name).stat().st_size / 1e6:.2f} MB")
+    lines = [f"{out / name}: {(out / name).stat().st_size / 1e6:.2f} MB" for name in about["graphs"]]
     differences = (f"{name} {worst:.1e}" for name, worst in about["largest_difference_from_torch"].items())
-    print(f"largest differences from torch: {', '.join(differences)}")
+    print_result(arguments, about, [*lines, f"largest differences from torch: {', '.join(differences)}"])
 
 
 if __name__ == "__main__":

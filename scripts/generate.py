@@ -10,12 +10,12 @@ from PIL import Image
 from data.errors import ConfigError, OutputError
 from data.faces.shipped import shipped_weights
 from gan.voice2face import SYNTHETIC_NOTICE, Voice2Face, save_drawing
-from training.command import CommandParser, check_device, run_command
+from training.command import CommandParser, check_device, print_result, run_command
 
 
 def main(argv: list[str]) -> None:
     """Parse, load, draw, save one row of drawings."""
-    parser = CommandParser(description="Draw faces that a voice suggests.", epilog=SYNTHETIC_NOTICE)
+    parser = CommandParser(description="Draw faces that a voice suggests.", epilog=SYNTHETIC_NOTICE, has_result=True)
     parser.add_argument("--model", help="folder or hub id of a trained model (default: the one of personas that ships)")
     parser.add_argument("--voice", required=True, help="a recording: any audio or video file")
     parser.add_argument("--out", required=True, help="the PNG to write")
@@ -41,7 +41,11 @@ def main(argv: list[str]) -> None:
     model = Voice2Face.from_pretrained(source).to(arguments.device)
     pictures = model(arguments.voice, num_images=arguments.num_images, variety=arguments.variety, seed=arguments.seed)
     save_drawing(Image.fromarray(np.concatenate([np.asarray(picture) for picture in pictures], axis=1)), out)
-    print(f"{len(pictures)} drawings in {out} (synthetic; a plausible face, not the speaker)")
+    made = {"drawings": str(out), "num_images": len(pictures), "variety": arguments.variety, "seed": arguments.seed}
+    notice = "synthetic; a plausible face, not the speaker"
+    print_result(
+        arguments, {**made, "model": str(source), "notice": notice}, [f"{len(pictures)} drawings in {out} ({notice})"]
+    )
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ import yaml
 
 from data.errors import ConfigError
 from data.files import write_file
+from training.command import QUIET, QUIET_HELP
+from training.terminal import silence
 
 T = TypeVar("T")
 
@@ -24,7 +26,7 @@ def parse_config(config_class: type[T], argv: list[str], description: str) -> T:
 
     `--config FILE.yaml` is read first (of several files the later ones win), then dotted flags set single keys:
     `--model.width 64`, `--dry-run`, `--resume`. Dashes and underscores in flags are the same; a boolean flag
-    may stand alone.
+    may stand alone. `--quiet`, which is no key, silences the process.
 
     Args:
         config_class: A frozen dataclass; its fields may be dataclasses. A class attribute `renamed_keys`, old dotted
@@ -41,11 +43,16 @@ def parse_config(config_class: type[T], argv: list[str], description: str) -> T:
     for file in files:
         schema.check(_read_yaml(Path(file)), file)
     for flag, value in _flags(arguments):
-        if flag not in ("config", "help", "print_config"):
+        if flag not in ("config", "help", "print_config", "quiet"):
             schema.check_key(flag, value, "the command line")
     parser = _parser(config_class, description)
     parser.add_argument("--config", action="config", help="YAML file with any of the keys below")
-    return _instantiate(parser, config_class, lambda: parser.parse_args(arguments), " and ".join(files))
+    parser.epilog = f"{QUIET}: {QUIET_HELP}"  # no key, which --print_config would write
+    keyed = [argument for argument in arguments if argument != QUIET]
+    config = _instantiate(parser, config_class, lambda: parser.parse_args(keyed), " and ".join(files))
+    if keyed != arguments:
+        silence()
+    return config
 
 
 def build_config(config_class: type[T], mapping: Mapping[str, Any], where: str) -> T:

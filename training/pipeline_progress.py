@@ -8,6 +8,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TextIO
 
+from training.terminal import SilentOutput, is_silent
+
 _REDRAW_SECONDS = 0.5
 _TRUST_SECONDS = 30.0  # weight of the usual pace against the pace that finished steps had here
 _MAX_SHARE = 0.97  # highest share shown of a step that has not ended
@@ -20,8 +22,9 @@ class PipelineProgress:
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        """Write to a stream; by default to stderr."""
-        stream = sys.stderr if stream is None else stream
+        """Write to a stream; by default to stderr, or nowhere if the process is silent."""
+        if stream is None:
+            stream = SilentOutput(sys.stderr) if is_silent() else sys.stderr
         self._stream = stream
         self._is_terminal = stream.isatty()
         self._usual: dict[str, float] = {}

@@ -21,6 +21,7 @@ class ProtectedFile(io.FileIO):
 
     Attributes:
         error: The failure, such as a full disk; None as long as all was written, or if only the reader has gone.
+        shows_bars: Whether programs may take it for a terminal, on which they draw progress bars.
     """
 
     def __init__(self, descriptor: int, name: str) -> None:
@@ -28,6 +29,11 @@ class ProtectedFile(io.FileIO):
         super().__init__(descriptor, "w", closefd=False)
         self.name = name
         self.error: OSError | None = None
+        self.shows_bars = True
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal that shows bars."""
+        return self.shows_bars and super().isatty()
 
     def write(self, content: Any, /) -> int:
         """Write all bytes, or discard them."""
@@ -85,10 +91,50 @@ def protect_stream(stream: TextIO) -> TextIO:
     )
 
 
+class SilentOutput(io.StringIO):
+    """In the place of stdout: messages are discarded.
+
+    Attributes:
+        result: The stream in whose place it is, for the one result that is asked for.
+    """
+
+    def __init__(self, result: TextIO) -> None:
+        super().__init__()
+        self.result = result
+
+    def write(self, text: str, /) -> int:
+        """Discard a text."""
+        return len(text)
+
+
+def silence() -> None:
+    """Discard what this process prints on stdout from now on, and let stderr show no progress bars; errors remain."""
+    if not isinstance(sys.stdout, SilentOutput):
+        sys.stdout = SilentOutput(sys.stdout)
+    raw = _raw(sys.stderr)
+    if isinstance(raw, ProtectedFile):
+        raw.shows_bars = False
+
+
+def is_silent() -> bool:
+    """Whether `silence` was called."""
+    return isinstance(sys.stdout, SilentOutput)
+
+
+def result_stream() -> TextIO:
+    """The stream for a result: stdout, also after `silence`."""
+    return sys.stdout.result if isinstance(sys.stdout, SilentOutput) else sys.stdout
+
+
+def _raw(stream: TextIO) -> object:
+    buffer = getattr(stream, "buffer", None)
+    return getattr(buffer, "raw", buffer)  # with PYTHONUNBUFFERED there is no buffer between
+
+
 def output_error(stream: TextIO | None) -> OSError | None:
     """Why output of a protected stream was lost, once everything is flushed; None if nothing was."""
     if stream is None:
         return None
     stream.flush()
-    raw = getattr(getattr(stream, "buffer", None), "raw", getattr(stream, "buffer", None))
+    raw = _raw(stream)
     return raw.error if isinstance(raw, ProtectedFile) else None

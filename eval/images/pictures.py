@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from data.errors import DatasetError
 from data.store.dataset import ClipDataset
-from eval.model_under_test import ModelUnderTest
+from eval.model_under_test import ModelUnderTest, batches
 from eval.predictions import clip_noise_keys, draw_samples
 
 NUM_SEARCHED = 200
@@ -56,15 +56,14 @@ class PictureSets:
 
     def read(self, rows: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
         """Batches of some of the real faces."""
-        for start in range(0, len(rows), _BATCH):
-            keys = self.faces[rows[start : start + _BATCH]]
+        for batch in batches(rows.tolist(), _BATCH, "real faces"):
+            keys = self.faces[batch]
             yield np.stack([self.dataset.face(int(clip), int(face)) for clip, face in keys])
 
     def redrawings(self, model: ModelUnderTest) -> Iterator[NDArray[np.uint8]]:
         """Batches of the drawings from true features."""
-        for start in range(0, len(self.f2f), _BATCH):
-            rows = self.f2f[start : start + _BATCH]
-            rounds = (start + np.arange(len(rows))) // len(self.faces)
+        for batch in batches(range(len(self.f2f)), _BATCH, "drawings from true features"):
+            rows, rounds = self.f2f[batch], np.array(batch) // len(self.faces)
             keys = [
                 f"{self.seed}/f2f/{clip}/{face}" + (f"/{number}" if number else "")
                 for (clip, face), number in zip(self.faces[rows], rounds, strict=True)
@@ -82,8 +81,7 @@ class PictureSets:
             variety: Variety of the samples.
             rows: Numbers of the drawings.
         """
-        for start in range(0, len(rows), _BATCH):
-            batch = rows[start : start + _BATCH]
+        for batch in batches(rows.tolist(), _BATCH, "drawings from voices"):
             keys = clip_noise_keys(self.dataset, self.clips[batch], self.seed, self.numbers[batch])
             yield draw_samples(model, features[batch], keys, variety)
 

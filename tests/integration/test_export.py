@@ -80,8 +80,11 @@ def test_the_example_draws_with_a_model_that_has_no_sampler(
     tiny_model: Voice2Face, voice: Path, tmp_path: Path
 ) -> None:
     tiny_model.save_pretrained(tmp_path / "model")
-    done = call_script("export", "--model", tmp_path / "model", "--out", tmp_path / "tiny", "--precision", "int8")
+    done = call_script(
+        "export", "--model", tmp_path / "model", "--out", tmp_path / "tiny", "--precision", "int8", "--json"
+    )
     assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == json.loads((tmp_path / "tiny" / "export.json").read_text())
     assert draw(tmp_path / "tiny", voice, tmp_path / "me.png").returncode == 0
     with Image.open(tmp_path / "me.png") as row:
         assert row.size == (512, 64)

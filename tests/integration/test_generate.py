@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,16 @@ def test_a_terminal_that_is_ascii_shows_any_file_name(
     result = run_script("generate", "--model", model, "--voice", voice, "--out", out, "--num-images", 1)
     assert (result.returncode, result.stderr) == (0, "") and out.is_file()
     assert "zo\\xeb.png" in result.stdout and len(result.stdout.splitlines()) == 1
+
+
+def test_its_result_is_json_or_nothing_if_asked(model: Path, voice: Path, tmp_path: Path) -> None:
+    out = tmp_path / "me.png"
+    command = ("generate", "--model", model, "--voice", voice, "--out", out, "--num-images", 2)
+    made = json.loads(call_script(*command, "--json").stdout)
+    assert (made["drawings"], made["num_images"], made["seed"]) == (str(out), 2, 0)
+    result = call_script(*command, "--quiet")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    assert_one_line(call_script(*command, "--json", "--num-images", 0), "between 1 and 1024")
 
 
 def test_without_a_model_the_one_that_ships_draws(

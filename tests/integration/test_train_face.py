@@ -100,6 +100,8 @@ def test_its_features_replace_those_of_a_data_set_and_are_measured(
     result = call_script("evaluate_face_encoder", *options)
     assert result.returncode == 0, result.stderr
     assert "equal error rate" in result.stdout
+    (measured,) = json.loads(call_script("evaluate_face_encoder", *options, "--json").stdout)
+    assert f"equal error rate {100 * measured['equal_error_rate']:.2f} %" in result.stdout
 
 
 def test_a_face_encoder_that_is_not_there_is_told_in_one_line(tiny_world: TinyWorld, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -100,6 +101,15 @@ def test_a_mistake_on_the_command_line_is_a_config_error(argv: list[str], says: 
         parse(*argv)
     assert says in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_quiet_is_no_key_and_silences_the_process(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdout", sys.stdout)  # put back afterwards
+    assert parse("--out", "a") == parse("--quiet", "--out", "a")
+    print("chatter")
+    assert capsys.readouterr().out == ""
 
 
 def test_help_shows_the_keys(capsys: pytest.CaptureFixture[str]) -> None:
