@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+import gan.objective as objective_module
+from data.errors import ConfigError
 from data.faces.registry import load_recognizer
 from gan.augment import AugmentConfig, augment
 from gan.condition import FaceBatch
@@ -179,6 +181,52 @@ def test_where_no_photograph_belongs_to_a_condition_the_drawing_should_have_its_
     wanted = dataclasses.replace(batch, condition=face_network(drawings))
     assert objective.judge(wanted, drawings, 0)["identity"].value.item() == pytest.approx(0, abs=1e-5)
     assert objective.judge(batch, drawings, 0)["identity"].value.item() > 0.05
+
+
+class AnySize(nn.Module):
+    """A face network that takes pictures of any size, and whose features depend on it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(5)
+        self.layers = nn.Sequential(nn.Conv2d(3, 32, 5, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.sizes: list[int] = []
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.sizes.append(images.shape[-1])
+        return self.layers(images) + 0.01 * images.shape[-1]
+
+
+def test_the_losses_may_show_smaller_pictures_to_the_face_network_and_have_a_centre_of_that_size() -> None:
+    network = FaceNetwork(AnySize(), input_size=112, input_mean=127.5, input_std=127.5, num_maps=1)
+    batch = face_batch(network, mixed=(0,))
+    objective = identity_objective(network, face_network_size=64, perceptual=0.0, pixel=0.0)
+    crops = ((batch.images + 1) * 127.5).round().to(torch.uint8)
+    objective.measure_judged_mean(crops)
+    torch.testing.assert_close(objective.judged_mean, network(batch.images, 64).mean(0), rtol=1e-3, atol=1e-4)
+    network.network.sizes.clear()  # type: ignore[union-attr,operator]
+    drawings = batch.images.clone()
+    # A mixed condition is a feature at the network's own size: away from its own centre as the drawing from its.
+    batch.condition[0] = objective.feature_mean + 3 * (network(drawings[:1], 64)[0] - objective.judged_mean)
+    assert objective.judge(batch, drawings, 0)["identity"].value.item() == pytest.approx(0, abs=1e-4)
+    assert network.network.sizes == [64, 64, 64]  # type: ignore[union-attr]
+    whole = identity_objective(network)
+    whole.measure_judged_mean(crops)
+    assert torch.equal(whole.judged_mean, whole.feature_mean)
+
+
+def test_a_face_network_of_one_size_is_not_shown_another(
+    tiny_world: TinyWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = load_recognizer("insightface:tiny", tiny_world.pack_root).info
+    fixed = nn.Sequential(nn.Flatten(), nn.Linear(3 * 112 * 112, 32))
+    network = FaceNetwork(fixed, input_size=112, input_mean=127.5, input_std=127.5)
+    monkeypatch.setattr(objective_module, "load_face_network", lambda *_: network)
+    config = dataclasses.replace(PLAIN, identity=1.0, face_network_size=80)
+    with pytest.raises(ConfigError, match="face_network_size 80: insightface:tiny/tiny takes 112 px only"):
+        objective_module.load_frozen_networks(config, info, None, torch.device("cpu"))
+    with pytest.raises(ConfigError, match="face_network_size 32: at least 64 px"):
+        dataclasses.replace(PLAIN, face_network_size=32)
 
 
 def test_a_share_of_the_drawings_is_judged_and_parts_of_a_batch_add_up(face_network: FaceNetwork) -> None:
