@@ -6,16 +6,25 @@ python scripts/evaluate_verification.py --model runs/real/model --dataset datase
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from data.errors import ConfigError
+from data.faces.analyzer import FaceAnalyzer
+from data.faces.registry import load_analyzer
+from data.sources.arguments import add_voice_activity_argument
 from data.store.clip import SPLITS
 from data.store.dataset import ClipDataset
 from eval.commands import open_output, open_split, print_progress
-from eval.model_under_test import check_same_training_network, load_model_under_test
+from eval.model_under_test import (
+    ModelUnderTest,
+    check_same_training_network,
+    load_model_under_test,
+    load_training_network,
+)
 from eval.report.mirror import mirror_report
 from eval.report.provenance import collect_provenance
-from eval.verification.listed import measure_list
+from eval.verification.listed import measure_files, measure_list
 from eval.verification.measure import Options, measure_verification
 from eval.verification.pair_lists import read_pair_list, write_submission
 from eval.verification.report import summarize, write_verification_report
@@ -61,6 +70,12 @@ def parse(argv: list[str]) -> argparse.Namespace:
         help="lists of pairs that others published: voice, face and, if known, label; measured beside the own pairs",
     )
     add(
+        "--files", type=Path, metavar="ROOT", help="folder of the recordings and photographs that --pairs names by path"
+    )
+    add("--face-analyzer", default="dlib", help="with --files: finds the faces on photographs (default: %(default)s)")
+    add_voice_activity_argument(parser)
+    add("--insightface-root", help="folder that holds models/<pack> (default: ~/.insightface)")
+    add(
         "--submission", type=Path, metavar="FILE", help="write the scores of the one list of --pairs as FAME takes them"
     )
     add(
@@ -79,6 +94,15 @@ def parse(argv: list[str]) -> argparse.Namespace:
     return given
 
 
+def _load_analyzer(given: argparse.Namespace, model: ModelUnderTest) -> FaceAnalyzer:
+    """The detector of --face-analyzer, with the model's T where that is another network than the analyzer's own."""
+    analyzer = load_analyzer(given.face_analyzer, given.insightface_root)
+    if analyzer.recognizer.info.sha256 == model.face_encoder.sha256:
+        return analyzer
+    network = load_training_network(model.face_encoder, given.insightface_root)
+    return analyzer if network is None else replace(analyzer, recognizer=network)
+
+
 def main(argv: list[str]) -> None:
     """Parse, load, measure, write."""
     given = parse(argv)
@@ -87,6 +111,7 @@ def main(argv: list[str]) -> None:
     dataset, train = open_split(given.dataset, given.split), ClipDataset(given.dataset, "train")
     model = load_model_under_test(given.model, given.device)
     check_same_training_network(model, dataset)
+    analyzer = _load_analyzer(given, model) if given.files is not None and lists else None
     out = open_output(given.out)
     # Opened first: a login that fails should fail before the work, not after it.
     trackers = Trackers(TrackerConfig(wandb=given.wandb), out, vars(given))
@@ -94,7 +119,11 @@ def main(argv: list[str]) -> None:
     options = Options(given.num_pairs, tuple(sorted(set(given.candidates))), heard, given.seed, print_progress)
     measured = measure_verification(model, dataset, train, options)
     for path, pairs in lists.items():
-        scores = measure_list(model, ClipDataset(given.dataset, "all"), path, pairs, given.seed)
+        if analyzer is not None:
+            scores = measure_files(model, given.files, analyzer, given.voice_activity, path, pairs, given.seed)
+        else:
+            scores = measure_list(model, ClipDataset(given.dataset, "all"), path, pairs, given.seed)
+        measured.notes.extend(scores.notes)
         if scores.result is not None:
             measured.verification.append(scores.result)
         if given.submission is not None:

@@ -188,7 +188,7 @@ class _Counter:
     def _add_screened(self, units: torch.Tensor, items: NDArray[np.floating], start: int) -> None:
         """Count by cosines in float32 whose errors are bounded, and by float64 where the bound leaves a doubt."""
         shape, size = (len(units), len(items)), units.shape[1]
-        # Items, scores, mask and queries in float32, made once: new memory for each block would take as long as the mask.
+        # Items, scores, mask and queries in float32, made once: new memory for each block would take long.
         if self._buffers is None or len(self._buffers[0]) < len(items):
             self._buffers = (
                 torch.empty(len(items), size, device=self._device),

@@ -69,11 +69,12 @@ def summarize(measured: VerificationMeasurement) -> list[str]:
     for result in measured.verification:
         if result.others in ("all", "list"):
             what = _second_person(result)
+            unit = result.extra.get("unit", "people")
             num_pairs = f"{result.pairs_same} pairs of one person, {result.pairs_different} of two"
             lines.append(
                 f"{what}: EER {percent_interval(result.equal_error_rate, result.equal_error_rate_ci95)} %, "
                 f"AUC {number_interval(result.area_under_curve, result.area_under_curve_ci95, 3)} "
-                f"({num_pairs}; {result.identities} people)"
+                f"({num_pairs}; {result.identities} {unit})"
             )
     return lines
 
@@ -93,7 +94,7 @@ def _pair_row(result: VerificationResult) -> list[Any]:
         "**model**" if result.system == "model" else result.system,
         _second_person(result),
         f"{result.pairs_same}, {result.pairs_different}",
-        result.identities,
+        f"{result.identities} files" if result.extra.get("unit") == "files" else result.identities,
         percent_interval(result.equal_error_rate, result.equal_error_rate_ci95),
         "50.0",
         number_interval(result.area_under_curve, result.area_under_curve_ci95, 3),

@@ -9,7 +9,7 @@ import pytest
 from data.store.dataset import ClipDataset
 from eval.report.folder import read_parts
 from tests.commands import assert_one_line, call_script, run_script
-from tests.synthetic import TinyWorld
+from tests.synthetic import TINY_ANALYZER, TinyWorld
 
 
 def command(tiny_world: TinyWorld, model: Path, out: Path) -> list[object]:
@@ -71,3 +71,21 @@ def test_a_published_list_is_measured_and_answered(tiny_world, tiny_encoder, tmp
 def test_mistakes_are_told_in_one_line(tiny_world, tiny_encoder, tmp_path, arguments, told):
     result = call_script("evaluate_verification", *command(tiny_world, tiny_encoder, tmp_path), *arguments)
     assert_one_line(result, told)
+
+
+def test_a_list_may_name_recordings_and_photographs(tiny_world, tiny_encoder, tmp_path):
+    pairs, scores = tmp_path / "files.txt", tmp_path / "scores.txt"
+    rows = [f"person_{p:03d}/voices/0.wav person_{q:03d}/faces/0.png {int(p == q)}" for p in (0, 1) for q in (0, 1)]
+    pairs.write_text("\n".join([*rows, "person_000/voices/0.wav person_000/faces/gone.png 1"]))
+    given = [*command(tiny_world, tiny_encoder, tmp_path / "report"), "--pairs", pairs, "--submission", scores]
+    files = ["--files", tiny_world.recordings, "--face-analyzer", TINY_ANALYZER, "--voice-activity", "none"]
+    result = call_script("evaluate_verification", *given, *files, "--insightface-root", tiny_world.pack_root)
+    assert result.returncode == 0, result.stderr
+    assert "list files.txt" in result.stdout and "5 files" in result.stdout
+    distances = [float(line.split()[1]) for line in scores.read_text().splitlines()]
+    assert len(set(distances)) == 5 and distances[-1] == pytest.approx(2**0.5, abs=1e-6)  # the cosine 0
+    assert "gone.png count as a cosine of 0" in (tmp_path / "report" / "report.md").read_text()
+    # By its clip the pair has the same score, but for the rounding of stored speech.
+    pairs.write_text("k person_000/0 person_000/0\n")
+    assert call_script("evaluate_verification", *given).returncode == 0
+    assert float(scores.read_text().split()[1]) == pytest.approx(distances[0], abs=1e-2)
