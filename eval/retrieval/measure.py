@@ -113,7 +113,7 @@ class RetrievalMeasurement:
             `eval.attributes.craniofacial.measure_craniofacial`, is None for an encoder alone.
         sensitivity: Result of `eval.images.sensitivity.measure_sensitivity`; empty without drawings.
         lpips_missing: Why it has no LPIPS, and how to get its weights; None where they are present.
-        reconstruction: As from `eval.images.reconstruction.measure_reconstruction`; None where no face feature is drawn.
+        reconstruction: As from `eval.images.reconstruction.measure_reconstruction`; None where no feature is drawn.
         faces_found: Share of drawings, and of photographs, in which a detector finds a face; None without drawings.
         varieties: What is measured at each variety; None without drawings.
         f2f_by_training_network: Results of drawings of true features, seen by T; empty where its file is missing.
