@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +52,18 @@ class Stage:
         Raises:
             ConfigError: If it does not parse.
         """
-        return parse_config(_CONFIGS[self.script], ["--config", str(self.config), *self.flags], "")
+        return _read_recipe(self.script, self.config, self.flags)
 
     @property
     def has_fixed_length(self) -> bool:
         """Whether the training takes what it takes: heads in closed form on a frozen backbone."""
         recipe = self.recipe()
         return isinstance(recipe, EncoderTrainingConfig) and recipe.freeze_backbone
+
+
+@cache
+def _read_recipe(script: str, config: Path, flags: tuple[str, ...]) -> Any:
+    return parse_config(_CONFIGS[script], ["--config", str(config), *flags], "")
 
 
 @dataclass(frozen=True)

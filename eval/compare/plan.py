@@ -15,8 +15,8 @@ from eval.demo.progress import share_trained, training_rates
 from eval.pages.model.runs import read_stats
 from training.pipeline import Step
 
-_SPEED_STEPS = 16
-_SPEED_LOG_STEPS = 4
+_SPEED_STEPS = 9
+_SPEED_LOG_STEPS = 3
 SPEEDS = "speeds"
 VARIETIES = (0, 1)
 GALLERY = 100
@@ -81,7 +81,6 @@ def plan_speeds(comparison: Comparison) -> list[Step]:
                     comparison, stage, _speed_run(comparison, stage, precision), 0, [*flags, "--precision", precision]
                 )
             )
-    # The encoders of these short trainings are of no use, but generators need some.
     return steps
 
 
