@@ -64,7 +64,7 @@ class ModelUnderTest:
     @property
     def device(self) -> torch.device:
         """The device that the model runs on."""
-        return next(self.encoder.parameters()).device
+        return self.encoder.face_mean.device
 
 
 def load_model_under_test(source: str, device: str = "cpu") -> ModelUnderTest:

@@ -12,6 +12,7 @@ import torch
 from data.errors import ModelError
 from data.store.dataset import ClipDataset
 from encoder.voice_encoder import VoiceEncoder
+from eval.model_under_test import encode_voices, load_model_under_test
 from gan.export.graphs import voice_graph
 from gan.generator import GeneratorConfig
 from gan.voice2face import Voice2Face, Voice2FaceConfig
@@ -84,6 +85,32 @@ def test_heads_are_trained_on_a_network_beside_a_mix_of_layers_that_is_chosen_fi
     assert mix.shape == (3,) and mix.softmax(dim=0).max() > 0.34
     assert encoder.config.backbone_options["parts"][0]["options"]["sha256"]
     assert encoder.backbone.hidden_size == SIZE + 8
+
+
+def test_a_published_method_draws_from_the_vector_of_an_onnx_network(
+    tiny_world: TinyWorld, network: Path, tmp_path: Path
+) -> None:
+    options = [
+        *(
+            "--config",
+            ROOT / "configs" / "baselines" / "wen.yaml",
+            "--dataset",
+            tiny_world.dataset,
+            "--encoder",
+            "null",
+        ),
+        *("--voice.backbone", f"onnx:{network}", "--voice.backbone-options", '{"frontend": "wespeaker"}'),
+        *("--generator.architecture", "residual", "--generator.widths", "[8,8,8,4,4]", "--generator.noise-size", 4),
+        *("--batch-size", 4, "--total-images", 4, "--log-images", 4, "--sample-images", 4, "--precision", "fp32"),
+        *("--losses.face-maps", 0, "--out", tmp_path / "run"),
+    ]
+    assert_one_line(call_script("train_baseline", *options, "--train-encoder", "true"), "can't be trained")
+    result = call_script("train_baseline", *options, "--train-encoder", "false")
+    assert result.returncode == 0, result.stderr
+    model = load_model_under_test(str(tmp_path / "run" / "model"))
+    clips = ClipDataset(tiny_world.dataset, "test")
+    conditions, _ = encode_voices(model, clips, np.flatnonzero(clips.has_voice)[:2].tolist())
+    assert conditions.shape == (2, SIZE) and model.device.type == "cpu"
 
 
 def test_an_onnx_network_that_should_be_trained_is_refused_in_one_line(
