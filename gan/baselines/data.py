@@ -131,7 +131,7 @@ class VoicedFaces(Dataset[dict[str, Tensor]]):
             if self._bytes + samples.nbytes <= VOICES_IN_MEMORY_BYTES:
                 self._bytes += samples.nbytes
                 self._waveforms[clip] = samples
-        return samples.astype(np.float32) / 32767
+        return samples.astype(np.float32) / np.float32(32767)
 
 
 def collate(samples: list[dict[str, Tensor]]) -> VoicedBatch:
