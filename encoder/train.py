@@ -28,6 +28,7 @@ from encoder.sampler_fit import VoicedPeople, fit_sampler, score_sampler
 from encoder.validation import validate
 from encoder.voice_encoder import EncoderDesign, VoiceEncoder, VoiceEncoderConfig
 from training.checkpoints import Checkpoints
+from training.pretrained import read_training_data
 from training.run import Run, RunConfig
 from training.schedule import Schedule, crossed, set_learning_rate
 from training.stats import Stats, check_finite
@@ -190,6 +191,7 @@ def train_encoder(config: EncoderTrainingConfig) -> None:
         assert hidden is not None, "the configuration's check: the heads are in closed form"
         scores = _fit_sampler(encoder, clips, hidden, validation, config, run)
         stats.write(scores, images_seen)
+    encoder.record_training_data([read_training_data(config.dataset)])
     run.on_main(lambda: encoder.save_pretrained(run.folder / "model"))
     run.log(f"the model is in {run.folder / 'model'}")
     run.finish()

@@ -19,6 +19,7 @@ from data.media.waveform import MIN_SPEECH_SECONDS, SAMPLE_RATE, check_finite
 from encoder.backbones import build_backbone, complete_backbone
 from encoder.kernel import KernelMap
 from encoder.sampler import FeatureSampler, SamplerConfig
+from training.card import CardFacts, write_card
 from training.pretrained import PretrainedModel
 
 DEFAULT_WINDOW_SECONDS = 6.0
@@ -173,32 +174,37 @@ class VoiceEncoder(PretrainedModel):
         model.backbone.load_pretrained()
         return model
 
+    def describe_templates(self) -> str:
+        """What the model holds of its training people, for its card; empty if nothing."""
+        if not self.config.num_landmarks:
+            return ""
+        return (
+            f"**Face features of {self.config.num_landmarks} people it was trained on** (its landmarks): treat the "
+            "file as their biometric data, and publish it only if they agree."
+        )
+
     def model_card(self) -> str:
         """Text of the README.md in the model's folder."""
-        face_encoder = self.config.face_encoder
-        templates = (
-            "It holds face features of the people it was trained on (its landmarks): treat the file as their biometric "
-            "data, and publish it only if they agree.\n\n"
-            if self.config.num_landmarks
-            else ""
-        )
         sampler = (
-            "Its sampler gives other face features that people with such a voice have: the regressed one plus noise "
-            "with the covariance of what voices leave open, shaped by a small network. It stores means, covariances "
-            "and the network's weights, and no feature of a person.\n\n"
+            " Its sampler gives other face features that people with such a voice have: the regressed one plus noise "
+            "with the covariance of what voices leave open, shaped by a small network. "
+            "It stores means, covariances and the network's weights, and no feature of a person."
             if self.config.sampler
             else ""
         )
-        return (
-            "---\nlibrary_name: wav2face\ntags: [speech-to-face]\n---\n"
-            f"# Voice encoder, {self.config.backbone}\n\n"
-            "Regresses a face feature from a voice, and embeds voices and faces in one space. A "
-            "voice does not tell who someone is: do not use it to identify, profile or judge anyone.\n\n"
-            f"{templates}"
-            f"{sampler}"
-            f"- face features: `{face_encoder.name}` (sha256 `{face_encoder.sha256}`)\n\n"
-            "```python\nfrom wav2face import VoiceEncoder\n"
-            'VoiceEncoder.from_pretrained("this folder").encode([waveform])  # [T] float32 at 16 kHz\n```\n'
+        return write_card(
+            CardFacts(
+                title=f"Voice encoder, {self.config.backbone}",
+                introduction="Regresses a face feature from a voice, and embeds voices and faces in one space."
+                + sampler,
+                facts=[("backbone", f"`{self.config.backbone}`")],
+                tags=["speech-to-face"],
+                face_network=self.config.face_encoder,
+                training_data=self.training_data,
+                templates=self.describe_templates(),
+                example="from wav2face import VoiceEncoder\n\n"
+                'VoiceEncoder.from_pretrained("this folder").encode([waveform])  # [T] float32 at 16 kHz',
+            )
         )
 
     @torch.no_grad()

@@ -29,6 +29,7 @@ from gan.validation import Validation, ValidationFaces
 from gan.voice2face import Voice2Face, Voice2FaceConfig
 from training.checkpoints import Checkpoints
 from training.ema import ExponentialMovingAverage
+from training.pretrained import read_training_data
 from training.run import Run
 from training.schedule import crossed, set_learning_rate
 from training.stats import Stats
@@ -209,6 +210,7 @@ def assemble(encoder: VoiceEncoder, training: GanTraining, image_size: int) -> V
     model = Voice2Face(Voice2FaceConfig(encoder.config, training.config.generator, image_size))
     model.encoder.load_state_dict(encoder.state_dict())
     model.generator.load_state_dict(training.averaged_generator().state_dict())
+    model.record_training_data((*encoder.training_data, read_training_data(training.config.dataset)))
     return model
 
 

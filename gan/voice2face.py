@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +17,7 @@ from data.media.audio import load_speech, prepare_speech
 from encoder.voice_encoder import VoiceEncoder, VoiceEncoderConfig
 from gan.generator import GeneratorConfig, build_generator
 from gan.images import to_pixels
+from training.card import CardFacts, write_card
 from training.pretrained import PretrainedModel
 
 SYNTHETIC_NOTICE = (
@@ -127,35 +127,29 @@ class Voice2Face(PretrainedModel):
 
     def model_card(self) -> str:
         """Text of the README.md in the model's folder."""
-        face_encoder = self.config.encoder.face_encoder
         variety = (
             "0 (the regressed feature) to 1 (all faces that the voice leaves open)"
             if self.config.encoder.sampler
             else "0 alone; the voice encoder has no sampler"
         )
-        return textwrap.dedent(f"""\
-            ---
-            library_name: wav2face
-            tags: [speech-to-face, generative-adversarial-network]
-            ---
-            # Voice to face, {self.image_size} px
-
-            Draws faces that a voice suggests, with wav2face. A voice carries some information on sex, age, build and
-            accent, and nothing more: the drawings are plausible faces, **not** portraits of the speaker. Do not use
-            them to identify anyone or to judge a person. What is missing or too frequent in the training data is so in
-            the drawings too.
-
-            - voice encoder: `{self.config.encoder.backbone}`
-            - face features: `{face_encoder.name}` (sha256 `{face_encoder.sha256}`)
-            - generator: `{self.config.generator.architecture}`
-            - variety: {variety}
-
-            ```python
-            from wav2face import Voice2Face
-
-            Voice2Face.from_pretrained("this folder")("voice.wav", num_images=8)[0].save("face.png")
-            ```
-            """)
+        return write_card(
+            CardFacts(
+                title=f"Voice to face, {self.config.image_size} px",
+                introduction="Draws faces that a voice suggests, with wav2face.",
+                facts=[
+                    ("voice encoder", f"`{self.config.encoder.backbone}`"),
+                    ("generator", f"`{self.config.generator.architecture}`"),
+                    ("variety", variety),
+                ],
+                tags=["speech-to-face", "generative-adversarial-network"],
+                face_network=self.config.encoder.face_encoder,
+                training_data=self.training_data,
+                templates=self.encoder.describe_templates(),
+                example="from wav2face import Voice2Face, save_drawing\n\n"
+                'drawings = Voice2Face.from_pretrained("this folder")("voice.wav", num_images=8)\n'
+                'save_drawing(drawings[0], "face.png")',
+            )
+        )
 
 
 def to_pictures(images: Tensor) -> list[Image.Image]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -15,12 +17,54 @@ from torch import nn
 
 from data.errors import ConfigError, ModelError, OutputError, one_line
 from data.files import write_file
+from data.store.shards import read_info
 from training.config import build_config, config_to_dict
 
 _FORMAT_VERSION = 1
 _FILES = ("config.json", "model.safetensors", "README.md")
 
 Model = TypeVar("Model", bound="PretrainedModel")
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """A data set that a model was trained on, as config.json keeps it; no path.
+
+    Attributes:
+        name: Name of its folder.
+        num_identities: People in its training split.
+        num_voices: Clips with speech in it.
+        num_faces: Crops in it.
+        is_synthetic: Whether all people are personas.
+        is_private: Whether it is marked as private: models of it are not published.
+    """
+
+    name: str
+    num_identities: int
+    num_voices: int
+    num_faces: int
+    is_synthetic: bool = False
+    is_private: bool = False
+
+
+def read_training_data(dataset: str | Path) -> TrainingData:
+    """What a model keeps of the data set that it is trained on.
+
+    Args:
+        dataset: Folder of the data set.
+
+    Raises:
+        DatasetError: If it is missing or damaged.
+    """
+    info = read_info(Path(dataset))
+    return TrainingData(
+        name=Path(dataset).resolve().name,
+        num_identities=info.num_identities["train"],
+        num_voices=info.num_voices["train"],
+        num_faces=info.num_faces["train"],
+        is_synthetic="population" in info.extra,
+        is_private=info.is_private,
+    )
 
 
 class PretrainedModel(nn.Module, ModelHubMixin):
@@ -33,6 +77,7 @@ class PretrainedModel(nn.Module, ModelHubMixin):
         config_class: Frozen dataclass of the config.
         model_type: Kind of the model in config.json.
         config: Config of this instance.
+        training_data: Data sets that it was trained on, each once; none of models made before this was kept.
     """
 
     config_class: ClassVar[type]
@@ -42,6 +87,11 @@ class PretrainedModel(nn.Module, ModelHubMixin):
         """Build the model with fresh weights."""
         super().__init__()
         self.config = config
+        self.training_data: tuple[TrainingData, ...] = ()
+
+    def record_training_data(self, data: Iterable[TrainingData]) -> None:
+        """Add data sets to those that the model was trained on."""
+        self.training_data = tuple(dict.fromkeys((*self.training_data, *data)))
 
     def model_card(self) -> str:
         """Text of the README.md beside the weights: Markdown with the hub's YAML header."""
@@ -73,6 +123,8 @@ class PretrainedModel(nn.Module, ModelHubMixin):
             "format_version": _FORMAT_VERSION,
             "config": config_to_dict(self.config),
         }
+        if self.training_data:
+            about["training_data"] = [asdict(data) for data in self.training_data]
         try:
             folder.mkdir(parents=True, exist_ok=True)
             write_file(folder / "model.safetensors", save(weights, metadata={"format": "pt"}))
@@ -100,7 +152,8 @@ class PretrainedModel(nn.Module, ModelHubMixin):
             config: Any = build_config(cls.config_class, about["config"], str(folder / "config.json"))
             model = cls(config)
             model.load_state_dict(load_file(folder / "model.safetensors"), strict=True)
-        except (OSError, SafetensorError, RuntimeError, ConfigError) as error:
+            model.record_training_data(TrainingData(**data) for data in about.get("training_data", ()))
+        except (OSError, SafetensorError, RuntimeError, TypeError, ConfigError) as error:
             raise ModelError(f"can't load {folder}: {' '.join(str(error).split())[:500]}") from None
         return model.eval()
 

@@ -73,6 +73,15 @@ def add_split_arguments(group: Group) -> None:
     )
 
 
+def add_private_argument(group: Group) -> None:
+    """Add the mark that keeps models of a data set from being published."""
+    group.add_argument(
+        "--private",
+        action="store_true",
+        help="mark the data set as private: scripts/publish.py refuses models that were trained on it",
+    )
+
+
 def add_voice_activity_argument(group: Group) -> None:
     """Add whether silence is cut."""
     group.add_argument(

@@ -10,6 +10,7 @@ from typing import Any
 from data.media.decoding import MAX_SECONDS
 from data.sources.arguments import (
     add_face_arguments,
+    add_private_argument,
     add_split_arguments,
     add_voice_activity_argument,
     face_settings,
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="longest recording that is accepted (default: %(default)s)",
     )
     add_split_arguments(parser)
+    add_private_argument(parser)
     add("--workers", type=int, default=count_cores(), help="processes (default: one a core)")
     add("--overwrite", action="store_true", help="replace a data set that was made from something else")
 
@@ -52,6 +54,7 @@ def read_settings(given: argparse.Namespace) -> dict[str, Any]:
         "split_fractions": tuple(given.split_fractions),
         "num_workers": given.workers,
         "overwrite": given.overwrite,
+        "is_private": given.private,
     }
 
 

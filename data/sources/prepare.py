@@ -11,7 +11,7 @@ import collections
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from data.sources.recipe import load_face_networks
 from data.store.clip import SPLITS, Row, Split
 from data.store.inventory import count_shards
 from data.store.publish import find_finished, open_partial, publish, request_record, writing_to
-from data.store.shards import DatasetInfo, SplitInfo, plan_shards, write_info, write_shard
+from data.store.shards import PRIVATE_KEY, DatasetInfo, SplitInfo, plan_shards, write_info, write_shard
 from data.store.split import DEFAULT_FRACTIONS, assign_split, hash_assignment
 from data.workers import count_cores, map_in_processes, use_one_thread
 
@@ -46,6 +46,7 @@ class PeopleConfig:
         split_fractions: Shares of train, val and test.
         num_workers: Number of processes; the result does not depend on it.
         overwrite: Whether a data set that was made from something else is replaced.
+        is_private: Whether dataset.json marks it as private; a mark that is there stays.
     """
 
     out: Path
@@ -54,6 +55,7 @@ class PeopleConfig:
     split_fractions: tuple[float, float, float] = DEFAULT_FRACTIONS
     num_workers: int = field(default_factory=count_cores)
     overwrite: bool = False
+    is_private: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +125,10 @@ def prepare_people(
     request = _make_record(config, people, face_encoder)
     names = {"files_sha256": "files or attributes", "face_encoder_sha256": "face network"}
     if (info := find_finished(config.out, request, names, config.overwrite)) is not None:
+        if config.is_private and not info.is_private:
+            info = replace(info, extra=info.extra | {PRIVATE_KEY: True})
+            with writing_to(config.out):
+                write_info(config.out, info)
         return Prepared(info, _read_failures(config.out / FAILURES_NAME), was_there=True, warnings=list(warnings))
     with writing_to(config.out):
         partial = open_partial(config.out, request)
@@ -224,6 +230,7 @@ def _summarize(
             for name in ("sex", "age", "nationality")
         },
         request=request,
+        extra={PRIVATE_KEY: True} if config.is_private else {},
     )
 
 

@@ -29,6 +29,8 @@ from data.store.clip import SPLITS, Row, Split
 SCHEMA_VERSION = 1
 ROWS_PER_GROUP = 16
 INFO_NAME = "dataset.json"
+PRIVATE_KEY = "private"
+"""Key of `extra` in dataset.json that marks a data set as private."""
 
 IDENTITIES_PER_SHARD = 128
 
@@ -79,6 +81,11 @@ class DatasetInfo:
     crop_region: Region = CROP_REGION
     sample_rate: int = SAMPLE_RATE
     schema_version: int = SCHEMA_VERSION
+
+    @property
+    def is_private(self) -> bool:
+        """Whether the people did not agree that models of them are published: `"private": true` in `extra`."""
+        return bool(self.extra.get(PRIVATE_KEY, False))
 
 
 def write_info(folder: Path, info: DatasetInfo) -> None:

@@ -15,6 +15,7 @@ from data.faces.analyzer import smallest_face
 from data.media.waveform import SAMPLE_RATE
 from data.sources.arguments import (
     add_face_arguments,
+    add_private_argument,
     add_split_arguments,
     add_voice_activity_argument,
     face_settings,
@@ -48,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--verbose", action="store_true", help="print the outcome of each row")
 
     add_split_arguments(parser.add_argument_group("split"))
+    add_private_argument(parser)
 
     group = parser.add_argument_group("faces")
     add = group.add_argument
@@ -275,6 +277,7 @@ def _videos_config(given: Namespace, fetch: FetchConfig | None, chunk_rows: int)
         low_memory=fetch is not None and given.low_memory,
         chunk_rows=chunk_rows,
         spectrogram=spectrogram,
+        is_private=given.private,
         verbose=given.verbose,
     )
 

@@ -18,7 +18,7 @@ from data.faces.protocol import FaceEncoderInfo
 from data.sources.recipe import load_face_networks
 from data.store.clip import SPLITS
 from data.store.publish import request_record, writing_to
-from data.store.shards import INFO_NAME, DatasetInfo, SplitInfo, decode_info, encode_info
+from data.store.shards import INFO_NAME, PRIVATE_KEY, DatasetInfo, SplitInfo, decode_info, encode_info
 from data.store.split import DEFAULT_FRACTIONS, assign_split, hash_assignment
 from data.store.storage import Storage
 from data.videos.chunks import Chunk, ChunkConfig
@@ -53,6 +53,7 @@ class VideosConfig:
         low_memory: Whether downloads are deleted as soon as their clips are published.
         chunk_rows: Number of requests a chunk.
         spectrogram: Settings of the spectrogram that encoders shall use, for dataset.json.
+        is_private: Whether dataset.json marks the data set as private; a mark that is there stays.
         verbose: Whether each outcome is printed.
     """
 
@@ -70,6 +71,7 @@ class VideosConfig:
     low_memory: bool = False
     chunk_rows: int = CHUNK_ROWS
     spectrogram: Mapping[str, Any] = field(default_factory=dict)
+    is_private: bool = False
     verbose: bool = False
 
 
@@ -314,7 +316,11 @@ def _summarize(
         split=SplitInfo(config.seed, config.split_fractions, hash_assignment(totals.splits)),
         attribute_coverage={name: len(totals.known.get(name, ())) for name in ("sex", "age", "nationality")},
         request=record,
-        extra={**extra, **({"spectrogram": dict(config.spectrogram)} if config.spectrogram else {})},
+        extra={
+            **extra,
+            **({"spectrogram": dict(config.spectrogram)} if config.spectrogram else {}),
+            **({PRIVATE_KEY: True} if config.is_private else {}),
+        },
     )
 
 

@@ -29,6 +29,7 @@ from gan.published.wav2pix import SpeakerHead
 from gan.samples import draw_sample_grid, make_sample_sheet, save_picture
 from gan.voice2face import Voice2Face, Voice2FaceConfig
 from training.checkpoints import Checkpoints
+from training.pretrained import read_training_data
 from training.run import Run
 from training.schedule import crossed
 from training.stats import Stats
@@ -343,6 +344,7 @@ def assemble(training: BaselineTraining, image_size: int) -> Voice2Face:
     model = Voice2Face(Voice2FaceConfig(config, training.config.generator, image_size))
     model.encoder.load_state_dict(training.encoder.state_dict())
     model.generator.load_state_dict(training.network("generator").state_dict())
+    model.record_training_data((*training.encoder.training_data, read_training_data(training.config.dataset)))
     return model
 
 
