@@ -64,7 +64,8 @@ class ModelUnderTest:
     @property
     def device(self) -> torch.device:
         """The device that the model runs on."""
-        return self.encoder.face_mean.device
+        weights = next(self.encoder.parameters(), None)
+        return next(self.encoder.buffers()).device if weights is None else weights.device  # an ONNX backbone has none
 
 
 def load_model_under_test(source: str, device: str = "cpu") -> ModelUnderTest:

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from data.personas.faces import render_faces
 from data.personas.population import TRAITS, Population
 
+_PICTURES_AT_ONCE = 16
 _GAP = 2  # px between pictures
 _TRAVERSE_COLUMNS = 8
 _REACH = 2.0  # standard deviations to either side
@@ -32,9 +34,14 @@ def draw_grid(
     Returns:
         The sheet, [H, W, 3].
     """
-    numbers = np.repeat(np.arange(num_images), len(personas))
-    faces = render_faces(population, np.tile(personas, num_images), numbers, face_size)
-    return arrange(faces, len(personas) if num_images > 1 else columns)
+    numbers, shown = np.repeat(np.arange(num_images), len(personas)), np.tile(personas, num_images)
+    faces = []
+    with tqdm(total=len(shown), desc="drawing personas", unit="picture", disable=None, delay=2, leave=False) as bar:
+        for start in range(0, len(shown), _PICTURES_AT_ONCE):
+            block = slice(start, start + _PICTURES_AT_ONCE)
+            faces.append(render_faces(population, shown[block], numbers[block], face_size))
+            bar.update(len(shown[block]))
+    return arrange(np.concatenate(faces), len(personas) if num_images > 1 else columns)
 
 
 def draw_traverse(population: Population, persona: int, face_size: int) -> NDArray[np.uint8]:

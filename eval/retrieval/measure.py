@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from data.errors import DatasetError
 from data.faces.protocol import FaceRecognizer
@@ -196,7 +197,7 @@ def measure_retrieval(
     scorer = Scorer(options.device)
     results, floors, curves = [], [], {}
     headline = galleries[0]
-    for space, vectors in spaces.items():
+    for space, vectors in tqdm(spaces.items(), desc="ranks", unit="space", disable=None, delay=2, leave=False):
         for gallery in galleries:
             for metric in METRIC_NAMES:
                 extra = {"variety": 0.0, "drawings": 1} if space == "image" else None
