@@ -46,6 +46,7 @@ class Row:
         variety: Variety of the drawings; None for a method without.
         recall: Image-space R@10 of one drawing.
         chance: Its value by chance.
+        gallery: Number of people in the gallery.
         frechet_distance: Distance of drawings from real faces in E's space.
         faces_found: Share of drawings in which a detector finds a face.
         sex: Share of drawings with the speaker's sex; None where it isn't known.
@@ -62,6 +63,7 @@ class Row:
     variety: float | None
     recall: Value
     chance: float
+    gallery: int
     frechet_distance: Value | None
     faces_found: Value | None
     sex: Value | None
@@ -96,6 +98,7 @@ def collect_rows(comparison: Comparison) -> list[Row]:
                     variety=point["variety"] if len(reports[0]["varieties"]) > 1 else None,
                     recall=_value([p["recall_one"]["10"] for p in points], point["recall_one_ci95"]["10"]),
                     chance=point["chance"]["10"],
+                    gallery=point["gallery"],
                     frechet_distance=_optional(points, "frechet_distance"),
                     faces_found=_optional(points, "faces_found"),
                     sex=_optional(points, "sex_agreement", "sex_ci95"),
