@@ -15,8 +15,7 @@ from eval.demo.progress import share_trained, training_rates
 from eval.pages.model.runs import read_stats
 from training.pipeline import Step
 
-_SPEED_STEPS = 9
-_SPEED_LOG_STEPS = 3
+_SPEED_STEPS = 4
 SPEEDS = "speeds"
 VARIETIES = (0, 1)
 GALLERY = 100
@@ -73,7 +72,7 @@ def plan_speeds(comparison: Comparison) -> list[Step]:
             continue
         for precision in _precisions(comparison.machine):
             batch = stage.recipe().batch_size
-            flags = [*scale(stage.recipe(), batch * _SPEED_STEPS), "--log-images", str(batch * _SPEED_LOG_STEPS)]
+            flags = [*scale(stage.recipe(), batch * _SPEED_STEPS), "--log-images", str(batch)]
             if stage.script == "train_gan":
                 flags += ["--objective.adversarial-start", "0"]  # the expensive part of the training
             steps.append(
