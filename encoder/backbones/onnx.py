@@ -20,7 +20,7 @@ from encoder.backbones.published import PUBLISHED
 from encoder.front_ends import build_front_end
 
 FOLDER_VARIABLE = "WAV2FACE_VOICE_NETWORKS"
-"""Environment variable: a folder in which files are looked for that are not at the path of a model's config."""
+"""Environment variable: a folder whose files are taken before those at the paths of models' configs."""
 
 
 class OnnxNetwork(Backbone):
@@ -111,13 +111,13 @@ def complete_options(path: str, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def find_file(path: str) -> Path:
-    """The file at a path, else the one of its name in the folder of `FOLDER_VARIABLE`.
+    """The file of a path's name in the folder of `FOLDER_VARIABLE`, else the one at the path itself.
 
     Raises:
         ModelError: If there is none; the message says where a published one is.
     """
     folder = os.environ.get(FOLDER_VARIABLE)
-    places = [Path(path), *([Path(folder, Path(path).name)] if folder else [])]
+    places = [*([Path(folder, Path(path).name)] if folder else []), Path(path)]
     for place in places:
         if place.is_file():
             return place
