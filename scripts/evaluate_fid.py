@@ -20,7 +20,7 @@ from eval.images.features import (
 from eval.images.measure import ImageOptions, measure_images
 from eval.images.report import write_image_report
 from eval.model_under_test import check_same_training_network, choose_varieties, load_judges, load_model_under_test
-from eval.report.mirror import mirror_report
+from eval.report.mirror import finish_report
 from eval.report.provenance import collect_provenance
 from training.command import CommandParser, check_device, run_command
 from training.trackers import TrackerConfig, Trackers
@@ -28,7 +28,9 @@ from training.trackers import TrackerConfig, Trackers
 
 def main(argv: list[str]) -> None:
     """Parse, load, measure, write."""
-    parser = CommandParser(description="Measure how far drawings are from real faces: Frechet distance and KID.")
+    parser = CommandParser(
+        description="Measure how far drawings are from real faces: Frechet distance and KID.", has_result=True
+    )
     add_report_arguments(
         parser,
         model="folder or hub id of an encoder with its generator",
@@ -82,24 +84,20 @@ def main(argv: list[str]) -> None:
         settings["classifier"] = f"{classifier.name}, sha256 {classifier.sha256}"
     provenance = collect_provenance(model, dataset, arguments.split, [judge.info for judge in judges], settings)
     write_image_report(out, measured, provenance)
+    lines = []
     for row in measured.varieties:
         mark = "" if row.comparable else ", too few pictures to be comparable"
-        print(
+        lines.append(
             f"{row.feature_space}, variety {row.variety:g}: Frechet distance {row.frechet_distance:.4g}{mark}, "
             f"KID x 1000 {1000 * row.kid:.3f} ({row.num_images} drawings, {row.num_real} real faces), "
             f"improved precision {100 * row.precision:.1f} %, recall {100 * row.recall:.1f} %"
         )
     for score in measured.face_scores:
-        print(
+        lines.append(
             f"face score by {score.classifier}, {score.system}: {score.score:.2f} ({score.num_images} pictures, "
             f"{score.num_classes} classes)"
         )
-    for sentence in measured.missing:
-        print(sentence)
-    print(f"report: {out / 'report.md'}")
-    upload = mirror_report(trackers, out, "image_quality")
-    if upload is not None:
-        print(f"to upload it: {upload}")
+    finish_report(arguments, trackers, out, "image_quality", [*lines, *measured.missing])
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from data.store.dataset import ClipDataset
 from eval.attributes.network import AttributeNetwork
 from eval.commands import add_report_arguments, open_output, open_split, print_progress
 from eval.model_under_test import check_same_training_network, choose_varieties, load_judges, load_model_under_test
-from eval.report.mirror import mirror_report
+from eval.report.mirror import finish_report
 from eval.report.provenance import collect_provenance
 from eval.retrieval.measure import Options, measure_retrieval
 from eval.retrieval.report import write_retrieval_report
@@ -20,7 +20,9 @@ from training.trackers import TrackerConfig, Trackers
 
 def main(argv: list[str]) -> None:
     """Parse, load, measure, write."""
-    parser = CommandParser(description="Measure how well a voice finds its speaker's face, and write a report.")
+    parser = CommandParser(
+        description="Measure how well a voice finds its speaker's face, and write a report.", has_result=True
+    )
     add_report_arguments(
         parser,
         model="folder or hub id of a voice encoder, or of an encoder with its generator",
@@ -79,16 +81,15 @@ def main(argv: list[str]) -> None:
     infos = [judge.info for judge in judges]
     provenance = collect_provenance(model, dataset, arguments.split, infos, settings)
     write_retrieval_report(out, model, dataset, measured, provenance, options.seed)
+    lines = []
     for row in measured.headlines():
         recalls = ", ".join(f"R@{k} {100 * v:.1f} %" for k, v in row.recall.items() if k in ("1", "5", "10"))
-        print(f"{row.space}: {recalls} in galleries of {row.gallery}, {row.queries} voices of {row.identities} people")
+        lines.append(
+            f"{row.space}: {recalls} in galleries of {row.gallery}, {row.queries} voices of {row.identities} people"
+        )
     if measured.varieties is not None:
-        for point in measured.varieties.points:
-            print(point.summary())
-    print(f"report: {out / 'report.md'}")
-    upload = mirror_report(trackers, out, "retrieval")
-    if upload is not None:
-        print(f"to upload it: {upload}")
+        lines += [point.summary() for point in measured.varieties.points]
+    finish_report(arguments, trackers, out, "retrieval", lines)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from eval.model_under_test import (
     load_model_under_test,
     load_training_network,
 )
-from eval.report.mirror import mirror_report
+from eval.report.mirror import finish_report
 from eval.report.provenance import collect_provenance
 from eval.verification.listed import measure_files, measure_list
 from eval.verification.measure import Options, measure_verification
@@ -38,7 +38,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
     Raises:
         ConfigError: If an argument is unknown or out of range.
     """
-    parser = CommandParser(description="Measure verification and matching of voices and faces, and write a report.")
+    parser = CommandParser(
+        description="Measure verification and matching of voices and faces, and write a report.", has_result=True
+    )
     add = parser.add_argument
     add("--model", required=True, help="folder or hub id of a voice encoder, or of an encoder with its generator")
     add("--dataset", required=True, help="folder of a prepared data set, or of imported features")
@@ -131,18 +133,15 @@ def main(argv: list[str]) -> None:
             write_submission(given.submission, [pair.key or str(pair.line) for pair in pairs], scores.cosines)
     settings = {"seed": given.seed, "num_pairs": given.num_pairs, "device": given.device}
     write_verification_report(out, measured, collect_provenance(model, dataset, given.split, [], settings))
-    for line in summarize(measured):
-        print(line)
+    lines = list(summarize(measured))
     for row in measured.matching:
         if row.others == "all" and row.candidates == min(given.candidates):
             direction = row.direction.replace("_", " ")
-            print(f"{direction}, 1 of {row.candidates}: {100 * row.accuracy:.1f} %, chance {100 * row.chance:.1f} %")
+            accuracy, chance = 100 * row.accuracy, 100 * row.chance
+            lines.append(f"{direction}, 1 of {row.candidates}: {accuracy:.1f} %, chance {chance:.1f} %")
     if given.submission is not None:
-        print(f"scores: {given.submission}")
-    print(f"report: {out / 'report.md'}")
-    upload = mirror_report(trackers, out, "verification")
-    if upload is not None:
-        print(f"to upload it: {upload}")
+        lines.append(f"scores: {given.submission}")
+    finish_report(given, trackers, out, "verification", lines)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""A copy of a written report in Weights & Biases; the report's folder stays the authority."""
+"""A written report on stdout, and a copy in Weights & Biases; the report's folder stays the authority."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import argparse
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,30 @@ import numpy as np
 from PIL import Image
 
 from eval.report.folder import Kind, read_parts
+from training.command import print_result
 from training.trackers import Trackers
 
 _TABLES = (
     *("results", "floors", "bounds", "groups", "lengths", "listening"),
     *("varieties", "f2f_by_training_network", "by_other_judges"),
 )
+
+
+def finish_report(
+    arguments: argparse.Namespace, trackers: Trackers, out: Path, kind: Kind, lines: Iterable[str]
+) -> None:
+    """Mirror a part of a report that was written, and print what it says.
+
+    Args:
+        arguments: The command's arguments.
+        trackers: Open trackers; they are closed.
+        out: Folder of the report.
+        kind: Name of the part; `--json` prints it as report.json holds it.
+        lines: What is printed without `--json`, before the report's path.
+    """
+    upload = mirror_report(trackers, out, kind)
+    last = [f"report: {out / 'report.md'}"] + ([f"to upload it: {upload}"] if upload is not None else [])
+    print_result(arguments, read_parts(out)[kind], [*lines, *last])
 
 
 def mirror_report(trackers: Trackers, folder: Path, kind: Kind) -> str | None:

@@ -127,10 +127,11 @@ def test_an_encoder_alone_is_judged_in_every_gallery_and_metric_and_needs_no_jud
     result = call_script(
         "evaluate_retrieval",
         *common(tiny_world, models[0], tmp_path),
-        *("--judge", "none", "--split", "all", "--gallery-sizes", 5, 100, "--num-draws", 30),
+        *("--judge", "none", "--split", "all", "--gallery-sizes", 5, 100, "--num-draws", 30, "--json"),
     )
     assert result.returncode == 0, result.stderr
     report = read_parts(tmp_path)["retrieval"]
+    assert json.loads(result.stdout) == report
     for entry in (*report["results"], *report["groups"]):
         check_entry(entry)
     assert {(e["space"], e["metric"], e["gallery_kind"], e["gallery"]) for e in report["results"]} == {
@@ -180,9 +181,11 @@ def test_a_sampler_gives_a_curve_over_variety_by_every_judge(tiny_world, with_sa
     assert "(mean of 8 drawings, variety 0.5)" in text and "## The drawings judged by personas\n" in text
     assert report["pictures"]["varieties"] == "varieties.png"
     check_pictures(report, tmp_path, text)
-    result = call_script("evaluate_fid", *common(tiny_world, with_sampler, tmp_path), *(*arguments, "--num-images", 20))
+    given = *common(tiny_world, with_sampler, tmp_path), *arguments, "--num-images", 20
+    result = call_script("evaluate_fid", *given, "--json")
     assert result.returncode == 0, result.stderr
     parts = read_parts(tmp_path)
+    assert json.loads(result.stdout) == parts["image_quality"]
     assert set(parts) == {"retrieval", "image_quality"}
     images = parts["image_quality"]
     assert [(e["feature_space"], e["variety"]) for e in images["varieties"]] == [

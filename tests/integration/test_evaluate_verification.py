@@ -38,6 +38,12 @@ def test_a_report_has_pairs_and_matching_with_chance_floors_and_a_picture(tiny_w
     assert json.loads((tmp_path / "report.json").read_text())["results"] == report["results"]
 
 
+def test_its_numbers_are_json_alone_if_asked(tiny_world, tiny_encoder, tmp_path):
+    result = call_script("evaluate_verification", *command(tiny_world, tiny_encoder, tmp_path), "--json")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert json.loads(result.stdout) == read_parts(tmp_path)["verification"]
+
+
 def test_a_published_list_is_measured_and_answered(tiny_world, tiny_encoder, tmp_path):
     dataset = ClipDataset(tiny_world.dataset, "all")
     people = [p for p in range(len(dataset.identities)) if dataset.voices_of(p) and dataset.faces_of(p)]
