@@ -121,17 +121,17 @@ def to_figures(pictures: Sequence[Image.Image], seed: int) -> str:
 
 
 def to_image(picture: Image.Image, label: str) -> str:
-    """HTML of one picture as wide as the page."""
+    """HTML of one picture as wide as the page, of a few ten kilobytes."""
     buffer = io.BytesIO()
-    picture.save(buffer, format="PNG")
-    return f'<img class="wide" src="{_address(buffer.getvalue())}" alt="{html.escape(label)}">'
+    picture.save(buffer, format="JPEG", quality=85)
+    return f'<img class="wide" src="{_address(buffer.getvalue(), "jpeg")}" alt="{html.escape(label)}">'
 
 
 def _marked_png(picture: Image.Image) -> str:
     buffer = io.BytesIO()
     save_drawing(picture, buffer)
-    return _address(buffer.getvalue())
+    return _address(buffer.getvalue(), "png")
 
 
-def _address(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+def _address(content: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

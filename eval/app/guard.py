@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ _UPLOAD = "/upload"
 _CALLS = ("/queue/join", "/cancel", "/reset")  # what gradio's page sends besides uploads
 _CALL_BYTES = 1 << 16
 _FORM_BYTES = 1 << 14  # around the file of an upload
+_HEAD_BYTES = 1 << 11  # in which the name of the file is
 _POLICY = (
     # gradio's scripts need the unsafe ones; nothing may be fetched from, or sent to, another machine.
     "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; form-action 'none'; base-uri 'self'"
@@ -125,8 +128,9 @@ class Guard:
         if not is_complete:
             return None
         body = bytes(collected)
-        if not is_upload:
-            self._check_call(body)
+        if is_upload:
+            return _rename(body)
+        self._check_call(body)
         return body
 
     async def _collect(self, receive: Receive, collected: bytearray, limit: int, what: str) -> bool:
@@ -182,6 +186,16 @@ class Guard:
     def _is_upload(self, name: str) -> bool:
         path = Path(name)
         return path.is_absolute() and path.resolve().is_relative_to(self._folder) and path.is_file()
+
+
+def _rename(form: bytes) -> bytes:
+    """A form whose file has a name of its own: gradio gives equal files of two visitors the same place."""
+
+    def name(found: re.Match[bytes]) -> bytes:
+        return b'filename="' + uuid.uuid4().hex.encode() + (found[1] or b"") + b'"'
+
+    head, rest = form[:_HEAD_BYTES], form[_HEAD_BYTES:]
+    return re.sub(rb'filename="[^"]*?(\.\w{1,5})?"', name, head, count=1) + rest
 
 
 def _with_policy(send: Send) -> Send:

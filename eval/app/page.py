@@ -36,7 +36,8 @@ it can't draw.
 """
 
 _PRIVACY = """A recording of up to {seconds:.0f} s or {megabytes:.0f} MB is deleted as soon as it is drawn; nothing of
-it is logged. For the sliders the page keeps one vector in memory, for {minutes:.0f} minutes at most."""
+it is logged. What the page shows, and one vector for its sliders, stay in
+memory for {minutes:.0f} minutes at most."""
 
 _SHIPPED = """
 This model learnt from made-up people with synthetic voices: what it draws for a real voice is a demonstration.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import os
 import tempfile
 import threading
@@ -11,6 +12,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from data.errors import ConfigError, ModelError, one_line
 from eval.app.drawing import Artist
@@ -66,7 +68,7 @@ def run_page(
         page_module = _import_page()
         page = page_module.build_page(artist, limits, voices, is_shipped=is_shipped)
         stop = threading.Event()
-        deletion = threading.Thread(target=_delete_old_files, args=(folder, limits.keep_seconds, stop), daemon=True)
+        deletion = threading.Thread(target=_clean_up, args=(page, folder, limits.keep_seconds, stop), daemon=True)
         deletion.start()
         try:
             _, url, public_url = page.launch(
@@ -85,7 +87,7 @@ def run_page(
                 ssr_mode=False,
                 pwa=False,
                 mcp_server=False,
-                state_session_capacity=1000,
+                state_session_capacity=limits.max_sessions,
             )
             yield Running(url, public_url, folder)
         except OSError as error:
@@ -119,11 +121,28 @@ def _middleware(folder: Path, limits: Limits):  # type: ignore[no-untyped-def]
     return Middleware(Guard, folder=folder, limits=limits)
 
 
-def _delete_old_files(folder: Path, keep_seconds: float, stop: threading.Event) -> None:
-    """Delete uploads that nobody drew, and sounds of personas that were heard."""
+def _clean_up(page: Any, folder: Path, keep_seconds: float, stop: threading.Event) -> None:
+    """Delete what is left of visits: uploads that nobody drew, sounds of personas, what gradio remembers."""
     while not stop.wait(min(30.0, keep_seconds / 4)):
         limit = time.time() - keep_seconds
         for path in sorted(folder.rglob("*"), reverse=True):  # a folder comes after what it holds
             with contextlib.suppress(OSError):
                 if path.stat().st_ctime < limit:
                     path.rmdir() if path.is_dir() else path.unlink()
+        forget_sessions(page.state_holder, keep_seconds)
+
+
+def forget_sessions(sessions: Any, keep_seconds: float) -> None:
+    """Forget what gradio keeps of the sessions that were not used for a while.
+
+    gradio itself keeps every value that a page showed, drawings and spectrogram too, until there are too many sessions.
+
+    Args:
+        sessions: gradio's `StateHolder`.
+        keep_seconds: Time since the last use.
+    """
+    limit = datetime.datetime.now() - datetime.timedelta(seconds=keep_seconds)
+    with sessions.lock:
+        for session in [name for name, last in sessions.time_last_used.items() if last < limit]:
+            sessions.session_data.pop(session, None)
+            sessions.time_last_used.pop(session, None)

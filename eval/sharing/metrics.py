@@ -94,9 +94,7 @@ def read_metrics(report: Path) -> ReportedMetrics:
         sentence = f"Too few people to be measured: {', '.join(small)}." if small else ""
         return ReportedMetrics(origin, results, groups, sentence, str(first["model"]["sha256"]))
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise ConfigError(
-            f"{path}: no report that evaluate_retrieval.py or evaluate_fid.py wrote: {one_line(error)}"
-        ) from None
+        raise ConfigError(f"{path}: no report that one of the evaluation commands wrote: {one_line(error)}") from None
 
 
 def _results(part: Mapping[str, Any]) -> Iterator[Metric]:

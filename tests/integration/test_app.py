@@ -78,6 +78,7 @@ def test_an_upload_is_drawn_and_deleted(running: Running, visitor: Visitor, voic
         ("me.wav", b"PK\x03\x04" + bytes(1000), "**error:** no audio or video that FFmpeg can read"),
         ("me.wav", b"", "**error:** is empty"),
         ("../../../../tmp/me.wav", b"RIFF", "**error:** no audio or video that FFmpeg can read"),
+        ("..", b"RIFF", "**error:** no audio or video that FFmpeg can read"),
         ("list.wav", b"#EXTM3U\nhttp://127.0.0.1/a.wav\n", "**error:** "),
     ],
 )
@@ -91,7 +92,7 @@ def test_rubbish_is_one_line_and_leaves_nothing(
     assert visitor.draw("me.wav", voice)[1].count("<img") == 1
 
 
-@pytest.mark.parametrize("body", [form("..", b"RIFF")[0], form("me.wav", b"RIFF")[0][:-20], b"--cut\r\n\r\n", b""])
+@pytest.mark.parametrize("body", [form("me.wav", b"RIFF")[0][:-20], b"--cut\r\n\r\n", b""])
 def test_a_form_that_holds_no_file_leaves_nothing(running: Running, visitor: Visitor, body: bytes) -> None:
     status, text = visitor.request("POST", "/gradio_api/upload", body, {"Content-Type": form("", b"")[1]})
     assert (status, text) == (200, "[]") or (status == 400 and "\n" not in text)
@@ -173,7 +174,7 @@ def test_a_full_queue_turns_visitors_away_in_one_line(running: Running, voice: b
     assert refused and all("queue is full" in text.lower() and "\n" not in text for text in refused)
     for visitor, (status, _) in zip(waiting, answers, strict=True):
         if status == 200:
-            visitor.wait()
+            assert visitor.wait()[3].count("<img") == 1
     assert Visitor(running.url).draw("me.wav", voice)[1].count("<img") == 1
 
 
@@ -275,3 +276,14 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         assert_one_line(call_script("app", "--port", port), f"can't listen on 127.0.0.1, port {port}")
+
+
+def test_what_is_left_of_a_visit_is_deleted(voices: list[PersonaVoice], voice: bytes) -> None:
+    with run_page(load_artist(shipped_weights("model")), Limits(keep_seconds=1.0), voices) as running:
+        visitor = Visitor(running.url)
+        assert visitor.upload("me.wav", voice)[0] == 200
+        assert len(files_in(running.folder)) == 1
+        deadline = time.monotonic() + 30
+        while list(running.folder.iterdir()):
+            assert time.monotonic() < deadline, files_in(running.folder)
+            time.sleep(0.2)

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from data.errors import ModelError, OutputError
-from training.pretrained import PretrainedModel, read_model_type
+from tests.synthetic import TinyWorld
+from training.pretrained import PretrainedModel, TrainingData, read_model_type, read_training_data
 
 
 @dataclass(frozen=True)
@@ -143,3 +144,21 @@ def test_the_hub_gets_the_same_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.hub_mixin.HfApi", Hub)
     assert Toy(ToyConfig("it")).push_to_hub("owner/toy") == "done"
     assert uploaded == [["README.md", "config.json", "model.safetensors"]]
+
+
+def test_a_model_keeps_a_record_of_its_data(tmp_path: Path, tiny_world: TinyWorld) -> None:
+    model = Toy(ToyConfig("it"))
+    people = read_training_data(tiny_world.dataset)
+    assert people.name == tiny_world.dataset.name and people.num_identities > 0 and not people.is_private
+    model.record_training_data([people, TrainingData("other", 1, 2, 3, is_private=True), people])
+    model.save_pretrained(tmp_path)
+    assert Toy.from_pretrained(tmp_path).training_data == (people, TrainingData("other", 1, 2, 3, is_private=True))
+    assert str(tiny_world.dataset) not in (tmp_path / "config.json").read_text()
+    damage_config(tmp_path, training_data=[{"name": "it", "colour": "red"}])
+    with pytest.raises(ModelError, match="can't load .*colour"):
+        Toy.from_pretrained(tmp_path)
+
+
+def test_a_model_without_a_record_loads(saved: Path) -> None:
+    assert "training_data" not in json.loads((saved / "config.json").read_text())
+    assert Toy.from_pretrained(saved).training_data == ()

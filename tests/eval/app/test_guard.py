@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from eval.app.guard import Guard
 from eval.app.limits import Limits
+from tests.app_visitor import form
 
 LIMITS = Limits(max_bytes=1000, upload_seconds=0.2, waiting_bytes=200_000)
 UPLOAD, CALL = "/gradio_api/upload", "/gradio_api/queue/join"
@@ -65,6 +67,18 @@ def ask(
 def test_an_upload_reaches_the_application_whole(tmp_path: Path) -> None:
     status, text, bodies, _ = ask(tmp_path, UPLOAD, [b"one ", b"two"])
     assert (status, text, bodies) == (200, "fine", [b"one two"])
+
+
+def test_equal_uploads_of_two_visitors_have_names_of_their_own(tmp_path: Path) -> None:
+    body = form("../my voice.wav", b'filename="kept.wav"')[0]
+    names = set()
+    for _ in range(2):
+        (stored,) = ask(tmp_path, UPLOAD, [body])[2]
+        head, _, content = stored.partition(b"\r\n\r\n")
+        found = re.search(rb'filename="([0-9a-f]{32}\.wav)"', head)
+        assert found and b"my voice" not in stored and content.startswith(b'filename="kept.wav"')
+        names.add(found[1])
+    assert len(names) == 2
 
 
 @pytest.mark.parametrize(
