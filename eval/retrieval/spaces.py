@@ -19,9 +19,7 @@ def spaces_of(test: Predictions, train: Predictions) -> dict[str, Vectors]:
         spaces["joint"] = _vectors(
             test.voice_embeddings, test.face_embeddings, train.voice_embeddings, train.face_embeddings
         )
-        spaces["feature"] = _vectors(
-            test.voice_features, test.face_features, train.voice_features, train.face_features
-        )
+        spaces["feature"] = _vectors(test.voice_features, test.face_features, train.voice_features, train.face_features)
     if test.judge_drawing_features is not None and train.judge_drawing_features is not None:
         assert test.judge_face_features is not None and train.judge_face_features is not None
         spaces["image"] = _vectors(
