@@ -59,8 +59,8 @@ def main(argv: list[str]) -> None:
         share=arguments.share == "yes",
         is_shipped=arguments.model is None,
     ) as running:
-        print(f"speak, and see: {running.url}" + (f" and {running.public_url}" if running.public_url else ""))
-        print("Ctrl-C ends it", flush=True)
+        public = f" and {running.public_url}" if running.public_url else ""
+        print(f"speak, and see: {running.url}{public} (Ctrl-C ends it)", flush=True)
         end.wait()
 
 

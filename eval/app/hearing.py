@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +76,7 @@ def hear(path: str | Path, max_seconds: float) -> Heard:
     except MediaError as error:
         # The name is that of a temporary file, of no use to a visitor.
         message = one_line(error).replace(f"{path}: ", "").replace(str(path), "the recording")
+        message = re.sub(r" \(\[Errno .*\)$", "", message)
         raise MediaError(error.reason, message) from None
     frames = waveform[: max(1, waveform.size // _FRAME) * _FRAME]
     frames = frames.reshape(-1, min(_FRAME, frames.size)).astype(np.float64)

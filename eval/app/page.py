@@ -20,8 +20,9 @@ from eval.app.limits import MAX_DRAWINGS, Limits
 from eval.app.personas import PersonaVoice
 
 STYLE = """
-.drawings { display: flex; flex-wrap: wrap; gap: 8px; }
-.drawings img { border-radius: 6px; display: block; }
+.drawings { display: grid; grid-template-columns: repeat(auto-fill, minmax(130px, 160px)); gap: 8px; }
+.drawings a, .drawings img { display: block; width: 100%; height: auto; margin: 0 !important; padding: 0 !important; }
+.drawings img { border-radius: 6px; }
 img.wide { width: 100%; height: 140px; border-radius: 6px; }
 #heard { min-height: 1.6em; }
 """

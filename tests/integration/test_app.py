@@ -33,7 +33,7 @@ pytest.importorskip("gradio", reason="gradio is not here (extra demo)")
 pytest.importorskip("espeakng_loader")
 
 LIMITS = Limits(
-    max_bytes=600_000, max_seconds=10, upload_seconds=2, waiting_bytes=3_000_000, queue_size=4, keep_seconds=600
+    max_bytes=600_000, max_seconds=10, upload_seconds=5, waiting_bytes=3_000_000, queue_size=4, keep_seconds=600
 )
 NUM_DRAWN = "document.querySelectorAll('#drawings img').length"
 HEARD = "document.querySelector('#heard').innerText"
@@ -154,9 +154,9 @@ def test_visitors_who_hang_hold_nobody_up(running: Running, visitor: Visitor, vo
                 connection.sendall(head.encode())
         begin = time.monotonic()
         assert visitor.draw("me.wav", voice)[1].count("<img") == 1
-        assert time.monotonic() - begin < 30
-        answer = hanging[0].recv(1000).decode()
-        assert answer.startswith("HTTP/1.1 408 ") and answer.endswith("the request took longer than 2 s\n")
+        assert time.monotonic() - begin < 60
+        answer = hanging[0].makefile("rb").read().decode()
+        assert answer.startswith("HTTP/1.1 408 ") and answer.endswith("the request took longer than 5 s\n")
     finally:
         for connection in hanging:
             connection.close()
@@ -196,7 +196,7 @@ def test_speech_into_the_microphone_is_drawn(running: Running, page: Page) -> No
     time.sleep(5)
     page.evaluate("document.querySelector('#voice .stop-button').click()")
     page.wait_for(f"{NUM_DRAWN} === 8")
-    assert re.search(r"[34]\.\d s of speech in \d\.\d s, level -\d\d dBFS \(good\)", page.evaluate(HEARD))
+    assert re.search(r"[2-5]\.\d s of speech in \d\.\d s, level -\d\d dBFS \(good\)", page.evaluate(HEARD))
     assert page.evaluate("document.querySelector('#spectrogram img').naturalHeight") > 100
     assert page.evaluate("document.body.innerText").count("not portraits of the speaker") == 1
     assert files_in(running.folder) == []
@@ -253,8 +253,9 @@ def test_the_command_prints_its_address_and_leaves_nothing_behind(voice: bytes) 
     assert process.stdout and process.stderr
     try:
         line = process.stdout.readline()
-        url = line.removeprefix("speak, and see: ").strip()
-        assert url.startswith("http://127.0.0.1:"), line
+        found = re.fullmatch(r"speak, and see: (http://127\.0\.0\.1:\d+/) \(Ctrl-C ends it\)\n", line)
+        assert found, line
+        url = found[1]
         visitor = Visitor(url)
         place = Path(json.loads(visitor.upload("me.wav", voice)[1])[0])
         assert place.is_file()
@@ -263,7 +264,7 @@ def test_the_command_prints_its_address_and_leaves_nothing_behind(voice: bytes) 
         process.send_signal(signal.SIGTERM)
         output, errors = process.communicate(timeout=60)
     assert process.returncode == 0 and errors == "", errors
-    assert output == "Ctrl-C ends it\n"
+    assert output == ""
     assert not place.exists() and not place.parent.parent.exists()
 
 

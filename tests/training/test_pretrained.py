@@ -155,7 +155,7 @@ def test_a_model_keeps_a_record_of_its_data(tmp_path: Path, tiny_world: TinyWorl
     assert Toy.from_pretrained(tmp_path).training_data == (people, TrainingData("other", 1, 2, 3, is_private=True))
     assert str(tiny_world.dataset) not in (tmp_path / "config.json").read_text()
     damage_config(tmp_path, training_data=[{"name": "it", "colour": "red"}])
-    with pytest.raises(ModelError, match="can't load .*colour"):
+    with pytest.raises(ModelError, match=r"can't load .*colour"):
         Toy.from_pretrained(tmp_path)
 
 
