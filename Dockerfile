@@ -4,9 +4,9 @@ FROM python:3.12-slim
 
 RUN useradd --create-home --uid 1000 visitor
 WORKDIR /home/visitor/wav2face
-# torch without CUDA; for a GPU take the index that fits it.
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-RUN pip install --no-cache-dir --index-url ${TORCH_INDEX} 'torch ~= 2.11.0' 'torchvision ~= 0.26.0' 'torchaudio ~= 2.11.0'
+# Builds of torch without CUDA are several GB smaller: --build-arg TORCH_OPTIONS='--index-url <the one that torch names>'.
+ARG TORCH_OPTIONS=
+RUN pip install --no-cache-dir ${TORCH_OPTIONS} 'torch ~= 2.11.0' 'torchvision ~= 0.26.0' 'torchaudio ~= 2.11.0'
 COPY . .
 RUN pip install --no-cache-dir --editable '.[demo,personas]'
 
