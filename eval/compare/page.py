@@ -27,7 +27,7 @@ _TEMPLATE = Path(__file__).with_name("page.html")
 _HEADER = [
     "method",
     "variety",
-    "R@10 (%)",
+    "recall (%)",
     "Frechet distance",
     "faces found (%)",
     "sex right (%)",
@@ -58,7 +58,10 @@ def write_comparison(comparison: Comparison, rows: Sequence[Row]) -> Path:
     cells = [_cells(row) for row in rows]
     text = markdown.table(_HEADER, cells, "lr" + "r" * (len(_HEADER) - 2))
     facts = "\n".join(f"- {name}: {value}" for name, value in settings.items())
-    chance = f"Galleries of {rows[0].gallery} people, where chance is an R@10 of {markdown.percent(rows[0].chance)} %."
+    chance = (
+        f"Galleries of {rows[0].gallery} people, where chance is an R@{rows[0].k} (recall) of "
+        f"{markdown.percent(rows[0].chance)} %."
+    )
     write_file(
         out / "compare.md", f"# Comparison\n\n{facts}\n\n{chance} {_INTERVALS[len(comparison.seeds) > 1]}\n\n{text}"
     )

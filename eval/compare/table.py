@@ -44,7 +44,8 @@ class Row:
         method: Name of the method.
         title: Name in tables.
         variety: Variety of the drawings; None for a method without.
-        recall: Image-space R@10 of one drawing.
+        k: Number of first faces that the recall counts: 10, or fewer in a smaller gallery.
+        recall: Image-space R@k of one drawing.
         chance: Its value by chance.
         gallery: Number of people in the gallery.
         frechet_distance: Distance of drawings from real faces in E's space.
@@ -61,6 +62,7 @@ class Row:
     method: str
     title: str
     variety: float | None
+    k: int
     recall: Value
     chance: float
     gallery: int
@@ -91,13 +93,15 @@ def collect_rows(comparison: Comparison) -> list[Row]:
         drawing = _drawing_ms(Voice2Face.from_pretrained(comparison.model(comparison.seeds[0], method)))
         for number, point in enumerate(reports[0]["varieties"]):
             points = [report["varieties"][number] for report in reports]
+            k = "10" if "10" in point["recall_one"] else max(point["recall_one"], key=int)
             rows.append(
                 Row(
                     method=method.name,
                     title=method.title,
                     variety=point["variety"] if len(reports[0]["varieties"]) > 1 else None,
-                    recall=_value([p["recall_one"]["10"] for p in points], point["recall_one_ci95"]["10"]),
-                    chance=point["chance"]["10"],
+                    k=int(k),
+                    recall=_value([p["recall_one"][k] for p in points], point["recall_one_ci95"][k]),
+                    chance=point["chance"][k],
                     gallery=point["gallery"],
                     frechet_distance=_optional(points, "frechet_distance"),
                     faces_found=_optional(points, "faces_found"),

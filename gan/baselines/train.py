@@ -140,6 +140,10 @@ class BaselineTraining:
         kind, label = losses.adversarial_loss, losses.real_label
         scores = [(weight, output.score.float()) for weight, output in fakes]
         terms = {"adversarial": discriminator_loss(kind, real.score.float(), scores, label)}
+        if losses.identity <= 0 and real.identity is not None:
+            # DDP waits for the gradients of all weights, of an unused classifier too.
+            unused = [real.identity.sum()] + ([] if real.identity_score is None else [real.identity_score.sum()])
+            terms["adversarial"] = terms["adversarial"] + 0 * torch.stack(unused).sum()
         if losses.identity > 0:
             terms["identity"] = F.cross_entropy(real.identity.float(), batch.people)
             if real.identity_score is not None:

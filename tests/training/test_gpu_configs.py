@@ -9,6 +9,7 @@ import torch
 
 from encoder.faces.train import FaceTrainingConfig
 from encoder.train import EncoderTrainingConfig
+from gan.baselines.config import BaselineConfig
 from gan.config import GanConfig
 from gan.discriminator import Discriminator
 from gan.generator import build_generator
@@ -18,8 +19,9 @@ from training.run import RunConfig
 CONFIGS = Path(__file__).parents[2] / "configs"
 RECIPES = sorted(path for path in CONFIGS.rglob("*.yaml") if path.parent.name != "accelerate")
 TRAINING_OF = {
-    **dict.fromkeys(("encoder", "voice_encoder", "speech2face-encoder"), EncoderTrainingConfig),
+    **dict.fromkeys(("encoder", "voice_encoder", "speech2face-encoder", "wen-speaker"), EncoderTrainingConfig),
     **dict.fromkeys(("face_encoder", "judge"), FaceTrainingConfig),
+    **dict.fromkeys(("wen", "wav2pix", "sf2f"), BaselineConfig),
     **dict.fromkeys(("gan", "generator", "transposed_conv", "64", "128", "256"), GanConfig),
 }
 FEATURE_SIZE = 512

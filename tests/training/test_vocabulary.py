@@ -86,7 +86,7 @@ def old_cosine(images_seen: int, total_images: int, start: float, end: float) ->
 @pytest.mark.parametrize(
     ("recipe", "learning_rate"),
     [
-        ("real/gan", (8e-4, 0.1875, 800)),
+        ("real/gan", (8e-4, 0.125, 800)),
         ("baselines/transposed_conv", (4e-4, 0.25, 2_000)),
         ("personas/gan", (8e-4, 0.1875, 800)),
         ("personas/demo/generator", (8e-4, 0.25, 800)),
