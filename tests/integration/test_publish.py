@@ -48,7 +48,7 @@ def model(tmp_path: Path) -> Path:
     config = json.loads((folder / "config.json").read_text())
     del config["training_data"]
     (folder / "config.json").write_text(json.dumps(config))
-    Voice2Face.from_pretrained(folder).save_pretrained(folder)  # with a card of its own, without a report's numbers
+    (folder / "README.md").write_text("# Voice to face, as version 0.1 wrote it\n")  # without the sections of today
     return folder
 
 
