@@ -48,7 +48,8 @@ def model(tmp_path: Path) -> Path:
     config = json.loads((folder / "config.json").read_text())
     del config["training_data"]
     (folder / "config.json").write_text(json.dumps(config))
-    (folder / "README.md").write_text("# Voice to face, as version 0.1 wrote it\n")  # without the sections of today
+    # As version 0.1 wrote it, without the sections of today.
+    (folder / "README.md").write_text("---\nlibrary_name: wav2face\n---\n# Voice to face\n")
     return folder
 
 
