@@ -53,12 +53,12 @@ FULL = DemoSize(
     clips=3,
     num_drawings=2048,
     seconds={
-        "personas": 30,
-        "face_encoder": 55,
-        "features": 7,
-        "voice_encoder": 60,
-        "generator": 340,
-        "reports": 60,
+        "personas": 31,
+        "face_encoder": 54,
+        "features": 6,
+        "voice_encoder": 58,
+        "generator": 315,
+        "reports": 138,
         "page": 5,
     },
 )
