@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+if len(sys.argv) != 4:
+    sys.exit(__doc__)
 folder, recording, out, num, variety = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), 8, 1.0
 about = json.loads((folder / "export.json").read_text())
 with wave.open(recording) as file:
