@@ -130,6 +130,12 @@ class BaselineConfig(RunConfig):
             check_training(self.voice.backbone, self.voice.backbone_options, freeze=False)
         if not self.paired and self.losses.pixel + self.losses.feature_matching + self.losses.face_maps > 0:
             raise ConfigError("paired: false leaves no crop to compare a drawing with: set those losses to 0")
+        if self.losses.identity > 0 and self.discriminator == "wav2pix":
+            raise ConfigError(
+                "losses.identity: the discriminator wav2pix has no classifier of identities, wen and sf2f do"
+            )
+        if self.losses.feature_matching > 0 and self.discriminator != "wav2pix":
+            raise ConfigError("losses.feature_matching: of the discriminators wav2pix alone gives its inner maps")
         if self.fuser_images and not (self.train_encoder and self.voice.backbone_options.get("fuser")):
             raise ConfigError("fuser_images needs train_encoder and a backbone with the option fuser: true")
         if self.condition_noise < 0:

@@ -173,6 +173,8 @@ def test_two_people_with_voice_and_face_are_needed(tiny_world: TinyWorld, monkey
         (("--losses.adversarial", "0", "--losses.pixel", "1", "--losses.identity", "1"), "need a discriminator"),
         (("--losses.adversarial", "0"), "one of adversarial, pixel, face_maps must be above 0"),
         (("--paired", "false", "--losses.pixel", "1"), "leaves no crop to compare a drawing with"),
+        (("--discriminator", "wav2pix", "--losses.identity", "1"), "wav2pix has no classifier of identities"),
+        (("--discriminator", "wen", "--losses.feature-matching", "1"), "wav2pix alone gives its inner maps"),
         (("--fuser-images", "8"), "a backbone with the option fuser: true"),
         (("--condition-noise", "-1"), "it can't be negative"),
     ],
