@@ -1,5 +1,5 @@
 # make venv   .venv with everything that the commands and the tests need
-# make test   lint, types, import contracts, all tests (makes the venv first); under nine minutes on two cores
+# make test   lint, types, import contracts, all tests (makes the venv first); eleven minutes on two cores
 # make test-fast   tests without processes and trainings; under 90 seconds
 # make api    docs/api.md, the public API as its docstrings tell it
 # make compare   our method and the published ones, trained for the same time: a table and a page; QUICK=1 for a few steps of each
