@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from encoder.pairs import Pairs, compute_hidden
 from encoder.recorded import take_recorded
 from encoder.sampler_fit import VoicedPeople, fit_sampler, score_sampler
 from encoder.validation import validate
-from encoder.voice_encoder import EncoderDesign, VoiceEncoder, VoiceEncoderConfig
+from encoder.voice_encoder import EncoderDesign, VoiceEncoder
 from training.checkpoints import Checkpoints
 from training.pretrained import read_training_data
 from training.run import Run, RunConfig
@@ -117,9 +117,7 @@ def train_encoder(config: EncoderTrainingConfig) -> None:
     clips = ClipDataset(config.dataset, "train")
     pairs = Pairs(clips, config.model.window_samples)
     design = replace(config.model, num_landmarks=min(config.model.num_landmarks, len(pairs)))
-    encoder = VoiceEncoder.create(VoiceEncoderConfig(**_shallow(design), face_encoder=clips.info.face_encoder)).to(
-        run.device
-    )
+    encoder = VoiceEncoder.create(design.with_face_encoder(clips.info.face_encoder)).to(run.device)
     trainable = TrainedParts(encoder, len(pairs.people), config.losses, config.freeze_backbone)
     optimizer = _optimizer(trainable, config)
     if config.dry_run:
@@ -286,10 +284,6 @@ def _voiced_people(pairs: Pairs, clips: ClipDataset, predicted: Tensor) -> Voice
         pairs.features,
         clips.identity_of[owners[:, 0]],
     )
-
-
-def _shallow(design: EncoderDesign) -> dict[str, Any]:
-    return {name: getattr(design, name) for name in design.__dataclass_fields__}
 
 
 def _batches(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -78,6 +78,16 @@ class EncoderDesign:
     def window_samples(self) -> int:
         """Samples in a window."""
         return round((self.window_seconds or DEFAULT_WINDOW_SECONDS) * SAMPLE_RATE)
+
+    def with_face_encoder(self, face_encoder: FaceEncoderInfo) -> VoiceEncoderConfig:
+        """The settings that an encoder of this design is built from.
+
+        Args:
+            face_encoder: T.
+        """
+        chosen = {field.name: getattr(self, field.name) for field in fields(EncoderDesign)}
+        chosen["window_seconds"] = self.window_seconds or DEFAULT_WINDOW_SECONDS
+        return VoiceEncoderConfig(**chosen, face_encoder=face_encoder)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -358,14 +368,41 @@ class VoiceEncoder(PretrainedModel):
             MediaError: As `encode`.
             ModelError: If variety is above 0 and the model has no sampler.
         """
+        self._check_variety(variety)
+        return self.sample_around(self.encode(waveforms).feature, num, variety, generator)
+
+    @torch.no_grad()
+    def sample_around(
+        self, features: Tensor, num: int, variety: float = 1.0, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Sample face features around those that were regressed from voices, as `sample` does.
+
+        Args:
+            features: [N, D] regressed features.
+            num: Number of samples of each.
+            variety: As `sample` takes it.
+            generator: As `sample` takes it.
+
+        Returns:
+            [N, num, D].
+
+        Raises:
+            ConfigError: If variety is outside [0, 1].
+            ModelError: If variety is above 0 and the model has no sampler.
+        """
+        self._check_variety(variety)
+        if variety == 0:
+            return features[:, None].expand(-1, num, -1)
+        sampler = self.require_sampler()
+        repeated = features.repeat_interleave(num, dim=0)
+        noise = torch.randn(len(repeated), sampler.noise_size, generator=generator).to(features.device)
+        return sampler(repeated, noise, variety).unflatten(0, (-1, num))
+
+    def _check_variety(self, variety: float) -> None:
         if not 0 <= variety <= 1:
             raise ConfigError(f"variety {variety} must be between 0 and 1")
-        if variety == 0:
-            return self.encode(waveforms).feature[:, None].expand(-1, num, -1)
-        sampler = self.require_sampler()
-        features = self.encode(waveforms).feature.repeat_interleave(num, dim=0)
-        noise = torch.randn(len(features), sampler.noise_size, generator=generator).to(features.device)
-        return sampler(features, noise, variety).unflatten(0, (-1, num))
+        if variety > 0:
+            self.require_sampler()
 
 
 def cut_windows(waveform: NDArray[np.float32], num_samples: int) -> list[NDArray[np.float32]]:

@@ -55,19 +55,20 @@ def discriminator_loss(
     return torch.stack(losses).sum()
 
 
-def generator_loss(kind: AdversarialLoss, fake: Tensor, real: Tensor, real_label: float = 1.0) -> Tensor:
+def generator_loss(kind: AdversarialLoss, fake: Tensor, real: Tensor | None = None, real_label: float = 1.0) -> Tensor:
     """Adversarial loss of a generator.
 
     Args:
         kind: Kind of the loss.
         fake: [N, ...] scores of drawings.
-        real: [N, ...] scores of real images; only `relativistic` uses them.
+        real: [N, ...] scores of real images; `relativistic` alone needs them.
         real_label: What a real image's score should say, for `bce` and `lsgan`.
 
     Returns:
         Scalar.
     """
     if kind == "relativistic":
+        assert real is not None
         return relativistic_loss(fake, real)
     if kind == "hinge":
         return -fake.mean()

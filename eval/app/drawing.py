@@ -67,11 +67,7 @@ class Artist:
                 f"variety is 0 to 1, the number of drawings 1 to {MAX_DRAWINGS}, the seed 0 to {_MAX_SEED}"
             )
         generator = torch.Generator().manual_seed(seed)
-        features = feature.expand(num_images, -1)
-        if variety > 0:
-            sampler = self.model.encoder.require_sampler()
-            noise = torch.randn(num_images, sampler.noise_size, generator=generator).to(feature.device)
-            features = sampler(features, noise, variety)
+        features = self.model.encoder.sample_around(feature, num_images, variety, generator)[0]
         return to_pictures(self.model.draw(features, generator=generator))
 
     def describe(self, feature: Tensor, seed: int) -> str:

@@ -17,7 +17,7 @@ from data.media.waveform import SAMPLE_RATE
 from data.store.dataset import ClipDataset
 from data.store.sampling import IdentityBatches
 from encoder.pairs import compute_hidden
-from encoder.voice_encoder import VoiceEncoder, VoiceEncoderConfig
+from encoder.voice_encoder import VoiceEncoder
 from gan.baselines.config import AdamConfig, BaselineConfig
 from gan.baselines.data import VoicedBatch, VoicedFaces, collate
 from gan.generator import build_generator
@@ -156,17 +156,18 @@ class BaselineTraining:
         terms: dict[str, Tensor] = {}
         if "discriminator" in self.networks:
             fake, real = self._seen_by_discriminator(batch, condition, drawings)
-            kind = losses.adversarial_loss
-            terms["adversarial"] = losses.adversarial * generator_loss(
-                kind, fake.score.float(), real.score.float(), losses.real_label
-            )
+            kind, label = losses.adversarial_loss, losses.real_label
+            real_score = None if real is None else real.score.float()
+            terms["adversarial"] = losses.adversarial * generator_loss(kind, fake.score.float(), real_score, label)
             if losses.identity > 0:
                 assert fake.identity is not None
                 terms["identity"] = losses.identity * F.cross_entropy(fake.identity.float(), batch.speakers)
-                if fake.identity_score is not None and real.identity_score is not None:
-                    scores = fake.identity_score.float(), real.identity_score.float()
-                    terms["identity_adversarial"] = losses.identity * generator_loss(kind, *scores, losses.real_label)
+                if fake.identity_score is not None:
+                    real_score = None if real is None or real.identity_score is None else real.identity_score.float()
+                    loss = generator_loss(kind, fake.identity_score.float(), real_score, label)
+                    terms["identity_adversarial"] = losses.identity * loss
             if losses.feature_matching > 0:
+                assert real is not None
                 pairs = zip(fake.maps, real.maps, strict=True)
                 distances = [F.mse_loss(a.float().mean(0), b.float().mean(0)) for a, b in pairs]
                 terms["feature_matching"] = losses.feature_matching * torch.stack(distances).sum()
@@ -186,14 +187,16 @@ class BaselineTraining:
 
     def _seen_by_discriminator(
         self, batch: VoicedBatch, condition: Tensor, drawings: Tensor
-    ) -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
-        """Outputs for drawings and real images; the discriminator's own weights get no gradient."""
+    ) -> tuple[DiscriminatorOutput, DiscriminatorOutput | None]:
+        """Outputs for drawings, and for real images if a loss needs them; the weights get no gradient."""
+        losses = self.config.losses
+        needs_real = losses.adversarial_loss == "relativistic" or losses.feature_matching > 0
         discriminator = self.network("discriminator").requires_grad_(False)
         try:
             with self.run.autocast():
                 fake = discriminator(drawings, condition)
                 with torch.no_grad():
-                    real = discriminator(batch.images, condition)
+                    real = discriminator(batch.images, condition) if needs_real else None
         finally:
             discriminator.requires_grad_(True)
         return fake, real
@@ -224,11 +227,7 @@ def make_encoder(config: BaselineConfig, dataset: ClipDataset) -> VoiceEncoder:
         ModelError: If weights are missing.
     """
     design = replace(config.voice, condition="voice_embedding")
-    seconds = design.window_samples / SAMPLE_RATE
-    fields = {name: getattr(design, name) for name in type(design).__dataclass_fields__}
-    encoder = VoiceEncoder.create(
-        VoiceEncoderConfig(**(fields | {"window_seconds": seconds}), face_encoder=dataset.info.face_encoder)
-    )
+    encoder = VoiceEncoder.create(design.with_face_encoder(dataset.info.face_encoder))
     if config.encoder is None:
         return encoder
     trained = VoiceEncoder.from_pretrained(config.encoder)
@@ -284,12 +283,13 @@ def train(config: BaselineConfig) -> None:
     stats = Stats(run, start_step * config.batch_size)
     validation = ClipDataset(config.dataset, "val")
     with run.progress(num_steps * config.batch_size, start_step * config.batch_size) as bar:
-        for first, end in ((start_step, fuser_step), (max(start_step, fuser_step), num_steps)):
-            if first >= end:
-                continue
-            if first >= fuser_step:
+        parts = [(start_step, fuser_step, False), (max(start_step, fuser_step), num_steps, config.fuser_images > 0)]
+        for first, end, is_fusing in parts:
+            if is_fusing:  # also where a finished run is resumed: the model is then written anew
                 training.train_fuser_alone()
                 faces.window_samples = round(config.fuser_seconds * SAMPLE_RATE)
+            if first >= end:
+                continue
             for step, batch in zip(range(first, end), _loader(config, run, faces, first), strict=False):
                 before = step * config.batch_size
                 now = before + config.batch_size
