@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from encoder.faces.export import save_face_encoder
@@ -56,3 +57,23 @@ def write_classifier(path: Path, probabilities: bool, batch: int | str = "N") ->
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     path.write_bytes(model.SerializeToString())
     return path
+
+
+def write_wavlm(folder: Path, hidden_size: int) -> Path:
+    """A WavLM of two layers with random weights, as transformers saves one."""
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    config = transformers.WavLMConfig(
+        hidden_size=hidden_size,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=2 * hidden_size,
+        conv_dim=(8, 8),
+        conv_stride=(20, 16),
+        conv_kernel=(40, 32),
+        num_feat_extract_layers=2,
+        num_conv_pos_embeddings=8,
+        num_conv_pos_embedding_groups=2,
+    )
+    transformers.AutoModel.from_config(config).save_pretrained(folder)
+    return folder

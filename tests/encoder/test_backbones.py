@@ -8,6 +8,7 @@ from encoder.backbones import UNTRAINED, build_backbone, complete_backbone
 from encoder.backbones.ge2e import GE2E, partial_starts
 from encoder.backbones.speech2face import Speech2Face
 from encoder.spectrograms import LogMelSpectrogram, MelPowerSpectrogram, PowerLawSpectrogram
+from tests.networks import write_wavlm
 
 # Recorded from the package Resemblyzer 0.1.4 itself (its normalize_volume and embed_utterance with librosa 0.11):
 # length and seed of `tone`, the eight largest entries of the embedding, and the sum of all.
@@ -171,23 +172,7 @@ def test_an_unknown_backbone_or_option_is_an_error() -> None:
 
 @pytest.fixture(scope="module")
 def wavlm(tmp_path_factory: pytest.TempPathFactory) -> str:
-    transformers = pytest.importorskip("transformers")
-    torch.manual_seed(0)
-    config = transformers.WavLMConfig(
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        conv_dim=(8, 8),
-        conv_stride=(20, 16),
-        conv_kernel=(40, 32),
-        num_feat_extract_layers=2,
-        num_conv_pos_embeddings=8,
-        num_conv_pos_embedding_groups=2,
-    )
-    folder = tmp_path_factory.mktemp("wavlm")
-    transformers.AutoModel.from_config(config).save_pretrained(folder)
-    return str(folder)
+    return str(write_wavlm(tmp_path_factory.mktemp("wavlm"), hidden_size=16))
 
 
 def test_a_saved_transformers_model_is_read_with_its_weights(wavlm: str) -> None:

@@ -17,6 +17,7 @@ from gan.export.graphs import voice_graph
 from gan.generator import GeneratorConfig
 from gan.voice2face import Voice2Face, Voice2FaceConfig
 from tests.commands import ROOT, assert_one_line, call_script
+from tests.networks import write_wavlm
 from tests.synthetic import TinyWorld
 from tests.voice_graphs import SIZE, write_voice_graph
 
@@ -28,21 +29,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def wavlm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    transformers = pytest.importorskip("transformers")
-    torch.manual_seed(0)
-    small = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
-    config = transformers.WavLMConfig(
-        **small,
-        conv_dim=(8, 8),
-        conv_stride=(20, 16),
-        conv_kernel=(40, 32),
-        num_feat_extract_layers=2,
-        num_conv_pos_embeddings=8,
-        num_conv_pos_embedding_groups=2,
-    )
-    folder = tmp_path_factory.mktemp("wavlm")
-    transformers.AutoModel.from_config(config).save_pretrained(folder)
-    return folder
+    return write_wavlm(tmp_path_factory.mktemp("wavlm"), hidden_size=8)
 
 
 def arguments(world: TinyWorld, out: Path, backbone: str, options: dict[str, object]) -> list[object]:

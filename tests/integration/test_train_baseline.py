@@ -71,6 +71,19 @@ def test_two_processes_compute_what_one_computes_and_a_stopped_run_goes_on(
         torch.testing.assert_close(theirs[name], ours[name], rtol=0.05, atol=2e-3)
 
 
+def test_a_finished_run_that_is_resumed_keeps_the_fusers_window(tiny_world: TinyWorld, tmp_path: Path) -> None:
+    keys = (
+        *("--voice.backbone", "inception1d", "--voice.backbone-options", '{"fuser": true, "segment_seconds": 0.5}'),
+        *("--voice.window-seconds", 0.5, "--fuser-images", 4, "--fuser-seconds", 1.0, "--total-images", 8),
+    )
+    arguments = tiny(tiny_world, "sf2f", tmp_path / "run", *keys)
+    for more in ((), ("--resume",)):
+        result = run_script("train_baseline", *arguments, *more)
+        assert result.returncode == 0, result.stderr
+        config = json.loads((tmp_path / "run" / "model" / "config.json").read_text())
+        assert config["config"]["encoder"]["window_seconds"] == 1.0
+
+
 def test_reports_on_such_a_model_leave_out_what_it_lacks(wav2pix: Path, tiny_world: TinyWorld, tmp_path: Path) -> None:
     arguments = ("--model", wav2pix / "model", "--dataset", tiny_world.dataset, "--out", tmp_path)
     small = ("--judge", "personas-judge", "--gallery-sizes", 4, "--num-draws", 3)
