@@ -4,7 +4,7 @@
 # make api    docs/api.md, the public API as its docstrings tell it
 # make compare   our method and the published ones, trained for the same time: a table and a page; QUICK=1 for a few steps of each
 # make app    a page with a microphone, on this machine alone: speak, and see drawings
-# make demo   personas, trainings, reports and a page (makes the venv first); QUICK=1 for the two-minute version
+# make demo   personas, trainings, reports and a page (makes the venv first); QUICK=1 for the three-minute version
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

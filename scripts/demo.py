@@ -21,7 +21,7 @@ from training.pipeline_progress import PipelineProgress, format_seconds
 def main(argv: list[str]) -> None:
     """Parse, run the steps that are missing, print the page's path."""
     parser = CommandParser(description="Make personas, train on them, evaluate and show it all on a page.")
-    parser.add_argument("--quick", action="store_true", help="the two-minute version, to see that everything runs")
+    parser.add_argument("--quick", action="store_true", help="the three-minute version, to see that everything runs")
     parser.add_argument("--out", type=Path, help="folder for everything (default: runs/demo, or runs/demo-quick)")
     parser.add_argument("--seed", type=int, default=0, help="seed of population and trainings (default: %(default)s)")
     arguments = parser.parse_args(argv)

@@ -87,7 +87,7 @@ QUICK = DemoSize(
             *("--objective.adversarial-warmup", "200", "--batch-size", "8"),
         ],
     },
-    note="This is the two-minute version: a few personas and seconds of training, to see that everything runs. "
+    note="This is the three-minute version: a few personas and seconds of training, to see that everything runs. "
     "Drawings are blurred and numbers poor; make demo without QUICK=1 takes a quarter of an hour and shows more.",
 )
 
