@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 from torch import Tensor
+from tqdm import tqdm
 
 from data.errors import ConfigError
 from data.media.audio import load_speech, prepare_speech
@@ -24,6 +25,7 @@ SYNTHETIC_NOTICE = (
     "Synthetic image drawn by wav2face from a voice recording. It shows a plausible face, not the speaker: a voice "
     "does not tell who someone is. Not for identification."
 )
+_DRAWN_AT_ONCE = 64  # bounds the memory
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,13 @@ class Voice2Face(PretrainedModel):
         speech = load_speech(voice) if isinstance(voice, str | Path) else prepare_speech(voice)
         generator = torch.Generator().manual_seed(seed)
         features = self.encoder.sample([speech], num_images, variety, generator)[0]
-        return to_pictures(self.draw(features, generator=generator))
+        noise = torch.randn(num_images, self.noise_size, generator=generator)
+        pictures = []
+        with tqdm(total=num_images, desc="drawing", unit="drawing", disable=None, delay=2, leave=False) as bar:
+            for rows in zip(features.split(_DRAWN_AT_ONCE), noise.split(_DRAWN_AT_ONCE), strict=True):
+                pictures += to_pictures(self.draw(*rows))
+                bar.update(len(rows[0]))
+        return pictures
 
     def model_card(self) -> str:
         """Text of the README.md in the model's folder."""

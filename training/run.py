@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import random
 from collections.abc import Callable, Iterator
@@ -12,6 +14,10 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
+
+# Before there is a process group: its functions keep that of the moment of their import as a default, for ever, and
+# DistributedDataParallel imports it.
+import torch.distributed.nn.functional
 import yaml
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list, gather_object
@@ -94,6 +100,8 @@ class Run:
         self.rank = self.accelerator.process_index
         self.num_processes = self.accelerator.num_processes
         self.is_main = self.accelerator.is_main_process
+        if self.num_processes > 1:
+            atexit.register(_end_communication)
         share_cores(int(os.environ.get("LOCAL_WORLD_SIZE", self.num_processes)))
         if self.device.type == "cuda":
             torch.backends.cudnn.benchmark = True
@@ -224,6 +232,18 @@ class Run:
         if sync_command:
             self.log(f"to upload this run to Weights & Biases: {sync_command}")
         self.accelerator.end_training()
+
+
+def _end_communication() -> None:
+    """End gloo's threads while the interpreter still runs.
+
+    A thread that frees its last tensor later finds no interpreter and aborts the process with exit code -6, seldom on
+    idle cores, often on busy ones. The threads end with the last owner of the process group: DistributedDataParallel,
+    which the garbage collector frees.
+    """
+    if torch.distributed.is_initialized() and torch.distributed.get_backend() == "gloo":  # an error ended the run
+        torch.distributed.destroy_process_group()
+    gc.collect()
 
 
 def _read_precision(folder: Path) -> Precision | None:

@@ -28,6 +28,7 @@ from encoder.faces.network import FaceEncoder, FaceEncoderConfig
 from encoder.faces.verification import MAX_FACES, verify
 from training.checkpoints import Checkpoints
 from training.ema import ExponentialMovingAverage
+from training.pretrained import read_training_data
 from training.run import Run, RunConfig
 from training.schedule import Schedule, crossed, set_learning_rate
 from training.stats import Stats, check_finite
@@ -310,6 +311,7 @@ def _publish(config: FaceTrainingConfig, run: Run, encoder: FaceEncoder, face_cr
     test = load_faces(config.dataset, "test")
     scores = None if test is None else verify(embed(encoder, test[0]), test[1])
     folder = run.folder / "model"
+    encoder.record_training_data([read_training_data(config.dataset)])
     training_data = f"{face_crops.num_faces} faces of {len(face_crops)} people of {Path(config.dataset).name}"
     if config.attributes:
         training_data += (

@@ -30,6 +30,14 @@ def test_the_seed_decides_the_noise_and_each_drawing_has_its_own(tiny_model: Voi
     assert not np.array_equal(first[0], first[1])
 
 
+def test_many_drawings_are_those_of_one_batch(tiny_model: Voice2Face, monkeypatch: pytest.MonkeyPatch) -> None:
+    voice = speak(0, seconds=3)
+    at_once = tiny_model(voice, num_images=5)
+    monkeypatch.setattr("gan.voice2face._DRAWN_AT_ONCE", 2)
+    for batched, expected in zip(tiny_model(voice, num_images=5), at_once, strict=True):
+        assert np.abs(np.asarray(batched, int) - np.asarray(expected, int)).max() <= 1  # other batches round otherwise
+
+
 def test_another_voice_draws_another_face(tiny_model: Voice2Face) -> None:
     (one,), (two,) = (tiny_model(speak(person, seconds=3), num_images=1) for person in (0, 1))
     assert np.abs(np.asarray(one, float) - np.asarray(two, float)).mean() > 0.1

@@ -15,10 +15,12 @@ from data.errors import ConfigError
 from data.faces.analyzer import embed_crops
 from data.faces.registry import load_recognizer
 from data.store.dataset import ClipDataset
+from encoder.faces.network import FaceEncoder
 from encoder.faces.train import FaceTrainingConfig
 from tests.commands import assert_one_line, call_script, kill_once, launch_script, run_script, script
 from tests.synthetic import TinyWorld
 from training.config import parse_config
+from training.pretrained import read_training_data
 
 NUM_IMAGES = 96
 
@@ -62,6 +64,11 @@ def test_only_training_people_are_learnt(finished: Path, tiny_world: TinyWorld) 
     state = load_file(finished / "checkpoints" / f"{NUM_IMAGES:012d}" / "parts.safetensors")
     clips = ClipDataset(tiny_world.dataset, "train")
     assert state["margin.directions"].shape[0] == sum(bool(clips.faces_of(i)) for i in range(len(clips.identities)))
+
+
+def test_the_model_keeps_what_it_was_trained_on(finished: Path, tiny_world: TinyWorld) -> None:
+    model = FaceEncoder.from_pretrained(finished / "model")
+    assert model.training_data == (read_training_data(tiny_world.dataset),)
 
 
 def test_a_killed_run_resumes_to_the_same_weights_bit_for_bit(

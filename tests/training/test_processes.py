@@ -27,6 +27,7 @@ def test_two_processes_train_as_one_does_and_a_kill_loses_nothing(tmp_path: Path
     assert call(TOY, "--out", one).returncode == 0
     result = launch(TOY, "--out", two, num_processes=2)
     assert "finished in 2 processes" in result.stdout, result.stderr
+    assert result.stdout.count("ends with 0 threads of gloo") == 2  # one that frees a tensor later aborts the process
     assert call(TOY, *slowly, "--resume").returncode == 0
 
     weights = load_file(one / "model" / "model.safetensors")
@@ -47,6 +48,7 @@ def test_a_mistake_under_two_processes_is_told_in_one_line(tmp_path: Path) -> No
     (tmp_path / "stats.jsonl").write_text("")
     result = launch(TOY, "--out", tmp_path, num_processes=2, options=options)
     assert result.returncode != 0
+    assert "ends with 0 threads of gloo" in result.stdout
     assert [line for line in result.stderr.splitlines() if line.startswith("error: ")] == [
         f"error: {tmp_path} already holds a run: add --resume to go on, or choose another --out"
     ]
