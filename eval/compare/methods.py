@@ -143,19 +143,20 @@ def all_methods(recipes: Path) -> tuple[Method, ...]:
     )
 
 
-def scale(recipe: RunConfig, total_images: int) -> list[str]:
+def scale(recipe: RunConfig, total_images: int, *, has_pauses: bool = True) -> list[str]:
     """Flags that shorten or lengthen a training with all that its recipe counts in images.
 
     Args:
         recipe: The recipe.
         total_images: New length of the training.
+        has_pauses: Whether samples, validation and checkpoints are made before its end, too.
     """
     factor = total_images / recipe.total_images  # type: ignore[attr-defined]
     names = {field.name for field in fields(recipe)}
     flags = ["--total-images", total_images, "--log-images", max(1, total_images // 24)]
     for name, parts in (("sample_images", 2), ("validate_images", 4), ("checkpoint_images", 4)):
         if name in names:
-            flags += [_flag(name), -(-total_images // parts)]
+            flags += [_flag(name), -(-total_images // (parts if has_pauses else 1))]
     for name, value in _lengths(recipe):
         flags += [_flag(name), round(value * factor) if isinstance(value, int) else value * factor]
     return [str(flag) for flag in flags]

@@ -15,7 +15,8 @@ from eval.demo.progress import share_trained, training_rates
 from eval.pages.model.runs import read_stats
 from training.pipeline import Step
 
-_SPEED_STEPS = 4
+_SPEED_STEPS = 6
+_SPEED_IMAGES = 256
 SPEEDS = "speeds"
 VARIETIES = (0, 1)
 GALLERY = 100
@@ -72,7 +73,9 @@ def plan_speeds(comparison: Comparison) -> list[Step]:
             continue
         for precision in _precisions(comparison.machine):
             batch = stage.recipe().batch_size
-            flags = [*scale(stage.recipe(), batch * _SPEED_STEPS), "--log-images", str(batch)]
+            num_images = max(_SPEED_IMAGES, batch * _SPEED_STEPS)
+            # Samples, validation and checkpoints take a thousandth of a whole training, but most of so short a one.
+            flags = [*scale(stage.recipe(), num_images, has_pauses=False), "--log-images", str(batch)]
             if stage.script == "train_gan":
                 flags += ["--objective.adversarial-start", "0"]  # the expensive part of the training
             steps.append(

@@ -99,6 +99,9 @@ def test_speeds_are_measured_in_each_precision_with_the_adversary_at_work(tmp_pa
     steps = {step.name: list(step.commands[0]) for step in plan_speeds(comparison(tmp_path))}
     assert len(steps) == 2 * 9
     assert flag(steps[f"{SPEEDS}-wav2face-bf16"], "--objective.adversarial-start") == "0"
+    for command in steps.values():  # pauses would count as training
+        for interval in {"--sample-images", "--validate-images", "--checkpoint-images"} & set(command):
+            assert flag(command, interval) == flag(command, "--total-images")
     encoder = str(tmp_path / SPEEDS / "wav2face-encoder-fp32" / "model")
     assert flag(steps[f"{SPEEDS}-wav2face-bf16"], "--encoder") == encoder
     order = list(steps)
