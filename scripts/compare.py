@@ -61,16 +61,14 @@ def main(argv: list[str]) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # it ends the processes of the running step too
     open_output(str(out))
     progress = PipelineProgress()
-    seconds = 0.0
     try:
         if comparison.minutes is not None:
             run_steps(plan_speeds(comparison), out / "speeds", _recipes(comparison), progress, ROOT)
         records = run_steps(plan_comparison(comparison), out, _recipes(comparison), progress, ROOT)
-        seconds = sum(record.seconds for record in records)
     finally:
         progress.close()
-    page = write_comparison(comparison, collect_rows(comparison))
-    print(f"finished: {format_seconds(seconds)} of computing")
+    page = write_comparison(comparison, collect_rows(comparison, records))
+    print(f"finished: {format_seconds(sum(record.seconds for record in records))} of computing")
     print(out / "compare.md")
     print(page)
 

@@ -73,16 +73,14 @@ def run_command(main: Callable[[list[str]], None]) -> NoReturn:
         from training.launch import share_cores
 
         share_cores()
-    failure: tuple[str, int] | None = None
     try:
         main(sys.argv[1:])
     except (Wav2FaceError, OSError) as error:
-        failure = "error: " + one_line(error), 2
+        _report("error: " + one_line(error))
+        sys.exit(2)
     except KeyboardInterrupt:
-        failure = "interrupted", 130
-    if failure is not None:  # here the error is gone, and with it all that its frames held, such as a process group
-        _report(failure[0])
-        sys.exit(failure[1])
+        _report("interrupted")
+        sys.exit(130)
     if lost := output_error(result_stream()):
         _report(f"error: the work is done, but its output could not be written ({lost.strerror})")
         sys.exit(2)

@@ -100,8 +100,6 @@ class Run:
         self.rank = self.accelerator.process_index
         self.num_processes = self.accelerator.num_processes
         self.is_main = self.accelerator.is_main_process
-        if self.num_processes > 1:
-            atexit.register(_end_communication)
         share_cores(int(os.environ.get("LOCAL_WORLD_SIZE", self.num_processes)))
         if self.device.type == "cuda":
             torch.backends.cudnn.benchmark = True
@@ -231,19 +229,23 @@ class Run:
         sync_command = self.trackers.finish()
         if sync_command:
             self.log(f"to upload this run to Weights & Biases: {sync_command}")
+        if self.num_processes > 1:
+            atexit.register(_end_communication, [torch.distributed.group.WORLD])
         self.accelerator.end_training()
 
 
-def _end_communication() -> None:
+def _end_communication(owner: list[Any]) -> None:
     """End gloo's threads while the interpreter still runs.
 
     A thread that frees its last tensor later finds no interpreter and aborts the process with exit code -6, seldom on
-    idle cores, often on busy ones. The threads end with the last owner of the process group: DistributedDataParallel,
-    which the garbage collector frees.
+    idle cores, often on busy ones.
+
+    Args:
+        owner: Holds the process group, and is emptied. It has to be the last owner: the group waits for its threads,
+            which may wait for the interpreter's lock, and DistributedDataParallel, an earlier owner, would keep that.
     """
-    if torch.distributed.is_initialized() and torch.distributed.get_backend() == "gloo":  # an error ended the run
-        torch.distributed.destroy_process_group()
-    gc.collect()
+    gc.collect()  # frees DistributedDataParallel
+    owner.clear()
 
 
 def _read_precision(folder: Path) -> Precision | None:

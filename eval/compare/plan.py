@@ -156,7 +156,7 @@ def _training(comparison: Comparison, stage: Stage, run: Path, seed: int, flags:
     ]
     minutes = stage.share * (comparison.minutes or 0.5)
     return Step(
-        name=f"{run.parent.name}-{run.name}",
+        name=step_name(run),
         title=f"{run.parent.name.replace('-', ' ')}: {run.name}",
         commands=[[f"scripts/{stage.script}.py", *fixed, "--resume", *stage.flags, *of_encoder, *flags]],
         seconds=30 if run.parent.name == SPEEDS else 60 * minutes,
@@ -185,6 +185,11 @@ def _reports(comparison: Comparison, method: Method, seed: int) -> Step:
         shown_launcher="python",
         environment=limit_threads(comparison.machine.num_cores),
     )
+
+
+def step_name(run: Path) -> str:
+    """Name of the step that makes a run folder."""
+    return f"{run.parent.name}-{run.name}"
 
 
 def has_sampler(method: Method) -> bool:

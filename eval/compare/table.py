@@ -13,10 +13,11 @@ import torch
 from scipy import stats
 
 from data.errors import ConfigError
-from eval.compare.plan import Comparison
+from eval.compare.plan import Comparison, step_name
 from eval.pages.model.runs import read_stats
 from eval.report.folder import read_parts
 from gan.voice2face import Voice2Face
+from training.pipeline import StepRecord
 
 _TIMED_DRAWINGS = 64
 
@@ -53,6 +54,8 @@ class Row:
         sex: Share of drawings with the speaker's sex; None where it isn't known.
         two_drawings: Centred cosine by E of two drawings of a voice.
         photograph: The same of a drawing and the speaker's photograph.
+        minutes: Minutes that its trainings took, starts, samples, validation and checkpoints included; of a training
+            that was interrupted, those since.
         training_ms: Milliseconds of training an image, in the last training.
         drawing_ms: Milliseconds of drawing an image from a face feature, without the voice encoder.
         parameters: Weights of voice encoder and generator.
@@ -71,25 +74,34 @@ class Row:
     sex: Value | None
     two_drawings: Value
     photograph: Value
+    minutes: float
     training_ms: float
     drawing_ms: float
     parameters: int
     images: int
 
 
-def collect_rows(comparison: Comparison) -> list[Row]:
+def collect_rows(comparison: Comparison, steps: Sequence[StepRecord]) -> list[Row]:
     """Read all reports; one row a method and variety.
+
+    Args:
+        comparison: The comparison.
+        steps: Records of its steps.
 
     Raises:
         ConfigError: If a report is missing.
     """
     rows = []
+    seconds_of = {step.name: step.seconds for step in steps}
     for method in comparison.methods:
         reports = [_retrieval(comparison.report(seed, method)) for seed in comparison.seeds]
         runs = [comparison.run(seed, method.stages[-1]) for seed in comparison.seeds]
         speeds = [
             line["speed/ms_per_image"] for run in runs for line in read_stats(run) if "speed/ms_per_image" in line
         ]
+        seconds = sum(
+            seconds_of[step_name(comparison.run(s, stage))] for s in comparison.seeds for stage in method.stages
+        )
         drawing = _drawing_ms(Voice2Face.from_pretrained(comparison.model(comparison.seeds[0], method)))
         for number, point in enumerate(reports[0]["varieties"]):
             points = [report["varieties"][number] for report in reports]
@@ -108,6 +120,7 @@ def collect_rows(comparison: Comparison) -> list[Row]:
                     sex=_optional(points, "sex_agreement", "sex_ci95"),
                     two_drawings=_value([p["two_drawings"] for p in points], point["two_drawings_ci95"]),
                     photograph=_value([p["photograph"] for p in points], point["photograph_ci95"]),
+                    minutes=seconds / len(comparison.seeds) / 60,
                     training_ms=float(np.median(speeds)) if speeds else float("nan"),
                     drawing_ms=drawing,
                     parameters=reports[0]["model"]["parameters"],

@@ -24,7 +24,7 @@ def test_methods_are_trained_judged_and_shown_and_a_second_run_takes_what_is_the
     assert [(row["method"], row["variety"]) for row in rows] == [("wav2face", 0), ("wav2face", 1), ("wav2pix", None)]
     for row in rows:
         assert 0 <= row["recall"]["mean"] <= 1 and row["frechet_distance"]["mean"] > 0 and row["parameters"] > 10_000
-        assert row["training_ms"] > 0 and row["drawing_ms"] > 0 and row["images"] >= 48
+        assert row["training_ms"] > 0 and row["minutes"] > 0 and row["drawing_ms"] > 0 and row["images"] >= 48
     text = (out / "compare.md").read_text()
     assert "| Wav2Pix (2019) |" in text and "where chance is an R@" in text
     page = (out / "index.html").read_text()
