@@ -62,7 +62,7 @@ def map_in_processes(
             except BrokenProcessPool:
                 # Any of the items in progress may have killed the pool: this one is tried in a process of its own, the
                 # others are submitted again.
-                pool.shutdown(wait=False, cancel_futures=True)
+                _kill(pool)
                 result = _alone(function, item, on_crash, initializer)
                 pool = _start(num_workers, initializer)
                 waiting = deque((other, pool.submit(function, other)) for other, _ in waiting)
@@ -239,6 +239,18 @@ def _start(num_workers: int, initializer: Callable[[], None] | None) -> ProcessP
     # A process forked while torch's or onnxruntime's threads hold locks could wait for these locks for ever.
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(num_workers, mp_context=context, initializer=_begin, initargs=(initializer,))
+
+
+def _kill(pool: ProcessPoolExecutor) -> None:
+    """End a broken pool.
+
+    It ends the workers that it knows when it breaks. One that is being started at that moment would wait for ever for
+    somebody to take its result, and the interpreter at its end for that worker.
+    """
+    workers = list((pool._processes or {}).values())  # Python 3.14 has `kill_workers`
+    pool.shutdown(wait=False, cancel_futures=True)
+    for worker in workers:
+        worker.kill()
 
 
 def _begin(initializer: Callable[[], None] | None) -> None:

@@ -74,7 +74,7 @@ def plan_speeds(comparison: Comparison) -> list[Step]:
         for precision in _precisions(comparison.machine):
             batch = stage.recipe().batch_size
             num_images = max(_SPEED_IMAGES, batch * _SPEED_STEPS)
-            # Samples, validation and checkpoints take a thousandth of a whole training, but most of so short a one.
+            # Samples, validation and checkpoints take a small part of a whole training, but most of so short a one.
             flags = [*scale(stage.recipe(), num_images, has_pauses=False), "--log-images", str(batch)]
             if stage.script == "train_gan":
                 flags += ["--objective.adversarial-start", "0"]  # the expensive part of the training
