@@ -26,7 +26,7 @@ def test_methods_are_trained_judged_and_shown_and_a_second_run_takes_what_is_the
         assert 0 <= row["recall"]["mean"] <= 1 and row["frechet_distance"]["mean"] > 0 and row["parameters"] > 10_000
         assert row["training_ms"] > 0 and row["minutes"] > 0 and row["drawing_ms"] > 0 and row["images"] >= 48
     text = (out / "compare.md").read_text()
-    assert "| Wav2Pix (2019) |" in text and "where chance is an R@" in text
+    assert "| Wav2Pix (2019) |" in text and f"where chance is an R@{rows[0]['k']} (recall) of" in text
     page = (out / "index.html").read_text()
     assert page.count("<img") == 4 and "Wav2Pix" in page
     with Image.open(out / "assets" / "wav2pix-0.png") as strip:
