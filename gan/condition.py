@@ -30,8 +30,8 @@ class FaceBatch:
         condition: [N, D] face features that condition the generator.
         other_condition: [N, D] conditions of other people.
         from_voice: [N] bool, whether the condition was predicted from a voice.
-        pictured: [N] bool, whether the condition belongs to the crop. Other conditions are mixed from features of two
-            people; no photograph shows such a face.
+        pictured: [N] bool, whether the condition belongs to the crop. Other conditions are random features; no
+            photograph shows such a face.
         judged: [N] bool, whether the frozen networks see the drawing; on the CPU, so that choosing them needs no
             synchronisation with the device.
         penalised: [N] bool, whether the gradient penalty is computed at crop and drawing; on the CPU.
@@ -152,6 +152,8 @@ class ConditionedFaces(Dataset[dict[str, Tensor]]):
         self.true_features = torch.from_numpy(features)
         self.mean = self.true_features.mean(0)
         self.feature_deviation = float((self.true_features - self.mean).square().mean().sqrt())
+        variances, self._directions = torch.linalg.eigh(torch.cov(self.true_features.T))
+        self._variances = variances.clamp_min(0)
         self._faces = faces_by_identity(dataset, owners)
         self._crops = CropReader(dataset, owners)
 
@@ -159,14 +161,14 @@ class ConditionedFaces(Dataset[dict[str, Tensor]]):
         """A crop and its condition, without the batch dimension; keys as the fields of `FaceBatch`."""
         random = np.random.default_rng(draw.seed)
         face = self._choose_face(draw.identity, random)
-        pictured = bool(random.random() >= self.config.mixed_share)
+        pictured = bool(random.random() >= self.config.random_share)
         condition, from_voice = self._condition(draw.identity, face, random)
         other = self._someone_else(draw.identity, random)
         other_condition, _ = self._condition(other, self._choose_face(other, random), random)
         return {
             "images": self._crops[face],
             "flipped": torch.tensor(bool(random.random() < 0.5)),
-            "condition": condition if pictured else self._mix(random),
+            "condition": condition if pictured else self._random_feature(random),
             "other_condition": other_condition,
             "from_voice": torch.tensor(from_voice and pictured),
             "pictured": torch.tensor(pictured),
@@ -188,11 +190,16 @@ class ConditionedFaces(Dataset[dict[str, Tensor]]):
             feature = feature + _normal(random, *feature.shape) * (self.config.noise * self.feature_deviation)
         return feature, from_voice
 
-    def _mix(self, random: np.random.Generator) -> Tensor:
-        """A mean of two people's features, at any distance from the mean face: what a sampler gives at any variety."""
-        one, two = self.true_features[random.integers(len(self.true_features), size=2)]
-        share, distance = random.random(2)
-        return self.mean + (1 - 0.8 * distance**2) * (share * one + (1 - share) * two - self.mean)
+    def _random_feature(self, random: np.random.Generator) -> Tensor:
+        """A normal feature at any distance from the mean face, with the covariance of true features to a power.
+
+        With power 1 it is what a sampler gives at variety 1; with 3 it lies in the few main directions, as features
+        that are regressed from voices do.
+        """
+        spread = self._variances ** (random.uniform(1, 3) / 2)
+        spread = spread * (self._variances.sum() / spread.square().sum()).sqrt()
+        distance = 1 - 0.8 * random.random() ** 2
+        return self.mean + distance * (self._directions @ (spread * _normal(random, len(spread))))
 
     def _someone_else(self, identity: int, random: np.random.Generator) -> int:
         other = identity

@@ -24,9 +24,9 @@ class ConditionConfig:
     Attributes:
         source: `face` (true features: every face helps, voices are not needed), `voice` (predicted from voices; only
             people with a voice are used) or `mix`.
-        mixed_share: Share of conditions that are mixed from true features of two people. No photograph shows such a
-            face: the identity loss and a discriminator without a condition judge it. They prepare the generator for
-            samples and means of p(face feature | voice).
+        random_share: Share of conditions that are random features with the covariance of the true ones. No photograph
+            shows such a face: the identity loss and a discriminator without a condition judge it. They prepare the
+            generator for samples and means of p(face feature | voice), which true features are not enough for.
         voice_share: With `mix`, the share of conditions that are predicted from a voice, for people who have one.
         noise: Standard deviation of noise added to each condition, relative to that of the true features.
         num_folds: Folds of the cross-fitting that predicts the features of training people (see
@@ -35,14 +35,14 @@ class ConditionConfig:
     """
 
     source: Literal["voice", "face", "mix"] = "face"
-    mixed_share: float = 0.25
+    random_share: float = 0.5
     voice_share: float = 0.5
     noise: float = 0.0
     num_folds: int = 5
     feature_ridge: float = 20.0
 
     def __post_init__(self) -> None:
-        for name in ("voice_share", "mixed_share"):
+        for name in ("voice_share", "random_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"condition.{name} {getattr(self, name)}: a share between 0 and 1 is needed")
         if self.noise < 0:

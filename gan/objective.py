@@ -142,7 +142,7 @@ class Objective:
         softplus(fake - real) differ in the factor of that gradient alone.
 
         A pair is scored with its condition where a photograph belongs to the condition, else without one: real faces
-        with mixed conditions do not exist, and the discriminator would know drawings by their conditions.
+        with random conditions do not exist, and the discriminator would know drawings by their conditions.
 
         Args:
             discriminator: As wrapped for training.

@@ -105,7 +105,7 @@ def _random_batch(config: GanConfig, feature_size: int, image_size: int, noise_s
         condition=features(),
         other_condition=features(),
         from_voice=torch.zeros(size, dtype=torch.bool),
-        pictured=torch.rand(size, generator=generator) >= config.condition.mixed_share,
+        pictured=torch.rand(size, generator=generator) >= config.condition.random_share,
         judged=torch.tensor([draw.falls_into(config.objective.judged_share) for draw in draws]),
         penalised=torch.tensor([draw.falls_into(config.objective.penalised_share) for draw in draws]),
         noise=torch.randn(size, noise_size, generator=generator),

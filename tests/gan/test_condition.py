@@ -25,7 +25,7 @@ def faces_of(world: TinyWorld, **settings: object) -> ConditionedFaces:
     return ConditionedFaces(
         dataset,
         predicted,
-        ConditionConfig(**{"source": "mix", "mixed_share": 0.0, **settings}),
+        ConditionConfig(**{"source": "mix", "random_share": 0.0, **settings}),
         OBJECTIVE,
         noise_size=4,
     )
@@ -81,7 +81,7 @@ def test_people_without_a_voice_are_left_out_only_where_voices_alone_are_wanted(
     dataset.voices_of = lambda identity: [] if identity == silent else voices_of(identity)  # type: ignore[method-assign]
     predicted = {int(clip): torch.zeros(TINY_FEATURE_SIZE) for clip in np.flatnonzero(dataset.has_voice)}
     assert silent in ConditionedFaces(dataset, predicted, ConditionConfig(source="mix"), OBJECTIVE, 4).identities
-    speakers = ConditionedFaces(dataset, predicted, ConditionConfig(source="voice", mixed_share=0.0), OBJECTIVE, 4)
+    speakers = ConditionedFaces(dataset, predicted, ConditionConfig(source="voice", random_share=0.0), OBJECTIVE, 4)
     assert silent not in speakers.identities
     assert all(speakers[PersonDraw(identity, 0)]["from_voice"] for identity in speakers.identities)
 
@@ -111,22 +111,27 @@ def test_crops_in_memory_are_those_of_the_data_set(tiny_world: TinyWorld, monkey
         assert torch.equal(kept[PersonDraw(identity, 5)]["images"], read[PersonDraw(identity, 5)]["images"])
 
 
-def test_a_share_of_conditions_is_mixed_from_two_people_and_belongs_to_no_picture(tiny_world: TinyWorld) -> None:
-    faces = faces_of(tiny_world, source="face", mixed_share=0.25)
+def test_a_share_of_conditions_is_random_and_belongs_to_no_picture(tiny_world: TinyWorld) -> None:
+    faces = faces_of(tiny_world, source="face", random_share=0.25)
     samples = [faces[PersonDraw(faces.identities[k % len(faces.identities)], k)] for k in range(400)]
     assert 70 <= sum(not sample["pictured"] for sample in samples) <= 130
-    centred = faces.true_features - faces.mean
-    pairs = [(a, b) for a in range(len(centred)) for b in range(a, len(centred))]
-    bases = torch.stack([torch.stack([centred[a], centred[b]]) for a, b in pairs])
     for sample in samples:
         is_true = (sample["condition"] == faces.true_features).all(1).any()
         assert is_true == sample["pictured"]
-    for sample in [sample for sample in samples if not sample["pictured"]][:10]:
-        offset = sample["condition"] - faces.mean
-        weights = torch.linalg.pinv(bases.double().transpose(1, 2)) @ offset.double()
-        residual = ((bases.double().transpose(1, 2) @ weights[:, :, None])[..., 0] - offset).norm(dim=1)
-        best = weights[residual.argmin()]
-        assert residual.min() < 1e-4 and (best > -1e-4).all() and 0.19 < best.sum() < 1.001
+
+
+def test_random_features_spread_as_true_ones_do_and_further_in_their_main_directions(tiny_world: TinyWorld) -> None:
+    faces = faces_of(tiny_world)
+    variances = torch.zeros(TINY_FEATURE_SIZE)
+    variances[:3] = torch.tensor([4.0, 1.0, 0.25])
+    faces._variances, faces._directions = variances, torch.eye(TINY_FEATURE_SIZE)
+    drawn = torch.stack([faces._random_feature(np.random.default_rng(seed)) for seed in range(4000)]) - faces.mean
+    assert drawn[:, 3:].abs().max() == 0  # where true features do not vary
+    # E[distance^2] is 1 - 2 * .8 / 3 + .64 / 5 times the sum of variances, whatever the power.
+    torch.testing.assert_close(drawn.square().sum(1).mean(), torch.tensor(0.5947 * 5.25), rtol=0.06, atol=0)
+    shares = drawn.square().mean(0) / drawn.square().mean(0).sum()
+    assert 4 / 5.25 < shares[0] < 64 / (64 + 1 + 0.0157)  # between power 1 and power 3
+    assert drawn.mean(0).abs().max() < 0.15
 
 
 def test_the_judged_and_the_penalised_follow_from_the_place_in_the_run_alone(tiny_world: TinyWorld) -> None:
@@ -149,5 +154,5 @@ def test_shares_outside_zero_to_one_are_refused() -> None:
         ConditionConfig(voice_share=1.5)
     with pytest.raises(ConfigError, match=r"condition\.noise"):
         ConditionConfig(noise=-1)
-    with pytest.raises(ConfigError, match=r"condition\.mixed_share -0\.1"):
-        ConditionConfig(mixed_share=-0.1)
+    with pytest.raises(ConfigError, match=r"condition\.random_share -0\.1"):
+        ConditionConfig(random_share=-0.1)
