@@ -68,6 +68,8 @@ def complete_card(card: Card, generated: Card, name: str, metrics: Sequence[Repo
     """
     is_whole = all(f"\n## {section}\n" in card.text for section in SECTIONS)
     header, text = {**generated.header, **card.header}, card.text if is_whole else generated.text
+    if "license" in card.header and "license_name" not in card.header:
+        header.pop("license_name", None)  # the generated one names a licence that isn't this one
     if not metrics:
         return Card(header, text)
     groups = [metric for measured in metrics for metric in measured.groups]

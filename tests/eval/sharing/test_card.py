@@ -126,6 +126,7 @@ def test_an_old_card_without_the_sections_is_replaced(tiny_model: Voice2Face) ->
     generated = parse_card(tiny_model.model_card())
     card = complete_card(Card({"license": "mit"}, "# A model\n"), generated, "voices", [])
     assert card.text == generated.text and card.header["license"] == "mit"
+    assert "license_name" in generated.header and "license_name" not in card.header
 
 
 def test_data_and_people_in_the_weights_are_told(tiny_model: Voice2Face) -> None:
