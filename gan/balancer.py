@@ -121,11 +121,16 @@ class Balancer:
         return combined.to(drawings.dtype), strengths / strengths.sum().clamp_min(1e-20)
 
     def _scales(self, present: Tensor, device: torch.device) -> Tensor:
-        """Factor of each loss, [num_losses] float32; 0 for absent ones."""
-        strengths = (self.squares.to(device) / self.total_weights.clamp_min(1e-12).to(device)).sqrt().clamp_min(1e-20)
+        """Factor of each loss, [num_losses] float32; 0 for absent ones, and for those whose gradient always was zero.
+
+        A loss on few drawings may see none of its kind when it is measured (perceptual: no drawing with a photograph).
+        Divided by a strength of zero, its next gradient would spoil the weights.
+        """
+        strengths = (self.squares.to(device) / self.total_weights.clamp_min(1e-12).to(device)).sqrt()
         weights = torch.tensor(list(self.weights.values()), dtype=torch.float64) * present
         reference = int(present.argmax())
-        return ((weights / weights[reference]).to(device) * strengths[reference] / strengths).float()
+        factors = (weights / weights[reference]).to(device) * strengths[reference] / strengths.clamp_min(1e-20)
+        return torch.where(strengths > 0, factors, 0.0).float()
 
     def state_dict(self) -> dict[str, Any]:
         """Running strengths, for a checkpoint."""

@@ -108,3 +108,19 @@ def test_its_state_comes_back_and_another_number_of_losses_is_refused() -> None:
     assert torch.equal(again, expected)
     with pytest.raises(ValueError, match="losses, not 1"):
         Balancer({"adversarial": 1}).load_state_dict(balancer.state_dict())
+
+
+def test_a_loss_that_saw_nothing_when_it_was_measured_waits_for_the_next_measurement() -> None:
+    images = torch.zeros(2, 3, 2, 2, requires_grad=True)
+    balancer = Balancer({"identity": 1, "perceptual": 0.5})
+
+    def seen(pull: float) -> dict[str, Loss]:
+        flat = images.flatten(1)
+        return {"identity": Loss(flat[:, 0].sum()), "perceptual": Loss(pull * flat[:, 1].sum())}
+
+    balancer.gradient(images, seen(0), 2)
+    gradient, _ = balancer.gradient(images, seen(3), 2, measure=False)
+    assert gradient.flatten(1)[:, :2].tolist() == [[1, 0], [1, 0]]
+    for _ in range(400):
+        gradient, _ = balancer.gradient(images, seen(3), 2)
+    assert gradient.flatten(1)[0, :2].tolist() == pytest.approx([1, 0.5], rel=0.05)

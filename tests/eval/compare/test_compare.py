@@ -48,10 +48,10 @@ def test_every_recipe_parses_and_the_time_of_each_method_is_the_whole() -> None:
 
 def test_all_that_a_recipe_counts_in_images_is_scaled_and_parses_again() -> None:
     stage = METHODS[0].stages[1]
-    flags = scale(stage.recipe(), 9_600)
-    config = parse_config(GanConfig, ["--config", str(stage.config), *flags], "")
     recipe = stage.recipe()
-    assert (config.total_images, config.log_images, config.checkpoint_images) == (9_600, 400, 2_400)
+    total = recipe.total_images // 10
+    config = parse_config(GanConfig, ["--config", str(stage.config), *scale(recipe, total)], "")
+    assert (config.total_images, config.log_images, config.checkpoint_images) == (total, total // 24, total // 4)
     assert config.objective.adversarial_start == recipe.objective.adversarial_start // 10
     assert config.objective.reconstruction_end == recipe.objective.reconstruction_end // 10
     assert config.learning_rate.warmup_images == recipe.learning_rate.warmup_images // 10
