@@ -197,7 +197,9 @@ class ConditionedFaces(Dataset[dict[str, Tensor]]):
         that are regressed from voices do.
         """
         spread = self._variances ** (random.uniform(1, 3) / 2)
-        spread = spread * (self._variances.sum() / spread.square().sum()).sqrt()
+        # Where all faces are equal, nothing is divided by zero.
+        total = spread.square().sum().clamp_min(torch.finfo(spread.dtype).tiny)
+        spread = spread * (self._variances.sum() / total).sqrt()
         distance = 1 - 0.8 * random.random() ** 2
         return self.mean + distance * (self._directions @ (spread * _normal(random, len(spread))))
 

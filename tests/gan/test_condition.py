@@ -134,6 +134,15 @@ def test_random_features_spread_as_true_ones_do_and_further_in_their_main_direct
     assert drawn.mean(0).norm() < 0.1 * drawn.norm(dim=1).mean()
 
 
+def test_random_features_of_equal_faces_are_that_face(tiny_world: TinyWorld) -> None:
+    dataset = ClipDataset(tiny_world.dataset, "train")
+    features, owners = dataset.all_face_features()
+    dataset.all_face_features = lambda: (np.full_like(features, 0.1), owners)  # type: ignore[method-assign]
+    faces = ConditionedFaces(dataset, {}, ConditionConfig(source="face"), OBJECTIVE, 4)
+    drawn = faces._random_feature(np.random.default_rng(0))
+    torch.testing.assert_close(drawn, torch.full_like(drawn, 0.1))
+
+
 def test_the_judged_and_the_penalised_follow_from_the_place_in_the_run_alone(tiny_world: TinyWorld) -> None:
     faces = faces_of(tiny_world)
     samples = [faces[PersonDraw(faces.identities[0], 7, position)] for position in range(16)]
