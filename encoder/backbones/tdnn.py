@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from data.errors import ConfigError
 from encoder.backbones.base import Backbone
 from encoder.spectrograms import LogMelSpectrogram
 
@@ -19,18 +20,39 @@ class TDNN(Backbone):
 
     The x-vector network (Snyder et al. 2018) with the pooling of Okabe et al. (2018): mean and standard deviation over
     time of each channel, weighted by attention. Residual connections around the layers that keep the frame rate. Layer
-    normalisation, not batch normalisation, so that processes share no statistics.
+    normalisation, not batch normalisation, so that processes share no statistics. In training, parts of the spectrogram
+    are masked (SpecAugment, Park et al. 2019) and pooled numbers dropped, or it knows a few hundred voices by heart.
     """
 
-    def __init__(self, width: int = 256, hidden_size: int = 256) -> None:
+    def __init__(
+        self,
+        width: int = 256,
+        hidden_size: int = 256,
+        num_masks: int = 0,
+        mask_share: float = 0.3,
+        dropout: float = 0.0,
+    ) -> None:
         """Build the stack.
 
         Args:
             width: Channels of each layer.
             hidden_size: H, units of the last layer.
+            num_masks: Number of masks over time, and as many over the mel bands, of a recording in training.
+            mask_share: Largest share of the frames or bands that one mask covers, in [0, 1].
+            dropout: Share of the pooled numbers that is dropped in training, in [0, 1).
+
+        Raises:
+            ConfigError: If a number is out of its range.
         """
         super().__init__()
+        if num_masks < 0 or not 0 <= mask_share <= 1 or not 0 <= dropout < 1:
+            raise ConfigError(
+                f"backbone_options of tdnn: num_masks {num_masks} must not be negative, mask_share {mask_share} must "
+                f"be in [0, 1] and dropout {dropout} in [0, 1)"
+            )
         self.hidden_size = hidden_size
+        self._num_masks = num_masks
+        self._mask_share = mask_share
         self.spectrogram = LogMelSpectrogram()
         channels = [self.spectrogram.num_mels] + [width] * len(_LAYERS)
         self.convolutions = nn.ModuleList(
@@ -39,6 +61,7 @@ class TDNN(Backbone):
         )
         self.normalisations = nn.ModuleList(nn.GroupNorm(1, width) for _ in _LAYERS)
         self.attention = nn.Sequential(nn.Conv1d(width, width // 4, 1), nn.Tanh(), nn.Conv1d(width // 4, width, 1))
+        self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(2 * width, hidden_size)
         self.output_normalisation = nn.LayerNorm(hidden_size)
 
@@ -52,11 +75,32 @@ class TDNN(Backbone):
             [N, H].
         """
         hidden = self.spectrogram(waveform).transpose(1, 2)  # [N, mels, frames]
+        if self.training:
+            for _ in range(self._num_masks):
+                hidden = mask_random_range(hidden, 1, self._mask_share)
+                hidden = mask_random_range(hidden, 2, self._mask_share)
         for convolution, normalisation in zip(self.convolutions, self.normalisations, strict=True):
             changed = F.relu(normalisation(convolution(hidden)))
             hidden = hidden + changed if changed.shape == hidden.shape else changed
         weights = self.attention(hidden).softmax(dim=2)
         mean = (weights * hidden).sum(dim=2)
         spread = ((weights * hidden.square()).sum(dim=2) - mean.square()).clamp_min(_MIN_SPREAD).sqrt()
-        pooled: Tensor = self.output_normalisation(self.linear(torch.cat([mean, spread], dim=1)))
+        pooled: Tensor = self.output_normalisation(self.linear(self.dropout(torch.cat([mean, spread], dim=1))))
         return pooled
+
+
+def mask_random_range(spectrogram: Tensor, dim: int, largest_share: float) -> Tensor:
+    """Set a random range of bands or frames to zero, the mean of a log-mel spectrogram; another one in each row.
+
+    Args:
+        spectrogram: [N, mels, frames].
+        dim: 1 masks bands, 2 frames.
+        largest_share: Largest share that is masked, in [0, 1]; the share is uniform from 0 to it, then the position.
+    """
+    size = spectrogram.shape[dim]
+    length, start = torch.rand(2, len(spectrogram), 1, device=spectrogram.device)
+    length = length * (largest_share * size)
+    start = start * (size - length)
+    place = torch.arange(size, device=spectrogram.device) + 0.5
+    is_masked = (place >= start) & (place < start + length)
+    return spectrogram.masked_fill(is_masked.unsqueeze(3 - dim), 0)

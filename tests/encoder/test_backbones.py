@@ -7,6 +7,7 @@ from data.errors import ConfigError, ModelError
 from encoder.backbones import UNTRAINED, build_backbone, complete_backbone
 from encoder.backbones.ge2e import GE2E, partial_starts
 from encoder.backbones.speech2face import Speech2Face
+from encoder.backbones.tdnn import mask_random_range
 from encoder.spectrograms import LogMelSpectrogram, MelPowerSpectrogram, PowerLawSpectrogram
 from tests.networks import write_wavlm
 
@@ -151,6 +152,43 @@ def test_the_time_delay_network_takes_any_length_and_does_not_depend_on_loudness
     for num_samples in (8_000, 20_001, 32_000):
         assert network(waveform[:, :num_samples]).shape == (2, 6)
     torch.testing.assert_close(network(waveform), network(20 * waveform), rtol=1e-3, atol=1e-3)
+
+
+def test_masks_and_dropout_change_the_time_delay_network_in_training_alone() -> None:
+    plain = {"width": 8, "hidden_size": 6}
+    torch.manual_seed(0)
+    network = build_backbone("tdnn", {**plain, "num_masks": 2, "dropout": 0.5})
+    same = build_backbone("tdnn", plain)
+    same.load_state_dict(network.state_dict())
+    waveform = torch.from_numpy(tone(2.0, 4))[None]
+    assert torch.equal(network.eval()(waveform), same.eval()(waveform))
+    assert torch.equal(same.train()(waveform), same.eval()(waveform))
+    assert not torch.equal(network.train()(waveform), network(waveform))
+    masked = build_backbone("tdnn", {**plain, "num_masks": 2}).train()
+    assert not torch.equal(masked(waveform), masked(waveform))
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+def test_a_mask_is_one_range_a_row_that_covers_at_most_its_share(dim: int) -> None:
+    torch.manual_seed(0)
+    spectrogram = torch.ones(500, 40, 60)
+    masked = mask_random_range(spectrogram, dim, 0.5)
+    assert torch.equal(spectrogram, torch.ones(500, 40, 60))
+    is_masked = masked == 0
+    lines = is_masked.any(dim=3 - dim)
+    assert torch.equal(lines, is_masked.all(dim=3 - dim))
+    edges = torch.diff(lines.int(), dim=1, prepend=torch.zeros(500, 1), append=torch.zeros(500, 1)).abs().sum(dim=1)
+    assert (edges <= 2).all()
+    shares = lines.float().mean(dim=1)
+    assert shares.max() <= 0.5 + 1 / 40 and shares.mean().item() == pytest.approx(0.25, abs=0.03)
+    assert lines.float().mean(dim=0).min() > 0  # every band and frame is masked at times
+    assert torch.equal(mask_random_range(spectrogram, dim, 0.0), spectrogram)
+
+
+@pytest.mark.parametrize("option", [{"num_masks": -1}, {"mask_share": 1.5}, {"dropout": 1.0}])
+def test_masks_and_dropout_out_of_range_are_an_error(option: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=f"{next(iter(option))} {next(iter(option.values()))}"):
+        build_backbone("tdnn", option)
 
 
 def test_log_mel_energies_peak_at_a_tone_and_average_to_zero() -> None:
