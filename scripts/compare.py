@@ -30,6 +30,7 @@ def main(argv: list[str]) -> None:
     add("--seeds", type=int, default=1, help="number of trainings of each method (default: %(default)s)")
     add("--methods", nargs="+", help="some of the methods, by name (default: all)")
     add("--recipes", default="configs/personas", help="folder of our encoder.yaml and gan.yaml (default: %(default)s)")
+    add("--encoder-recipe", type=Path, help="our voice encoder's recipe (default: encoder.yaml of --recipes)")
     add("--judge", default="personas-judge", help="E, such as dlib (default: %(default)s)")
     add("--insightface-root", help="folder that holds models/<pack> (default: ~/.insightface)")
     add("--quick", action="store_true", help="a few steps of each method, to see that everything runs")
@@ -42,7 +43,7 @@ def main(argv: list[str]) -> None:
         raise OutputError(f"--out {arguments.out}: choose a folder of its own, such as runs/compare")
     dataset = Path(arguments.dataset).resolve()
     open_split(str(dataset), "test")
-    known = all_methods(Path(arguments.recipes))
+    known = all_methods(Path(arguments.recipes), arguments.encoder_recipe)
     unknown = set(arguments.methods or ()) - {method.name for method in known}
     if unknown:
         names = ", ".join(method.name for method in known)

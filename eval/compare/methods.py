@@ -81,15 +81,16 @@ class Method:
     stages: tuple[Stage, ...]
 
 
-def all_methods(recipes: Path) -> tuple[Method, ...]:
+def all_methods(recipes: Path, encoder_recipe: Path | None = None) -> tuple[Method, ...]:
     """Ours, and the published methods.
 
     Args:
         recipes: Folder with our `encoder.yaml` and `gan.yaml`.
+        encoder_recipe: Our voice encoder's recipe; None for that of the folder.
     """
     # The published batches of 128 and 256 would leave a few hundred steps; ours has 16.
     batch = ("--batch-size", "32")
-    ours = Stage("wav2face-encoder", "train_encoder", recipes / "encoder.yaml", 0.15)
+    ours = Stage("wav2face-encoder", "train_encoder", encoder_recipe or recipes / "encoder.yaml", 0.15)
     narrow = ("--model.backbone-options", '{"width": 8, "hidden_size": 512}')  # the paper's width needs a GPU
     return (
         Method(

@@ -19,7 +19,8 @@ from training.run import RunConfig
 CONFIGS = Path(__file__).parents[2] / "configs"
 RECIPES = sorted(path for path in CONFIGS.rglob("*.yaml") if path.parent.name != "accelerate")
 TRAINING_OF = {
-    **dict.fromkeys(("encoder", "voice_encoder", "speech2face-encoder", "wen-speaker"), EncoderTrainingConfig),
+    **dict.fromkeys(("encoder", "encoder_few_people", "voice_encoder"), EncoderTrainingConfig),
+    **dict.fromkeys(("speech2face-encoder", "wen-speaker"), EncoderTrainingConfig),
     **dict.fromkeys(("face_encoder", "judge"), FaceTrainingConfig),
     **dict.fromkeys(("wen", "wav2pix", "sf2f"), BaselineConfig),
     **dict.fromkeys(("gan", "generator", "transposed_conv", "64", "128", "256"), GanConfig),

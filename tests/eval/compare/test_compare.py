@@ -46,6 +46,16 @@ def test_every_recipe_parses_and_the_time_of_each_method_is_the_whole() -> None:
             assert not stage.encoder or stage.encoder in {other.run for other in method.stages}
 
 
+def test_all_methods_with_our_voice_encoder_take_the_recipe_that_is_named() -> None:
+    recipe = Path("configs/personas/encoder_few_people.yaml")
+    named = all_methods(Path("configs/personas"), recipe)
+    changed = [method for method, usual in zip(named, METHODS, strict=True) if method != usual]
+    assert [method.name for method in changed] == [OURS, "transposed-conv"]
+    for method in changed:
+        encoder = method.stages[0]
+        assert encoder.config == recipe and encoder.recipe().model.backbone_options["num_masks"] == 3
+
+
 def test_all_that_a_recipe_counts_in_images_is_scaled_and_parses_again() -> None:
     stage = METHODS[0].stages[1]
     recipe = stage.recipe()
