@@ -20,8 +20,8 @@ class TDNN(Backbone):
 
     The x-vector network (Snyder et al. 2018) with the pooling of Okabe et al. (2018): mean and standard deviation over
     time of each channel, weighted by attention. Residual connections around the layers that keep the frame rate. Layer
-    normalisation, not batch normalisation, so that processes share no statistics. In training, parts of the spectrogram
-    are masked (SpecAugment, Park et al. 2019) and pooled numbers dropped, or it knows a few hundred voices by heart.
+    normalisation, not batch normalisation, so that processes share no statistics. Masks over parts
+    of the spectrogram (SpecAugment, Park et al. 2019) and dropout keep it from knowing a few hundred voices by heart.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class TDNN(Backbone):
                 f"be in [0, 1] and dropout {dropout} in [0, 1)"
             )
         self.hidden_size = hidden_size
-        self._num_masks = num_masks
+        self._masks = range(num_masks)  # refuses other than whole numbers at once
         self._mask_share = mask_share
         self.spectrogram = LogMelSpectrogram()
         channels = [self.spectrogram.num_mels] + [width] * len(_LAYERS)
@@ -76,7 +76,7 @@ class TDNN(Backbone):
         """
         hidden = self.spectrogram(waveform).transpose(1, 2)  # [N, mels, frames]
         if self.training:
-            for _ in range(self._num_masks):
+            for _ in self._masks:
                 hidden = mask_random_range(hidden, 1, self._mask_share)
                 hidden = mask_random_range(hidden, 2, self._mask_share)
         for convolution, normalisation in zip(self.convolutions, self.normalisations, strict=True):

@@ -191,6 +191,11 @@ def test_masks_and_dropout_out_of_range_are_an_error(option: dict[str, float]) -
         build_backbone("tdnn", option)
 
 
+def test_a_number_of_masks_that_is_not_whole_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="backbone_options of tdnn"):
+        build_backbone("tdnn", {"num_masks": 2.5})
+
+
 def test_log_mel_energies_peak_at_a_tone_and_average_to_zero() -> None:
     time = torch.arange(16_000) / 16_000
     energies = LogMelSpectrogram()(torch.sin(2 * torch.pi * 1000 * time)[None])[0]
