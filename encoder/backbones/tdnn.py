@@ -20,8 +20,8 @@ class TDNN(Backbone):
 
     The x-vector network (Snyder et al. 2018) with the pooling of Okabe et al. (2018): mean and standard deviation over
     time of each channel, weighted by attention. Residual connections around the layers that keep the frame rate. Layer
-    normalisation, not batch normalisation, so that processes share no statistics. Masks over parts
-    of the spectrogram (SpecAugment, Park et al. 2019) and dropout keep it from knowing a few hundred voices by heart.
+    normalisation, not batch normalisation, so that processes share no statistics. Masks over parts of the spectrogram
+    (SpecAugment, Park et al. 2019) and dropout keep it from knowing a few hundred voices by heart.
     """
 
     def __init__(
