@@ -8,11 +8,14 @@ import os
 import signal
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from data.errors import Wav2FaceError
@@ -34,11 +37,12 @@ def map_in_processes(
     """Apply a function to items in worker processes.
 
     Args:
-        function: Function that can be imported by name; its exceptions are raised here.
+        function: Function that can be imported by name; its exceptions are raised here, those other than `OSError` and
+            `Wav2FaceError` as a `RuntimeError` that holds the traceback.
         items: Arguments, read only as far ahead as keeps the workers busy.
         num_workers: Number of processes; 1 works in this process, without protection against crashes.
-        on_crash: Function that gives the result of an item whose process died (a decoder's segmentation fault, out
-            of memory).
+        on_crash: Function that gives the result of an item whose process died twice (a decoder's segmentation fault,
+            out of memory).
         initializer: Function called once in each worker process.
 
     Yields:
@@ -47,28 +51,28 @@ def map_in_processes(
     if num_workers <= 1:
         yield from map(function, items)
         return
-    pool = _start(num_workers, initializer)
+    pool = WorkerPool(num_workers, initializer)
     remaining = iter(items)
     waiting: deque[tuple[Item, Future[Result]]] = deque()
     try:
         while True:
-            while len(waiting) < 4 * num_workers and (item := next(remaining, None)) is not None:
+            for item in islice(remaining, 4 * num_workers - len(waiting)):
                 waiting.append((item, pool.submit(function, item)))
             if not waiting:
                 return
             item, future = waiting.popleft()
             try:
                 result = future.result()
-            except BrokenProcessPool:
-                # Any of the items in progress may have killed the pool: this one is tried in a process of its own, the
-                # others are submitted again.
-                _kill(pool)
-                result = _alone(function, item, on_crash, initializer)
-                pool = _start(num_workers, initializer)
-                waiting = deque((other, pool.submit(function, other)) for other, _ in waiting)
+            except WorkerDiedError:
+                # The item may have killed it, or the others, which left it no memory: it is tried again on its own.
+                wait(other for _, other in waiting)
+                try:
+                    result = pool.submit(function, item).result()
+                except WorkerDiedError:
+                    result = on_crash(item)
             yield result
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.close()
 
 
 class WorkerDiedError(Exception):
@@ -93,6 +97,7 @@ class WorkerProcess:
             initializer: Function called once in each new process.
         """
         self._initializer = initializer
+        # A process forked while torch's or onnxruntime's threads hold locks could wait for these locks for ever.
         self._context = multiprocessing.get_context("spawn")
         self._process: Any = None
         self._pipe: Any = None
@@ -162,6 +167,73 @@ class WorkerProcess:
         other_end.close()
 
 
+class WorkerPool:
+    """Processes that share calls; each is a `WorkerProcess`, and starts with its first call."""
+
+    def __init__(self, num_workers: int, initializer: Callable[[], None] | None = None) -> None:
+        """Set up without starting the processes.
+
+        Args:
+            num_workers: Number of processes.
+            initializer: Function called once in each new process.
+        """
+        self._workers = [WorkerProcess(initializer) for _ in range(num_workers)]
+        self._free: SimpleQueue[WorkerProcess] = SimpleQueue()
+        for worker in self._workers:
+            self._free.put(worker)
+        self._threads = ThreadPoolExecutor(num_workers)  # each waits for a process
+        self._stop = threading.Event()
+
+    def submit(self, function: Callable[..., Result], *arguments: Any) -> Future[Result]:
+        """Run a function in the next free process.
+
+        Args:
+            function: Function that can be imported by name.
+            *arguments: Arguments of the function.
+
+        Returns:
+            Its result to come. Its exceptions other than `OSError` and `Wav2FaceError` come as a `RuntimeError` that
+            holds the traceback; if its process dies, a `WorkerDiedError` comes.
+        """
+        return self._threads.submit(self._call, function, arguments)
+
+    def close(self) -> None:
+        """Kill the processes; calls that are not done are cancelled or end with a `WorkerStoppedError`."""
+        self._stop.set()
+        self._threads.shutdown(cancel_futures=True)
+        for worker in self._workers:
+            worker.close()
+
+    def _call(self, function: Callable[..., Result], arguments: tuple[Any, ...]) -> Result:
+        worker = self._free.get()
+        try:
+            outcome = worker.call(_attempt, function, arguments, time_limit=math.inf, stop=self._stop)
+        finally:
+            self._free.put(worker)
+        if isinstance(outcome, _Raised):
+            raise outcome.error
+        return outcome
+
+
+@dataclass(frozen=True)
+class _Raised:
+    """The exception of a call."""
+
+    error: Exception
+
+
+def _attempt(function: Callable[..., Result], arguments: tuple[Any, ...]) -> Result | _Raised:
+    """A call that returns its exceptions other than `Wav2FaceError`; a bug's with the traceback of this process."""
+    try:
+        return function(*arguments)
+    except Wav2FaceError:
+        raise
+    except OSError as error:
+        return _Raised(error)
+    except Exception:
+        return _Raised(RuntimeError(f"in a worker process:\n{traceback.format_exc()}"))
+
+
 def _serve(pipe: Any, initializer: Callable[[], None] | None) -> None:
     """The loop of a `WorkerProcess`: receive calls from a pipe, send results into it."""
     if _HAS_GROUPS:
@@ -220,37 +292,6 @@ def use_one_thread() -> None:
     import torch  # here, so that a parent that needs no torch does not wait for it
 
     torch.set_num_threads(1)
-
-
-def _alone(
-    function: Callable[[Item], Result],
-    item: Item,
-    on_crash: Callable[[Item], Result],
-    initializer: Callable[[], None] | None,
-) -> Result:
-    with _start(1, initializer) as pool:
-        try:
-            return pool.submit(function, item).result()
-        except BrokenProcessPool:
-            return on_crash(item)
-
-
-def _start(num_workers: int, initializer: Callable[[], None] | None) -> ProcessPoolExecutor:
-    # A process forked while torch's or onnxruntime's threads hold locks could wait for these locks for ever.
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(num_workers, mp_context=context, initializer=_begin, initargs=(initializer,))
-
-
-def _kill(pool: ProcessPoolExecutor) -> None:
-    """End a broken pool.
-
-    It ends the workers that it knows when it breaks. One that is being started at that moment would wait for ever for
-    somebody to take its result, and the interpreter at its end for that worker.
-    """
-    workers = list((pool._processes or {}).values())  # Python 3.14 has `kill_workers`
-    pool.shutdown(wait=False, cancel_futures=True)
-    for worker in workers:
-        worker.kill()
 
 
 def _begin(initializer: Callable[[], None] | None) -> None:

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from data.errors import ConfigError, ModelError
+from data.faces.dlib import DlibRecognizer
 from data.faces.protocol import FaceEncoderInfo, FaceRecognizer
 from data.faces.registry import load_recognizer
 from data.files import sha256_of_file
 from data.store.dataset import ClipDataset
+from data.workers import count_threads
 from encoder.pairs import imported_vectors
 from encoder.sampler import FeatureSampler
 from encoder.voice_encoder import VoiceEncoder
@@ -137,7 +139,7 @@ def load_judge(name: str, root: str | None, training_network: FaceEncoderInfo) -
         ConfigError: If both are the same file of weights.
         ModelError: If the judge's files are missing.
     """
-    judge = load_recognizer(name, root)
+    judge = DlibRecognizer(count_threads()) if name == "dlib" else load_recognizer(name, root)
     if judge.info.sha256 == training_network.sha256:
         raise ConfigError(
             f"--judge {name}: the same weights as the training face network {training_network.name} "

