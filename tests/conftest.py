@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 from data.store.dataset import ClipDataset
 from encoder.voice_encoder import VoiceEncoder, VoiceEncoderConfig
@@ -18,6 +19,9 @@ from tests.synthetic import TinyWorld, make_tiny_dataset
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 INTEGRATION = Path(__file__).with_name("integration")
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

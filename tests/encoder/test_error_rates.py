@@ -40,7 +40,7 @@ def test_one_score_for_all_pairs_is_guessing() -> None:
     assert constant.area_under_curve() == pytest.approx(0.5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(2, 200), st.integers(1, 30), st.integers(0, 2**32 - 1), st.booleans())
 def test_scores_with_ties_are_rated_as_scikit_learn_rates_them(
     num: int, num_levels: int, seed: int, weighted: bool

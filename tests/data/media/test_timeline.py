@@ -25,9 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("clocks")
 
 
-@settings(
-    max_examples=NUM_CASES, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=NUM_CASES, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(case=st.builds(Case, **{name: st.sampled_from(values) for name, values in CHOICES.items()}))
 def test_all_that_is_published_lies_where_it_lies_in_its_source(folder: Path, case: Case) -> None:
     case = simplified(case)

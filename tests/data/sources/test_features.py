@@ -145,7 +145,7 @@ def test_files_that_are_no_features_are_told(tmp_path):
             read_features(path)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.lists(st.floats(-1e6, 1e6, width=32).filter(lambda x: x == 0 or abs(x) > 1e-6), min_size=3, max_size=3),

@@ -115,7 +115,7 @@ def direct_counts(queries, gallery, targets):
     return ((excess > 0) & ~same).sum(1).tolist(), (same.sum(1) - 1).tolist()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32 - 1),
     num_items=st.integers(1, 60),

@@ -69,7 +69,7 @@ def test_a_list_that_is_not_there_or_no_text_is_an_error(tmp_path):
 NAMES = st.text("abcXYZ019/_-.", min_size=2, max_size=12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(NAMES, NAMES, st.booleans()), min_size=1, max_size=8),
     st.sampled_from([" ", "  ", ",", ";", "\t", ", "]),
@@ -83,7 +83,7 @@ def test_what_is_written_is_read(tmp_path_factory, pairs, delimiter, with_header
     assert [row[1:] for row in rows] == [(None, f"v{voice}", f"f{face}", same) for voice, face, same in pairs]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text(max_size=60))
 def test_any_text_is_read_or_told(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "any.txt"
