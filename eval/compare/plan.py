@@ -66,23 +66,15 @@ class Comparison:
 
 
 def plan_speeds(comparison: Comparison) -> list[Step]:
-    """Steps that measure how long an image takes in each training, in each precision that the machine has."""
+    """Steps that measure how long an image takes in each training, in each precision that the machine has.
+
+    An encoder of fixed length has no speed to measure, but is trained for the generator that takes it.
+    """
     steps = []
     for stage in _stages_in_order(comparison):
-        if stage.has_fixed_length:
-            continue
-        for precision in _precisions(comparison.machine):
-            batch = stage.recipe().batch_size
-            num_images = max(_SPEED_IMAGES, batch * _SPEED_STEPS)
-            # Samples, validation and checkpoints take a small part of a whole training, but most of so short a one.
-            flags = [*scale(stage.recipe(), num_images, has_pauses=False), "--log-images", str(batch)]
-            if stage.script == "train_gan":
-                flags += ["--objective.adversarial-start", "0"]  # the expensive part of the training
-            steps.append(
-                _training(
-                    comparison, stage, _speed_run(comparison, stage, precision), 0, [*flags, "--precision", precision]
-                )
-            )
+        for precision in _precisions(comparison, stage):
+            flags = [] if stage.has_fixed_length else [*_speed_flags(stage), "--precision", precision]
+            steps.append(_training(comparison, stage, _speed_run(comparison, stage, precision), 0, flags))
     return steps
 
 
@@ -110,8 +102,18 @@ def _speed_run(comparison: Comparison, stage: Stage, precision: str) -> Path:
     return comparison.out / SPEEDS / f"{stage.run}-{precision}"
 
 
-def _precisions(machine: Machine) -> tuple[str, ...]:
-    return ("fp32", "bf16") if machine.has_bf16 else ("fp32",)
+def _speed_flags(stage: Stage) -> list[str]:
+    batch = stage.recipe().batch_size
+    num_images = max(_SPEED_IMAGES, batch * _SPEED_STEPS)
+    # Samples, validation and checkpoints take a small part of a whole training, but most of so short a one.
+    flags = [*scale(stage.recipe(), num_images, has_pauses=False), "--log-images", str(batch)]
+    if stage.script == "train_gan":
+        flags += ["--objective.adversarial-start", "0"]  # the expensive part of the training
+    return flags
+
+
+def _precisions(comparison: Comparison, stage: Stage) -> tuple[str, ...]:
+    return ("fp32", "bf16") if comparison.machine.has_bf16 and not stage.has_fixed_length else ("fp32",)
 
 
 def _length(comparison: Comparison, stage: Stage) -> list[str]:
@@ -121,7 +123,7 @@ def _length(comparison: Comparison, stage: Stage) -> list[str]:
         return []
     times = {
         precision: _ms_per_image(_speed_run(comparison, stage, precision))
-        for precision in _precisions(comparison.machine)
+        for precision in _precisions(comparison, stage)
     }
     precision = min(times, key=lambda name: times[name])
     total = round(stage.share * comparison.minutes * 60_000 / times[precision])
@@ -140,9 +142,8 @@ def _training(comparison: Comparison, stage: Stage, run: Path, seed: int, flags:
     of_encoder: list[str] = []
     if stage.encoder:
         encoder = comparison.stages()[stage.encoder]
-        precision = _precisions(comparison.machine)[0]
-        is_speed = run.parent.name == SPEEDS and not encoder.has_fixed_length
-        folder = _speed_run(comparison, encoder, precision) if is_speed else comparison.run(seed, encoder)
+        of_speed = _speed_run(comparison, encoder, _precisions(comparison, encoder)[0])
+        folder = of_speed if run.parent.name == SPEEDS else comparison.run(seed, encoder)
         of_encoder = ["--encoder", str(folder / "model")]
     fixed = [
         "--config",

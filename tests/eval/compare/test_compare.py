@@ -120,6 +120,15 @@ def test_speeds_are_measured_in_each_precision_with_the_adversary_at_work(tmp_pa
     assert len(plan_speeds(avx2)) == 9
 
 
+def test_an_encoder_of_fixed_length_is_there_when_speeds_are_measured(tmp_path: Path) -> None:
+    methods = choose(all_methods(Path("configs/real")), [OURS])
+    steps = {step.name: list(step.commands[0]) for step in plan_speeds(comparison(tmp_path, methods=methods))}
+    assert list(steps) == [f"{SPEEDS}-{name}" for name in ("wav2face-encoder-fp32", "wav2face-fp32", "wav2face-bf16")]
+    encoder = steps[f"{SPEEDS}-wav2face-encoder-fp32"]
+    assert not {"--total-images", "--precision"} & set(encoder)
+    assert flag(steps[f"{SPEEDS}-wav2face-bf16"], "--encoder") == str(Path(flag(encoder, "--out")) / "model")
+
+
 def test_varieties_are_measured_where_there_is_a_sampler(tmp_path: Path) -> None:
     steps = {step.name: list(step.commands[0]) for step in plan_comparison(comparison(tmp_path, minutes=None))}
     assert "--varieties" in steps["seed-0-wav2face-report"] and "--varieties" in steps["seed-0-transposed-conv-report"]
