@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from queue import SimpleQueue
+from queue import LifoQueue
 from typing import Any, TypeVar
 
 from data.errors import Wav2FaceError
@@ -178,7 +178,7 @@ class WorkerPool:
             initializer: Function called once in each new process.
         """
         self._workers = [WorkerProcess(initializer) for _ in range(num_workers)]
-        self._free: SimpleQueue[WorkerProcess] = SimpleQueue()
+        self._free: LifoQueue[WorkerProcess] = LifoQueue()  # so that few calls start few processes
         for worker in self._workers:
             self._free.put(worker)
         self._threads = ThreadPoolExecutor(num_workers)  # each waits for a process

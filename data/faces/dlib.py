@@ -29,7 +29,7 @@ _BORDER = 40  # px, as for insightface
 _MAX_PIXELS = {"hog": 16_000_000, "cnn": 1_500_000}  # the CNN needs 1 GB for each million
 _UPSAMPLED_BELOW = 500  # px; smaller pictures are upsampled, because the HOG template is 80 px
 _NEAR_SIDE = 100  # px; larger faces are found without upsampling
-_DIVIDED_FROM = 32  # faces; fewer take less time than the start of a process
+_MIN_PART = 8  # faces for a process; fewer are not worth its start and memory
 
 
 class DlibRecognizer:
@@ -60,9 +60,10 @@ class DlibRecognizer:
             ModelError: If a process dies.
         """
         assert inputs.shape[1:] == (150, 150, 3), inputs.shape
-        if self._num_processes == 1 or len(inputs) < _DIVIDED_FROM:
+        num_parts = min(self._num_processes, len(inputs) // _MIN_PART)
+        if num_parts < 2:
             return _embed(self._network, inputs)
-        futures = [self._pool.submit(_embed_in_process, part) for part in np.array_split(inputs, self._num_processes)]
+        futures = [self._pool.submit(_embed_in_process, part) for part in np.array_split(inputs, num_parts)]
         try:
             return np.concatenate([future.result() for future in futures])
         except WorkerDiedError as error:

@@ -174,7 +174,7 @@ def test_a_dominant_face_counts_before_bystanders(tiny: FaceRecognizer) -> None:
 @pytest.mark.slow
 def test_dlib_divides_faces_among_processes(dlib_recognizer: FaceRecognizer, monkeypatch: pytest.MonkeyPatch) -> None:
     chips = np.random.default_rng(0).integers(0, 256, (5, 150, 150, 3), np.uint8)
-    monkeypatch.setattr(dlib_networks, "_DIVIDED_FROM", 5)
+    monkeypatch.setattr(dlib_networks, "_MIN_PART", 2)
     divided = dlib_networks.DlibRecognizer(num_processes=2)
     others = set(multiprocessing.active_children())
     assert np.array_equal(divided.embed(chips), dlib_recognizer.embed(chips))
