@@ -25,6 +25,7 @@ Result = TypeVar("Result")
 
 _HAS_GROUPS = hasattr(os, "setsid")  # Windows has no process groups of this kind
 _CGROUP = Path("/sys/fs/cgroup")
+_SECONDS_TO_END = 10.0  # what a process that has nothing to do takes at most
 
 
 def map_in_processes(
@@ -130,22 +131,29 @@ class WorkerProcess:
             self._pipe.send((function, arguments))
             while not self._pipe.poll(0.2 if stop is not None else time_limit):
                 if stop is not None and stop.is_set():
-                    self.close()
+                    self.kill()
                     raise WorkerStoppedError
                 if time.monotonic() >= deadline:
-                    self.close()
+                    self.kill()
                     raise TimeoutError(f"not done within {time_limit:g} s")
             succeeded, result = self._pipe.recv()
         except (EOFError, ConnectionError) as error:
             self._process.join(timeout=5)
             code = self._process.exitcode
-            self.close()
+            self.kill()
             raise WorkerDiedError(f"the process died over it (exit code {code})") from error
         if not succeeded:
             raise result
         return result
 
     def close(self) -> None:
+        """End the process, which removes its temporary files; the next call would start another."""
+        if self._process is not None:
+            self._pipe.close()  # which ends its loop
+            self._process.join(timeout=_SECONDS_TO_END)
+            self.kill()
+
+    def kill(self) -> None:
         """Kill the process and the processes that it started; the next call would start another."""
         if self._process is None:
             return
@@ -198,7 +206,7 @@ class WorkerPool:
         return self._threads.submit(self._call, function, arguments)
 
     def close(self) -> None:
-        """Kill the processes; calls that are not done are cancelled or end with a `WorkerStoppedError`."""
+        """End the processes; calls that are not done are cancelled, or killed and end with a `WorkerStoppedError`."""
         self._stop.set()
         self._threads.shutdown(cancel_futures=True)
         for worker in self._workers:

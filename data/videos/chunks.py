@@ -137,9 +137,9 @@ class ChunkWorker:
         return report
 
     def close(self) -> None:
-        """End both processes."""
-        self._fetcher.close()
-        self._extractor.close()
+        """Kill both processes, whatever they do."""
+        self._fetcher.kill()
+        self._extractor.kill()
 
     def _fetched(
         self, requests: Sequence[VideoRequest | BadRequest], report: ChunkReport, stop: threading.Event

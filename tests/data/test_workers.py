@@ -1,3 +1,4 @@
+import atexit
 import errno
 import multiprocessing
 import os
@@ -101,6 +102,16 @@ def test_a_process_may_die_while_items_are_still_handed_out(tmp_path: Path) -> N
 def test_exceptions_cross_from_a_process(number: int, kind: type[Exception], words: str) -> None:
     with pytest.raises(kind, match=words):
         list(map_in_processes(fail, [number], 2, on_crash=lambda number: number))
+
+
+def leave_a_note_at_the_end(folder: str) -> None:
+    atexit.register((Path(folder) / str(os.getpid())).touch)
+
+
+@pytest.mark.slow
+def test_processes_clean_up_when_all_is_done(tmp_path: Path) -> None:
+    list(map_in_processes(leave_a_note_at_the_end, 2 * [str(tmp_path)], 2, on_crash=lambda folder: None))
+    assert list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
