@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from queue import LifoQueue
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from data.errors import Wav2FaceError
@@ -186,7 +186,7 @@ class WorkerPool:
             initializer: Function called once in each new process.
         """
         self._workers = [WorkerProcess(initializer) for _ in range(num_workers)]
-        self._free: LifoQueue[WorkerProcess] = LifoQueue()  # so that few calls start few processes
+        self._free: SimpleQueue[WorkerProcess] = SimpleQueue()
         for worker in self._workers:
             self._free.put(worker)
         self._threads = ThreadPoolExecutor(num_workers)  # each waits for a process
@@ -209,8 +209,8 @@ class WorkerPool:
         """End the processes; calls that are not done are cancelled, or killed and end with a `WorkerStoppedError`."""
         self._stop.set()
         self._threads.shutdown(cancel_futures=True)
-        for worker in self._workers:
-            worker.close()
+        with ThreadPoolExecutor(len(self._workers)) as threads:  # many would take a minute one after the other
+            list(threads.map(WorkerProcess.close, self._workers))
 
     def _call(self, function: Callable[..., Result], arguments: tuple[Any, ...]) -> Result:
         worker = self._free.get()

@@ -30,6 +30,7 @@ _MAX_PIXELS = {"hog": 16_000_000, "cnn": 1_500_000}  # the CNN needs 1 GB for ea
 _UPSAMPLED_BELOW = 500  # px; smaller pictures are upsampled, because the HOG template is 80 px
 _NEAR_SIDE = 100  # px; larger faces are found without upsampling
 _MIN_PART = 8  # faces for a process; fewer are not worth its start and memory
+_MAX_PROCESSES = 8  # of which each has its part in a batch of 64 faces
 
 
 class DlibRecognizer:
@@ -42,15 +43,15 @@ class DlibRecognizer:
         """Load the weights.
 
         Args:
-            num_processes: Processes among which many faces are divided; dlib computes on one core. With more than one,
-                a script needs `if __name__ == "__main__"` around what it runs.
+            num_processes: Processes among which many faces are divided, at most 8; dlib computes on one core. With more
+                than one, a script needs `if __name__ == "__main__"` around what it runs.
 
         Raises:
             ModelError: If a package is missing.
         """
         self._network, path = _load_resnet()
-        self._num_processes = num_processes
-        self._pool = WorkerPool(num_processes)
+        self._num_processes = min(num_processes, _MAX_PROCESSES)
+        self._pool = WorkerPool(self._num_processes)
         self.info = FaceEncoderInfo("dlib", sha256_of_file(path), 128, str(path))
 
     def embed(self, inputs: NDArray[np.uint8]) -> NDArray[np.float32]:
