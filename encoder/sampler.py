@@ -19,12 +19,19 @@ class SamplerConfig:
         condition_size: Number of directions of face features, those that voices tell most of, in which the shape of the
             distribution is learnt; in the others noise is Gaussian. More of them overfit a few hundred people.
         width: Width of the network's two hidden layers.
+        guidance: Distance of the most telling face (variety 0) from the mean over voices, in distances of the regressed
+            feature; 1 or more. Regressed features lie nearer to the mean than any true one, so that a generator that
+            learnt from true ones draws them alike; above 1 they are moved outwards, as classifier-free guidance moves
+            predictions (Ho and Salimans 2022). It changes no training: a model's config.json may be given another.
     """
 
     condition_size: int = 2
     width: int = 32
+    guidance: float = 1.0
 
     def __post_init__(self) -> None:
+        if not 1 <= self.guidance < float("inf"):
+            raise ConfigError(f"sampler: guidance {self.guidance} must be 1 or more")
         if self.condition_size < 1 or self.width < 1:
             raise ConfigError(f"sampler: condition_size {self.condition_size} and width {self.width} must be 1 or more")
 
@@ -39,6 +46,7 @@ class FeatureSampler(nn.Module):
 
     Attributes:
         noise_size: Z, length of the noise.
+        guidance: As in `SamplerConfig`.
     """
 
     residual_root: Tensor
@@ -54,6 +62,7 @@ class FeatureSampler(nn.Module):
         """
         super().__init__()
         self.noise_size = feature_size
+        self.guidance = config.guidance
         self.condition_size = min(config.condition_size, feature_size)
         self.register_buffer("residual_root", torch.zeros(feature_size, feature_size))
         self.register_buffer("condition_mean", torch.zeros(feature_size))
@@ -75,8 +84,8 @@ class FeatureSampler(nn.Module):
         Args:
             feature: [N, D] regressed features, as `VoiceEncoding.feature` has them (their lengths matter).
             noise: [N, Z] standard normal.
-            variety: Share of the way from the regressed feature to the sample, in [0, 1]: 0 gives the regressed feature
-                itself (the most telling face), 1 a sample of all faces that the voice leaves open.
+            variety: Share of the way from the most telling face to the sample, in [0, 1]: 0 gives `guide(feature)`, 1 a
+                sample of all faces that the voice leaves open, which guidance does not change.
 
         Returns:
             [N, D].
@@ -84,7 +93,12 @@ class FeatureSampler(nn.Module):
         telling = self.shape_noise(self.condition(feature), noise[:, : self.condition_size])
         residual = torch.cat([telling, noise[:, self.condition_size :]], dim=1) @ self.residual_root
         sample = F.normalize(feature + residual, dim=1)
-        return feature + variety * (sample - feature)
+        start = self.guide(feature)
+        return start + variety * (sample - start)
+
+    def guide(self, feature: Tensor) -> Tensor:
+        """The most telling faces [N, D]: regressed features, moved outwards from the mean over voices by `guidance`."""
+        return feature + (self.guidance - 1) * (feature - self.condition_mean)
 
     def condition(self, feature: Tensor) -> Tensor:
         """What the network sees of regressed features [N, D]: [N, C], entries of about 1."""

@@ -355,8 +355,8 @@ class VoiceEncoder(PretrainedModel):
         Args:
             waveforms: As `encode` takes them.
             num: Number of samples of each voice.
-            variety: 0 repeats the regressed feature (the most telling face), 1 samples all faces that a voice leaves
-                open; between them, samples are this share of the way from the regressed feature.
+            variety: 0 repeats the most telling face (`most_telling`), 1 samples all faces that a voice leaves open;
+                between them, samples are this share of the way from the most telling face.
             generator: Random generator of the noise, which is drawn on the CPU, so that a seed gives the same on all
                 devices.
 
@@ -392,11 +392,16 @@ class VoiceEncoder(PretrainedModel):
         """
         self._check_variety(variety)
         if variety == 0:
-            return features[:, None].expand(-1, num, -1)
+            return self.most_telling(features)[:, None].expand(-1, num, -1)
         sampler = self.require_sampler()
         repeated = features.repeat_interleave(num, dim=0)
         noise = torch.randn(len(repeated), sampler.noise_size, generator=generator).to(features.device)
         return sampler(repeated, noise, variety).unflatten(0, (-1, num))
+
+    @torch.no_grad()
+    def most_telling(self, features: Tensor) -> Tensor:
+        """What variety 0 draws: regressed features [N, D], guided where the model has a sampler."""
+        return features if self.sampler is None else self.sampler.guide(features)
 
     def _check_variety(self, variety: float) -> None:
         if not 0 <= variety <= 1:

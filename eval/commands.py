@@ -35,6 +35,7 @@ def add_report_arguments(parser: argparse.ArgumentParser, *, model: str, judge: 
         nargs="+",
         help="varieties of the drawings to measure, in [0, 1] (default: 0 .25 .5 .75 1 with a sampler, 0 without)",
     )
+    add("--guidance", type=float, help="guidance of the drawings of variety 0, 1 or more (default: the model's own)")
     add("--insightface-root", help="folder that holds models/<pack> (default: ~/.insightface)")
     add(
         "--wandb",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -70,26 +70,35 @@ class ModelUnderTest:
         return next(self.encoder.buffers()).device if weights is None else weights.device  # an ONNX backbone has none
 
 
-def load_model_under_test(source: str, device: str = "cpu") -> ModelUnderTest:
+def load_model_under_test(source: str, device: str = "cpu", guidance: float | None = None) -> ModelUnderTest:
     """Load a voice encoder, alone or with its generator.
 
     Args:
         source: Folder made by a training, or a hub id.
         device: Device to run on.
+        guidance: Guidance of the drawings in place of the model's own (`encoder.sampler.SamplerConfig`).
 
     Raises:
-        ModelError: If it is missing, damaged, or neither of the two.
+        ConfigError: If the guidance is below 1.
+        ModelError: If it is missing, damaged, or neither of the two, or guidance is asked for without a sampler.
     """
     model_type = read_model_type(source)
     weights = Path(source) / "model.safetensors"
     sha256 = sha256_of_file(weights) if weights.is_file() else None
     if model_type == "voice_encoder":
         encoder = VoiceEncoder.from_pretrained(source)
-        return ModelUnderTest(encoder.eval().to(device), None, source, sha256)
-    if model_type == "voice2face":
+        model = ModelUnderTest(encoder.eval().to(device), None, source, sha256)
+    elif model_type == "voice2face":
         voice2face = Voice2Face.from_pretrained(source).eval().to(device)
-        return ModelUnderTest(voice2face.encoder, voice2face, source, sha256)
-    raise ModelError(f"{source}: a '{model_type}' can't be evaluated, only a voice_encoder or a voice2face")
+        model = ModelUnderTest(voice2face.encoder, voice2face, source, sha256)
+    else:
+        raise ModelError(f"{source}: a '{model_type}' can't be evaluated, only a voice_encoder or a voice2face")
+    if guidance is not None:
+        sampler, config = model.sampler, model.encoder.config.sampler
+        if sampler is None or config is None:
+            raise ModelError(f"{source}: it has no sampler, which guidance belongs to")
+        sampler.guidance = replace(config, guidance=guidance).guidance
+    return model
 
 
 def choose_varieties(model: ModelUnderTest, asked: Sequence[float] | None) -> tuple[float, ...]:
@@ -258,7 +267,7 @@ def sample_features(
         model: The model.
         voice_features: [N, D] face features regressed from the voices.
         keys: N keys. The generator's noise of the same keys is independent of the sampler's.
-        variety: 0 for the regressed features themselves, 1 for the whole posterior p(face feature | voice).
+        variety: 0 for the most telling face, 1 for the whole posterior p(face feature | voice).
 
     Returns:
         [N, D].
@@ -267,7 +276,7 @@ def sample_features(
         ModelError: If the variety is above 0 and the model has no sampler, or a sample is not finite.
     """
     if variety == 0:
-        return voice_features
+        return model.encoder.most_telling(torch.from_numpy(voice_features).to(model.device)).cpu().numpy()
     sampler = model.encoder.require_sampler()
     noise = sample_noise([f"sampler/{key}" for key in keys], sampler.noise_size)
     samples = [np.zeros((0, voice_features.shape[1]), np.float32)]

@@ -93,7 +93,7 @@ def predict_split(
     voice_features, voice_embeddings = encode_voices(model, dataset, voices.tolist())
     drawings = None
     if draw and judge is not None and model.voice2face is not None:
-        drawings = extract_drawing_features(model, judge, voice_features, clip_noise_keys(dataset, voices, seed))
+        drawings = extract_drawing_features(model, judge, voice_features, clip_noise_keys(dataset, voices, seed), 0.0)
     return Predictions(
         pool=Pool.of_voices(dataset.identity_of[voices], dataset.identity_of[keys[:, 0]]),
         clips=voices,
@@ -137,12 +137,9 @@ def extract_face_features(judge: FaceRecognizer, dataset: ClipDataset, keys: NDA
 
 
 def extract_drawing_features(
-    model: ModelUnderTest, judge: FaceRecognizer, features: Floats, keys: Sequence[str], variety: float = 0.0
+    model: ModelUnderTest, judge: FaceRecognizer, features: Floats, keys: Sequence[str], variety: float | None = None
 ) -> Floats:
-    """E's features [N, F] of one drawing of each face feature [N, D], whose samples and noise the keys decide.
-
-    The drawings themselves are not kept.
-    """
+    """E's features [N, F] of drawings, which are not kept; arguments as `draw_samples` takes them."""
     assert model.voice2face is not None
     blocks = [np.zeros((0, judge.info.feature_size), np.float32)]
     for rows in batches(range(len(features)), 256, f"drawings, seen by {judge.info.name}"):
@@ -152,12 +149,23 @@ def extract_drawing_features(
 
 
 def draw_samples(
-    model: ModelUnderTest, features: Floats, keys: Sequence[str], variety: float = 0.0
+    model: ModelUnderTest, features: Floats, keys: Sequence[str], variety: float | None = None
 ) -> NDArray[np.uint8]:
-    """One drawing [N, S, S, 3] of a sample around each face feature [N, D]."""
+    """One drawing for each feature.
+
+    Args:
+        model: A model with a generator.
+        features: [N, D] features regressed from voices, or with variety None any others, such as those of true faces.
+        keys: N keys, which decide samples and noise.
+        variety: Variety of the samples; None draws the features as they are.
+
+    Returns:
+        [N, S, S, 3] uint8.
+    """
     assert model.voice2face is not None
     noise = sample_noise(keys, model.voice2face.noise_size)
-    return draw_faces(model.voice2face, sample_features(model, features, keys, variety), noise)
+    drawn = features if variety is None else sample_features(model, features, keys, variety)
+    return draw_faces(model.voice2face, drawn, noise)
 
 
 @dataclass(frozen=True)

@@ -26,15 +26,15 @@ class SampleSheet:
         spectrograms: [N, S, S, 3] uint8, spectrograms of the voices.
         faces: [N, S, S, 3] uint8, true crops.
         true_features: [N, D] face features of the true crops; None for a generator with other conditions.
-        predicted_features: [N, C] conditions predicted from the voices: variety 0.
+        telling_features: [N, C] conditions of the voices at variety 0.
         sampled_features: [NUM_DRAWINGS, N, C] samples of p(face feature | voice), variety 1; without a sampler the
-            predicted features again, so that drawings differ by the noise alone.
+            regressed features again, so that drawings differ by the noise alone.
     """
 
     spectrograms: NDArray[np.uint8]
     faces: NDArray[np.uint8]
     true_features: Tensor | None
-    predicted_features: Tensor
+    telling_features: Tensor
     sampled_features: Tensor
 
 
@@ -57,22 +57,22 @@ def make_sample_sheet(dataset: ClipDataset, encoder: VoiceEncoder, num_people: i
     faces = [dataset.faces_of(i)[0] for i in chosen]
     pictures = np.stack([dataset.face(clip, face) for clip, face in faces])
     waveforms = [dataset.waveform(clip) for clip in voices]
-    predicted = encoder.encode(waveforms).feature
+    regressed = encoder.encode(waveforms).feature
     true_features = None
     if encoder.regresses_face_features:
         true_features = torch.from_numpy(np.stack([dataset.face_features(clip)[face] for clip, face in faces]))
     if encoder.sampler is None:
-        sampled = predicted.expand(NUM_DRAWINGS, -1, -1)
+        sampled = regressed.expand(NUM_DRAWINGS, -1, -1)
     else:
         noise = torch.randn(
             NUM_DRAWINGS, len(chosen), encoder.sampler.noise_size, generator=torch.Generator().manual_seed(0)
-        ).to(predicted.device)
-        sampled = torch.stack([encoder.sampler(predicted, part) for part in noise])
+        ).to(regressed.device)
+        sampled = torch.stack([encoder.sampler(regressed, part) for part in noise])
     return SampleSheet(
         spectrograms=np.stack([draw_spectrogram(waveform, pictures.shape[1]) for waveform in waveforms]),
         faces=pictures,
         true_features=true_features,
-        predicted_features=predicted,
+        telling_features=encoder.most_telling(regressed),
         sampled_features=sampled,
     )
 
@@ -92,7 +92,7 @@ def draw_sample_grid(sheet: SampleSheet, generator: nn.Module, noise_size: int) 
     device = next(generator.parameters()).device
     noises = torch.randn(NUM_DRAWINGS, 1, noise_size, generator=torch.Generator().manual_seed(0)).to(device)
     rows = [sheet.spectrograms, sheet.faces]
-    once = [features for features in (sheet.true_features, sheet.predicted_features) if features is not None]
+    once = [features for features in (sheet.true_features, sheet.telling_features) if features is not None]
     drawn = [(features, noises[0]) for features in once]
     for feature, noise in [*drawn, *zip(sheet.sampled_features, noises, strict=True)]:
         rows.append(to_pixels(generator(feature.to(device), noise.expand(len(feature), -1))))

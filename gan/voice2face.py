@@ -105,9 +105,10 @@ class Voice2Face(PretrainedModel):
         Args:
             voice: A recording in any container that PyAV reads, or a [T] waveform in [-1, 1] at 16 kHz.
             num_images: Number of drawings.
-            variety: How much of what the voice leaves open is sampled, in [0, 1]: 0 draws the regressed face feature,
-                the most telling face, and drawings differ by the generator's noise alone; 1 draws all faces that people
-                with such a voice have. None means 1, or 0 for a model without a sampler.
+            variety: How much of what the voice leaves open is sampled, in [0, 1]: 0 draws the most telling face (the
+                regressed face feature, moved away from the mean by the sampler's guidance), and drawings differ by the
+                generator's noise alone; 1 draws all faces that people with such a voice have. None means 1, or 0 for a
+                model without a sampler.
             seed: Seed of samples and noise; the same seed gives the same drawings.
 
         Returns:
@@ -136,7 +137,7 @@ class Voice2Face(PretrainedModel):
     def model_card(self) -> str:
         """Text of the README.md in the model's folder."""
         variety = (
-            "0 (the regressed feature) to 1 (all faces that the voice leaves open)"
+            "0 (the most telling face) to 1 (all faces that the voice leaves open)"
             if self.config.encoder.sampler
             else "0 alone; the voice encoder has no sampler"
         )

@@ -54,7 +54,7 @@ def main(argv: list[str]) -> None:
         raise ConfigError(f"--num-images {arguments.num_images}: at least 2 are needed")
     check_device(arguments.device)
     dataset = open_split(arguments.dataset, arguments.split)
-    model = load_model_under_test(arguments.model, arguments.device)
+    model = load_model_under_test(arguments.model, arguments.device, arguments.guidance)
     if model.voice2face is None:
         raise ModelError(f"{arguments.model}: an encoder alone draws nothing; give a model with a generator")
     check_same_training_network(model, dataset)
@@ -80,6 +80,8 @@ def main(argv: list[str]) -> None:
         "varieties": " ".join(f"{variety:g}" for variety in varieties),
         "device": arguments.device,
     }
+    if model.sampler is not None:
+        settings["guidance"] = model.sampler.guidance
     if classifier is not None:
         settings["classifier"] = f"{classifier.name}, sha256 {classifier.sha256}"
     provenance = collect_provenance(model, dataset, arguments.split, [judge.info for judge in judges], settings)

@@ -45,7 +45,7 @@ def main(argv: list[str]) -> None:
         raise ConfigError("--gallery-sizes must be 2 or more, --num-draws 1 or more")
     check_device(arguments.device)
     dataset, train = open_split(arguments.dataset, arguments.split), ClipDataset(arguments.dataset, "train")
-    model = load_model_under_test(arguments.model, arguments.device)
+    model = load_model_under_test(arguments.model, arguments.device, arguments.guidance)
     check_same_training_network(model, dataset)
     varieties = choose_varieties(model, arguments.varieties)
     judges = []
@@ -76,6 +76,8 @@ def main(argv: list[str]) -> None:
         "varieties": " ".join(f"{variety:g}" for variety in varieties),
         "device": options.device,
     }
+    if model.sampler is not None:
+        settings["guidance"] = model.sampler.guidance
     if reader is not None:
         settings["attribute_reader"] = f"{reader.info.name}, sha256 {reader.info.sha256}"
     infos = [judge.info for judge in judges]

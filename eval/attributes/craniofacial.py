@@ -109,7 +109,7 @@ def measure_craniofacial(
     voices = np.array([np.flatnonzero(test.pool.query_identities == person)[0] for person in people])
     photographs = [np.flatnonzero(test.pool.face_identities == person) for person in people]
     keys = clip_noise_keys(dataset, test.clips[voices], seed)
-    drawn = _find_points(detector, draw_samples(model, test.voice_features[voices], keys))
+    drawn = _find_points(detector, draw_samples(model, test.voice_features[voices], keys, 0.0))
     first, second = (
         _find_points(
             detector, (_read(dataset, test, rows[number]) if len(rows) > number else None for rows in photographs)

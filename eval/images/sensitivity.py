@@ -13,8 +13,8 @@ from data.faces.protocol import FaceRecognizer, unit_rows
 from data.store.dataset import ClipDataset
 from eval.images.similarity import OptionalLpips
 from eval.intervals import bootstrap_interval
-from eval.model_under_test import ModelUnderTest, draw_faces, sample_noise
-from eval.predictions import Predictions, clip_noise_keys
+from eval.model_under_test import ModelUnderTest
+from eval.predictions import Predictions, clip_noise_keys, draw_samples
 
 MAX_PEOPLE = 100
 """Number of people that are compared at most."""
@@ -70,11 +70,10 @@ def measure_sensitivity(
     own = np.array([np.flatnonzero(identities == person)[0] for person in people])
     strangers = np.roll(own, 1)
     keys = clip_noise_keys(dataset, test.clips[own], seed)
-    size = model.voice2face.noise_size
 
     def draw(queries: NDArray[np.int64], keys: list[str]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        assert model.voice2face is not None and train.judge_drawing_features is not None
-        drawings = draw_faces(model.voice2face, test.voice_features[queries], sample_noise(keys, size))
+        assert train.judge_drawing_features is not None
+        drawings = draw_samples(model, test.voice_features[queries], keys, 0.0)
         return drawings, unit_rows(embed_crops(judge, drawings) - train.judge_drawing_features.mean(0))
 
     reference = draw(own, keys)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from data.store.dataset import ClipDataset
-from eval.model_under_test import ModelUnderTest, draw_faces, sample_noise
+from eval.model_under_test import ModelUnderTest
 from eval.personas.limits import LIMIT_NAMES
 from eval.predictions import clip_noise_keys, draw_samples
 from eval.retrieval.baselines import rank_shuffled_voices
@@ -93,8 +93,8 @@ def _save_query_picture(
             true = _face(dataset, test.faces[draw.faces[draw.targets[query]]])
             left = [draw_spectrogram(dataset.waveform(clip), true.shape[0])]
             if model.voice2face is not None:
-                noise = sample_noise(clip_noise_keys(dataset, [clip], seed), model.voice2face.noise_size)
-                left.append(draw_faces(model.voice2face, test.voice_features[[draw.queries[query]]], noise)[0])
+                keys = clip_noise_keys(dataset, [clip], seed)
+                left.append(draw_samples(model, test.voice_features[[draw.queries[query]]], keys, 0.0)[0])
             hits = np.flatnonzero(top == draw.targets[query])
             rows.append(
                 QueryRow(
@@ -125,7 +125,7 @@ def _save_sample_picture(
         keys = clip_noise_keys(dataset, [clip] * _SAMPLE_DRAWINGS, seed, range(_SAMPLE_DRAWINGS))
         feature = test.voice_features[[query]]
         from_voice = [
-            *(draw_samples(model, feature, keys[:1]) if variety else []),
+            *(draw_samples(model, feature, keys[:1], 0.0) if variety else []),
             *draw_samples(model, np.repeat(feature, len(keys), 0), keys, variety),
         ]
         from_face = list(draw_samples(model, test.face_features[[face]], keys[:1])) if model.draws_face_features else []

@@ -135,5 +135,5 @@ def _judged(
     return replace(
         predictions,
         judge_face_features=extract_face_features(judge, dataset, predictions.faces),
-        judge_drawing_features=extract_drawing_features(model, judge, predictions.voice_features, keys),
+        judge_drawing_features=extract_drawing_features(model, judge, predictions.voice_features, keys, 0.0),
     )

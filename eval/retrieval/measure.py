@@ -30,11 +30,12 @@ from eval.images.pictures import choose_pictures
 from eval.images.reconstruction import measure_reconstruction
 from eval.images.sensitivity import PairSimilarity, measure_sensitivity
 from eval.images.similarity import OptionalLpips, find_faces
-from eval.model_under_test import ModelUnderTest, draw_faces, load_training_network, sample_noise
+from eval.model_under_test import ModelUnderTest, load_training_network
 from eval.personas.limits import LIMIT_NAMES, limit_scores
 from eval.predictions import (
     Predictions,
     clip_noise_keys,
+    draw_samples,
     extract_drawing_features,
     extract_face_features,
     predict_split,
@@ -297,7 +298,7 @@ def _read_attributes(
     keys = clip_noise_keys(dataset, test.clips, options.seed)
     return Readings(
         reader.info.name,
-        extract_drawing_features(model, reader, test.voice_features, keys),
+        extract_drawing_features(model, reader, test.voice_features, keys, 0.0),
         extract_face_features(reader, dataset, test.faces),
     )
 
@@ -382,10 +383,8 @@ def _limits(dataset: ClipDataset, test: Predictions, gallery: Gallery) -> dict[K
 
 def _faces_found(model: ModelUnderTest, dataset: ClipDataset, test: Predictions, seed: int) -> dict[str, Any]:
     """Detection in at most 200 drawings, one a voice, and in at most 200 photographs of the same people."""
-    assert model.voice2face is not None
     rows = np.arange(len(test.clips))[:: -(-len(test.clips) // 200)]
-    noise = sample_noise(clip_noise_keys(dataset, test.clips[rows], seed), model.voice2face.noise_size)
-    drawings = draw_faces(model.voice2face, test.voice_features[rows], noise)
+    drawings = draw_samples(model, test.voice_features[rows], clip_noise_keys(dataset, test.clips[rows], seed), 0.0)
     faces = test.faces[:: -(-len(test.faces) // 200)]
     photographs = np.stack([dataset.face(int(clip), int(face)) for clip, face in faces])
     return {

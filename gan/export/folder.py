@@ -147,7 +147,7 @@ def _describe(
     voice_outputs = {"feature": "[N, feature_size] regressed feature, the mean of all that fit the voice"}
     if sampler:
         voice_inputs["noise"] = "[N, K, sample_noise_size] standard normal, for K samples of each voice"
-        voice_inputs["variety"] = "[] how much of what a voice leaves open is sampled: 0 (the regressed feature) to 1"
+        voice_inputs["variety"] = "[] how much of what a voice leaves open is sampled: 0 (the most telling face) to 1"
         voice_outputs["samples"] = "[N, K, feature_size] features that people with such a voice have"
     face_inputs = {"feature": "[N, feature_size] regressed feature or sample"}
     if model.noise_size:

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,6 +77,20 @@ def test_variety_0_gives_the_regressed_feature_1_a_unit_vector_and_half_the_midd
     torch.testing.assert_close(fitted(feature, noise, 0.5), (feature + whole) / 2)
 
 
+def test_guidance_moves_the_most_telling_face_away_from_the_mean_and_leaves_samples_alone(
+    fitted: FeatureSampler,
+) -> None:
+    guided = FeatureSampler(SamplerConfig(condition_size=1, width=32, guidance=2.5), 6)
+    guided.load_state_dict(fitted.state_dict())
+    feature, noise = two_sexes(20).predicted, torch.randn(20, 6, generator=torch.Generator().manual_seed(1))
+    telling = guided(feature, noise, 0.0)
+    torch.testing.assert_close(telling - guided.condition_mean, 2.5 * (feature - guided.condition_mean))
+    assert torch.equal(telling, guided.guide(feature))
+    whole = guided(feature, noise)
+    torch.testing.assert_close(whole, fitted(feature, noise))
+    torch.testing.assert_close(guided(feature, noise, 0.5), (telling + whole) / 2)
+
+
 def test_samples_have_the_sex_that_voices_tell_as_often_as_voices_are_right(fitted: FeatureSampler) -> None:
     people = two_sexes(4000, seed=1)
     samples = fitted(people.predicted, torch.randn(4000, 6, generator=torch.Generator().manual_seed(2)))
@@ -127,6 +142,8 @@ def test_samples_of_a_voice_differ_by_noise_alone_and_repeat_with_a_seed() -> No
     torch.testing.assert_close(encoder.sample(VOICES, 3, generator=torch.Generator().manual_seed(5)), samples)
     mean = encoder.encode(VOICES).feature
     torch.testing.assert_close(encoder.sample(VOICES, 2, variety=0), mean[:, None].expand(-1, 2, -1))
+    encoder.require_sampler().guidance = 2.0  # the mean over voices of this sampler is 0
+    torch.testing.assert_close(encoder.sample(VOICES, 2, variety=0), 2 * mean[:, None].expand(-1, 2, -1))
 
 
 def test_variety_needs_a_sampler_and_lies_between_0_and_1() -> None:
@@ -139,10 +156,13 @@ def test_variety_needs_a_sampler_and_lies_between_0_and_1() -> None:
 
 
 def test_a_saved_sampler_gives_the_same_again(tmp_path: Path) -> None:
-    encoder = encoder_with_noise()
+    torch.manual_seed(0)
+    sampler = SamplerConfig(condition_size=1, width=16, guidance=2.0)
+    encoder = VoiceEncoder(replace(CONFIG, sampler=sampler)).eval()
+    encoder.require_sampler().residual_root.copy_(0.5 * torch.eye(6))
     encoder.save_pretrained(tmp_path)
     loaded = VoiceEncoder.from_pretrained(tmp_path)
-    assert loaded.config == CONFIG
+    assert loaded.config == encoder.config and loaded.require_sampler().guidance == 2.0
     first, second = (model.sample(VOICES, 2, generator=torch.Generator().manual_seed(0)) for model in (encoder, loaded))
     torch.testing.assert_close(first, second, rtol=0, atol=0)
 
@@ -154,7 +174,9 @@ def test_the_card_says_what_the_sampler_is_and_what_it_does_not_store() -> None:
     assert "sampler" not in VoiceEncoder(replace(CONFIG, sampler=None)).model_card()
 
 
-@pytest.mark.parametrize("wrong", [{"condition_size": 0}, {"width": 0}])
-def test_a_sampler_needs_a_size(wrong: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    "wrong", [{"condition_size": 0}, {"width": 0}, {"guidance": 0.9}, {"guidance": np.nan}, {"guidance": np.inf}]
+)
+def test_a_sampler_has_a_size_and_does_not_guide_towards_the_mean(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="must be 1 or more"):
         SamplerConfig(**wrong)

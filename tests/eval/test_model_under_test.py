@@ -1,3 +1,4 @@
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,7 +8,18 @@ import torch
 
 from data.errors import ConfigError, ModelError
 from encoder.sampler import FeatureSampler
-from eval.model_under_test import VARIETIES, ModelUnderTest, choose_varieties, sample_features, sample_noise
+from eval.model_under_test import (
+    VARIETIES,
+    ModelUnderTest,
+    choose_varieties,
+    draw_faces,
+    load_model_under_test,
+    sample_features,
+    sample_noise,
+)
+from eval.predictions import draw_samples
+from gan.voice2face import Voice2Face
+from tests.gan.test_voice2face import with_sampler
 
 
 class PlainSampler(torch.nn.Module):
@@ -26,7 +38,10 @@ def model_with(sampler: Any) -> ModelUnderTest:
         return sampler
 
     encoder: Any = SimpleNamespace(
-        sampler=sampler, require_sampler=require_sampler, parameters=lambda: iter([torch.zeros(1)])
+        sampler=sampler,
+        require_sampler=require_sampler,
+        most_telling=lambda feature: feature,
+        parameters=lambda: iter([torch.zeros(1)]),
     )
     return ModelUnderTest(encoder, None, "a model", None)
 
@@ -70,3 +85,32 @@ def test_reports_measure_five_varieties_with_a_sampler_and_variety_0_alone_witho
         choose_varieties(model_with(PlainSampler()), [1.5])
     with pytest.raises(ModelError, match="has no sampler"):
         choose_varieties(model_with(None), [0, 0.5])
+
+
+def test_guidance_moves_drawings_of_variety_0_from_voices_and_none_of_true_features(
+    tiny_model: Voice2Face, tmp_path: Path
+) -> None:
+    model = with_sampler(tiny_model)
+    model.encoder.require_sampler().condition_mean.normal_()
+    model.save_pretrained(tmp_path)
+    plain, guided = (load_model_under_test(str(tmp_path), guidance=guidance) for guidance in (None, 3.0))
+    features = np.random.default_rng(0).normal(size=(2, plain.encoder.condition_size)).astype(np.float32)
+    mean = guided.encoder.require_sampler().condition_mean.numpy()
+    moved = sample_features(guided, features, ["a", "b"], 0.0)
+    np.testing.assert_allclose(moved, mean + 3 * (features - mean), rtol=1e-5, atol=1e-5)
+    assert (sample_features(plain, features, ["a", "b"], 0.0) == features).all()
+    assert (draw_samples(guided, features, ["a", "b"]) == draw_samples(plain, features, ["a", "b"])).all()
+    assert plain.voice2face is not None
+    noise = sample_noise(["a", "b"], plain.voice2face.noise_size)
+    drawn = draw_samples(guided, features, ["a", "b"], 0.0)
+    assert (drawn == draw_faces(plain.voice2face, moved, noise)).all()
+    assert (drawn != draw_samples(plain, features, ["a", "b"], 0.0)).any()
+
+
+def test_guidance_needs_a_sampler_and_is_1_or_more(tiny_model: Voice2Face, tmp_path: Path) -> None:
+    tiny_model.save_pretrained(tmp_path / "plain")
+    with pytest.raises(ModelError, match="plain: it has no sampler, which guidance belongs to"):
+        load_model_under_test(str(tmp_path / "plain"), guidance=2.0)
+    with_sampler(tiny_model).save_pretrained(tmp_path / "sampling")
+    with pytest.raises(ConfigError, match=r"guidance 0.5 must be 1 or more"):
+        load_model_under_test(str(tmp_path / "sampling"), guidance=0.5)

@@ -20,8 +20,8 @@ def test_the_grid_shows_voices_faces_and_drawings_and_samples_where_there_is_a_s
     plain = make_sample_sheet(dataset, VoiceEncoder.from_pretrained(tiny_encoder), num_people=3)
     sampled = make_sample_sheet(dataset, with_sampler(tiny_model).encoder, num_people=3)
     assert plain is not None and sampled is not None
-    assert torch.equal(plain.predicted_features, sampled.predicted_features)
-    assert all(torch.equal(row, plain.predicted_features) for row in plain.sampled_features)
+    assert torch.equal(plain.telling_features, sampled.telling_features)
+    assert all(torch.equal(row, plain.telling_features) for row in plain.sampled_features)
     assert len({row.numpy().tobytes() for row in sampled.sampled_features}) == NUM_DRAWINGS
     grids = [draw_sample_grid(sheet, tiny_model.generator, tiny_model.noise_size) for sheet in (plain, sampled)]
     assert grids[0].shape == grids[1].shape == ((4 + NUM_DRAWINGS) * 64, 3 * 64, 3)

@@ -154,7 +154,7 @@ def test_an_encoder_alone_is_judged_in_every_gallery_and_metric_and_needs_no_jud
 
 def test_a_sampler_gives_a_curve_over_variety_by_every_judge(tiny_world, with_sampler, tmp_path, monkeypatch):
     monkeypatch.setattr("eval.retrieval.measure.MIN_HEADLINE_IMAGES", 40)
-    arguments = ("--judge", "personas-judge", "personas", "--varieties", 1, 0, 0.5)
+    arguments = ("--judge", "personas-judge", "personas", "--varieties", 1, 0, 0.5, "--guidance", 1.5)
     result = call_script(
         "evaluate_retrieval",
         *common(tiny_world, with_sampler, tmp_path),
@@ -163,6 +163,7 @@ def test_a_sampler_gives_a_curve_over_variety_by_every_judge(tiny_world, with_sa
     assert result.returncode == 0, result.stderr
     assert len(re.findall(r"^variety (?:0|0\.5|1): R@2 ", result.stdout, re.MULTILINE)) == 3
     report = read_parts(tmp_path)["retrieval"]
+    assert report["settings"]["guidance"] == 1.5
     entries = report["varieties"]
     assert [(e["judge"], e["variety"]) for e in entries] == [
         (judge, variety) for judge in ("personas-judge", "personas") for variety in (0, 0.5, 1)
@@ -297,6 +298,7 @@ def test_an_output_that_cannot_be_written_is_told_before_anything_is_computed(ti
         (["--judge", "personas", "personas"], "the same network twice"),
         (["--varieties", 2], "a variety lies between 0 and 1"),
         (["--varieties", 0.5], "this model has no sampler"),
+        (["--guidance", 2], "it has no sampler, which guidance belongs to"),
         (["--colour", "blue"], "unrecognized arguments"),
     ],
 )
