@@ -62,7 +62,8 @@ def predictions() -> Predictions:
 
 def measure(ignores_voice: bool) -> dict[str, Any]:
     generator: Any = PlainGenerator(ignores_voice)
-    model = ModelUnderTest(SimpleNamespace(), generator, "plain", None)  # type: ignore[arg-type]
+    encoder: Any = SimpleNamespace(most_telling=lambda features: features, parameters=lambda: iter([torch.zeros(1)]))
+    model = ModelUnderTest(encoder, generator, "plain", None)
     dataset: Any = SimpleNamespace(clip_ids=[f"clip-{i}" for i in range(2 * NUM_PEOPLE)])
     judge: Any = ColourJudge()
     pairs = measure_sensitivity(model, judge, dataset, predictions(), predictions(), seed=0)

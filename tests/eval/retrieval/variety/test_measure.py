@@ -120,6 +120,7 @@ def meter() -> VarietyMeter:
         regresses_face_features=True,
         condition_size=SIZE,
         require_sampler=lambda: sampler,
+        most_telling=lambda features: features,
         parameters=lambda: iter([torch.zeros(1)]),
     )
     generator: Any = ColourModel()
