@@ -7,7 +7,8 @@ prediction for every voice reaches exactly chance, whatever the order of a sort.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, get_args
 
@@ -73,7 +74,10 @@ def score_matrix(queries: torch.Tensor, gallery: torch.Tensor, metric: Metric) -
 
 
 class Rows(Protocol):
-    """Vectors that are read block by block: an array, a memory-mapped file, or an object that makes its rows."""
+    """Vectors that are read block by block: an array, a memory-mapped file, or an object that makes its rows.
+
+    Several threads read at once.
+    """
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -102,7 +106,7 @@ def count_ranks(
         gallery: [M, D] finite; it is read block by block and may be memory-mapped.
         targets: [Q] row in the gallery of the right item for each query.
         metric: See `score_matrix`.
-        block_size: Rows of a block of queries and of the gallery; block_size ** 2 scores are held at a time.
+        block_size: Rows of a block of queries and of the gallery; each of torch's threads holds block_size ** 2 scores.
         device: Device that computes the scores.
 
     Raises:
@@ -126,12 +130,32 @@ def count_ranks(
         raise ValueError(f"targets outside the gallery of {num_items}")
     better = np.zeros(len(queries), dtype=np.int64)
     tied = np.zeros(len(queries), dtype=np.int64)
+    blocks = list(_blocks(num_items, block_size))
+    # A thread for each share of the gallery: threads that share each small product and comparison wait for each other.
+    num_threads = min(torch.get_num_threads(), len(blocks)) if torch.device(device).type == "cpu" else 1
     for rows in _blocks(len(queries), block_size):
-        counter = _Counter(queries[rows], gallery, target_rows[rows], metric, device)
-        for columns in _blocks(num_items, block_size):
-            counter.add(gallery[columns], columns.start)
-        better[rows], tied[rows] = counter.better.cpu().numpy(), counter.tied.cpu().numpy()
+
+        def count(columns: Sequence[slice], rows: slice = rows) -> _Counter:
+            counter = _Counter(queries[rows], gallery, target_rows[rows], metric, device)
+            for block in columns:
+                counter.add(gallery[block], block.start)
+            return counter
+
+        shares = [blocks[first::num_threads] for first in range(num_threads)]
+        for counter in map(count, shares) if num_threads == 1 else _map_in_threads(count, shares):
+            better[rows] += counter.better.cpu().numpy()
+            tied[rows] += counter.tied.cpu().numpy()
     return RankCounts(better, tied)
+
+
+def _map_in_threads(count: Callable[[Sequence[slice]], _Counter], shares: Sequence[Sequence[slice]]) -> list[_Counter]:
+    """Call it for each share in a thread of its own, in which torch uses no other threads."""
+    num_threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(len(shares), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(count, shares))
+    finally:
+        torch.set_num_threads(num_threads)  # the mathematics library has one setting for all threads
 
 
 class _Counter:

@@ -186,3 +186,25 @@ def test_a_face_too_short_to_have_a_direction_scores_zero():
     gallery[3:, 0] = 0.5
     counts = count_ranks(np.array([[1.0, 0.0]]), gallery, np.array([1]), "cosine", block_size=200)
     assert (counts.better.tolist(), counts.tied.tolist()) == ([198], [1])
+
+
+def test_threads_share_the_gallery_give_the_same_ranks_and_leave_torchs_setting():
+    random = np.random.default_rng(4)
+    gallery = random.normal(size=(90, 8)).astype(np.float32)
+    gallery[[20, 61]] = gallery[8]
+    queries = gallery[[8, 30]] + random.normal(size=(2, 8)).astype(np.float32)
+    before = torch.get_num_threads()
+    counts = []
+    try:
+        for num_threads in (1, 3):
+            torch.set_num_threads(num_threads)
+            counts.append(count_ranks(queries, gallery, np.array([8, 30]), "cosine", block_size=10))
+            assert torch.get_num_threads() == num_threads
+        gallery[75] = np.nan
+        with pytest.raises(ValueError, match="gallery hold values that are not finite"):
+            count_ranks(queries, gallery, np.array([8, 30]), "cosine", block_size=10)
+        assert torch.get_num_threads() == num_threads
+    finally:
+        torch.set_num_threads(before)
+    assert counts[0].better.tolist() == counts[1].better.tolist()
+    assert counts[0].tied.tolist() == counts[1].tied.tolist() == [2, 0]
