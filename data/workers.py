@@ -296,7 +296,7 @@ def _read_quota(cgroup: Path) -> float:
 
 
 def use_one_thread() -> None:
-    """Initializer of workers that share the cores: more threads than cores would wait for each other."""
+    """Initializer of processes or threads that share the cores: more threads than cores would wait for each other."""
     import torch  # here, so that a parent that needs no torch does not wait for it
 
     torch.set_num_threads(1)

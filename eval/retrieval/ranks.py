@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+from data.workers import use_one_thread
 
 Metric = Literal["cosine", "l2", "l1"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
@@ -133,26 +136,35 @@ def count_ranks(
     blocks = list(_blocks(num_items, block_size))
     # A thread for each share of the gallery: threads that share each small product and comparison wait for each other.
     num_threads = min(torch.get_num_threads(), len(blocks)) if torch.device(device).type == "cpu" else 1
+    shares = [blocks[first::num_threads] for first in range(num_threads)]
     for rows in _blocks(len(queries), block_size):
-
-        def count(columns: Sequence[slice], rows: slice = rows) -> _Counter:
-            counter = _Counter(queries[rows], gallery, target_rows[rows], metric, device)
-            for block in columns:
-                counter.add(gallery[block], block.start)
-            return counter
-
-        shares = [blocks[first::num_threads] for first in range(num_threads)]
+        count = partial(_count_share, queries[rows], gallery, target_rows[rows], metric, device)
         for counter in map(count, shares) if num_threads == 1 else _map_in_threads(count, shares):
             better[rows] += counter.better.cpu().numpy()
             tied[rows] += counter.tied.cpu().numpy()
     return RankCounts(better, tied)
 
 
+def _count_share(
+    queries: NDArray[np.floating],
+    gallery: Rows,
+    targets: NDArray[np.int64],
+    metric: Metric,
+    device: str,
+    share: Sequence[slice],
+) -> _Counter:
+    """Counts of some blocks of the gallery."""
+    counter = _Counter(queries, gallery, targets, metric, device)
+    for rows in share:
+        counter.add(gallery[rows], rows.start)
+    return counter
+
+
 def _map_in_threads(count: Callable[[Sequence[slice]], _Counter], shares: Sequence[Sequence[slice]]) -> list[_Counter]:
     """Call it for each share in a thread of its own, in which torch uses no other threads."""
     num_threads = torch.get_num_threads()
     try:
-        with ThreadPoolExecutor(len(shares), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        with ThreadPoolExecutor(len(shares), initializer=use_one_thread) as pool:
             return list(pool.map(count, shares))
     finally:
         torch.set_num_threads(num_threads)  # the mathematics library has one setting for all threads
